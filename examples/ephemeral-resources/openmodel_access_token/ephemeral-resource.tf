@@ -1,0 +1,2 @@
+# Opened anew by every plan and apply, and never stored.
+ephemeral "openmodel_access_token" "caller" {}

@@ -1,0 +1,3 @@
+output "organisation" {
+  value = provider::openmodel::parse_model_id("meta-llama/Llama-3.1-8B-Instruct").namespace
+}

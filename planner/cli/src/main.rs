@@ -1,0 +1,59 @@
+//! The `openmodel` binary: `quickstart` and `sandbox`.
+
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use openmodel_cli::quickstart;
+use openmodel_sandbox::{Options, Sandbox};
+
+/// Plan and run open models on Google Cloud.
+#[derive(Debug, Parser)]
+#[command(name = "openmodel", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run terraform init, plan, apply and destroy against a sandboxed cloud, and ask the model a question
+    Quickstart,
+    /// Serve the emulated Hugging Face Hub and Google Cloud until Ctrl-C
+    Sandbox {
+        /// Port on 127.0.0.1; 0 takes a free one
+        #[arg(long, default_value_t = 8900)]
+        port: u16,
+        /// Keep all state in this file, and continue from it
+        #[arg(long, value_name = "FILE")]
+        state: Option<PathBuf>,
+    },
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Quickstart => quickstart::run(&mut stdout()).await,
+            Command::Sandbox { port, state } => sandbox(port, state).await,
+        }
+    })
+}
+
+async fn sandbox(port: u16, state: Option<PathBuf>) -> Result<()> {
+    let sandbox = Sandbox::start(Options { port, state_file: state, ..Options::default() })
+        .with_context(|| format!("the sandbox cannot start on port {port}"))?;
+    writeln!(
+        stdout(),
+        "The sandbox listens on {url}. Point Terraform and the Hub's clients at it:\n\n  \
+         export OPENMODEL_SANDBOX={url}\n  export HF_ENDPOINT={url}\n\n\
+         What exists: {url}/sandbox/inventory · requests: {url}/sandbox/requests · faults: {url}/sandbox/faults\n\
+         Ctrl-C stops it.",
+        url = sandbox.url()
+    )?;
+    tokio::signal::ctrl_c().await.context("Ctrl-C cannot be awaited")?;
+    sandbox.shutdown();
+    Ok(())
+}

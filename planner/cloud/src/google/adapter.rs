@@ -1,0 +1,166 @@
+//! Google Cloud as the executor sees it: which operation is which steps.
+
+use std::collections::BTreeMap;
+
+use openmodel_apply::cloud::{Call, Cloud, Failure, Outcome, Output, Seen};
+use openmodel_graph::operation::{EndpointIdentity, Input, Operation, SecretSlot};
+use tokio::time::Instant;
+
+use super::access::Access;
+use super::failure;
+use super::live::LiveService;
+use super::run;
+use super::secrets::Secrets;
+use super::services::{Services, Wanted};
+use crate::{Secret, Transport};
+
+/// Google Cloud, with the secrets that the graph's slots stand for.
+#[derive(Debug, Clone)]
+pub struct GoogleCloud {
+    transport: Transport,
+    secrets: BTreeMap<SecretSlot, Secret>,
+}
+
+impl GoogleCloud {
+    /// An adapter over a transport. `secrets` holds the value of each slot of the graph it will
+    /// be handed; without a graph, or for one without slots, it is empty.
+    #[must_use]
+    pub fn new(transport: Transport, secrets: BTreeMap<SecretSlot, Secret>) -> Self {
+        Self { transport, secrets }
+    }
+
+    /// The transport it sends through.
+    #[must_use]
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// An endpoint's service as it is, with who may call it; `None` where there is none.
+    pub async fn read_endpoint(
+        &self,
+        identity: &EndpointIdentity,
+        deadline: Instant,
+    ) -> Result<Option<LiveService>, Failure> {
+        let name = identity.service();
+        let (service, invokers) =
+            futures::join!(self.services(deadline).find(&name), self.access(deadline).invokers(&name));
+        match service? {
+            Some(service) => Ok(Some(LiveService::new(&service, invokers?))),
+            None => Ok(None),
+        }
+    }
+
+    fn services(&self, deadline: Instant) -> Services<'_> {
+        Services { transport: &self.transport, deadline }
+    }
+
+    fn secrets(&self, deadline: Instant) -> Secrets<'_> {
+        Secrets { transport: &self.transport, deadline }
+    }
+
+    fn access(&self, deadline: Instant) -> Access<'_> {
+        Access { transport: &self.transport, deadline }
+    }
+
+    /// Marks a service ready, after what it no longer reads is destroyed.
+    async fn mark_ready(&self, name: &str, deadline: Instant) -> Outcome {
+        let services = self.services(deadline);
+        let service = match services.find(name).await {
+            Ok(Some(service)) => service,
+            Ok(None) => return Outcome::Refused(failure::gone(name)),
+            Err(failure) => return Outcome::Refused(failure),
+        };
+        if let Some(identity) = run::identity(name)
+            && let Err(failure) = self.secrets(deadline).sweep(&identity, &service).await
+        {
+            return Outcome::Refused(failure);
+        }
+        services.mark_ready(name).await
+    }
+
+    async fn add_version(&self, call: &Call, secret: &Input, slot: &SecretSlot, deadline: Instant) -> Outcome {
+        let Some(value) = self.secrets.get(slot) else {
+            return Outcome::Refused(Failure::lasting("INTERNAL", format!("nobody gave a value for the secret {:?}", slot.0)));
+        };
+        match known(secret) {
+            Ok(name) => self.secrets(deadline).add_version(name, value, &call.key).await,
+            Err(failure) => Outcome::Refused(failure),
+        }
+    }
+}
+
+impl Cloud for GoogleCloud {
+    async fn observe(&self, call: &Call, deadline: Instant) -> Result<Seen, Failure> {
+        let (services, secrets, access) = (self.services(deadline), self.secrets(deadline), self.access(deadline));
+        match &call.operation {
+            Operation::CreateSecret { project, secret_id, .. } => {
+                secrets.observe_created(project.as_str(), secret_id, &call.key).await
+            }
+            Operation::AddSecretVersion { secret, .. } => secrets.observe_version(known(secret)?, &call.key).await,
+            Operation::GrantSecretAccess { secret } => access.observe_grant(known(secret)?).await,
+            Operation::CreateService { identity, .. } => services.observe_created(identity, &call.key).await,
+            Operation::UpdateService { identity, .. } => services.observe_updated(identity, &call.key).await,
+            Operation::SetInvokers { service, members } => access.observe_invokers(known(service)?, members).await,
+            Operation::MarkReady { service, .. } => services.observe_ready(known(service)?).await,
+            Operation::DeleteService { identity } => services.observe_deleted(identity).await,
+            Operation::DeleteSecret { secret, .. } => secrets.observe_deleted(secret).await,
+        }
+    }
+
+    async fn perform(&self, call: &Call, deadline: Instant) -> Outcome {
+        let (services, secrets, access) = (self.services(deadline), self.secrets(deadline), self.access(deadline));
+        match &call.operation {
+            Operation::CreateSecret { project, secret_id, labels } => {
+                secrets.create(project.as_str(), secret_id, labels, &call.key).await
+            }
+            Operation::AddSecretVersion { secret, payload, .. } => {
+                self.add_version(call, secret, payload, deadline).await
+            }
+            Operation::GrantSecretAccess { secret } => match known(secret) {
+                Ok(secret) => access.grant(secret).await,
+                Err(failure) => Outcome::Refused(failure),
+            },
+            Operation::CreateService { identity, service } | Operation::UpdateService { identity, service } => {
+                if let Some(failure) = service.secret_env.values().find_map(|input| known(input).err()) {
+                    return Outcome::Refused(failure);
+                }
+                let wanted = Wanted { identity, spec: service, key: &call.key };
+                match &call.operation {
+                    Operation::CreateService { .. } => services.create(wanted).await,
+                    _ => services.update(wanted).await,
+                }
+            }
+            Operation::SetInvokers { service, members } => match known(service) {
+                Ok(service) => access.set_invokers(service, members).await,
+                Err(failure) => Outcome::Refused(failure),
+            },
+            Operation::MarkReady { service, .. } => match known(service) {
+                Ok(service) => self.mark_ready(service, deadline).await,
+                Err(failure) => Outcome::Refused(failure),
+            },
+            Operation::DeleteService { identity } => services.delete(&identity.service()).await,
+            Operation::DeleteSecret { secret, .. } => secrets.delete(secret).await,
+        }
+    }
+
+    async fn undo(&self, call: &Call, output: &Output, deadline: Instant) -> Outcome {
+        match &call.operation {
+            Operation::CreateSecret { project, secret_id, .. } => {
+                self.secrets(deadline).undo(project.as_str(), secret_id, &call.key).await
+            }
+            Operation::CreateService { identity, .. } => self.services(deadline).undo(identity, &call.key).await,
+            // Nothing of its own is left by what does not create.
+            _ => Outcome::Done(output.clone()),
+        }
+    }
+}
+
+/// The executor fills inputs in before it calls; one that is not is its defect, said and survived.
+fn known(input: &Input) -> Result<&str, Failure> {
+    match input {
+        Input::Known(name) => Ok(name),
+        Input::OutputOf(step) => {
+            Err(Failure::lasting("INTERNAL", format!("the output of step {} is not known yet", step.0)))
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Google Cloud: requests and answers of each API, and the adapter that performs operations.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `adapter.rs` | [`GoogleCloud`]: which operation is which steps below |
+//! | `services.rs` | making, changing, finishing and deleting a Cloud Run service |
+//! | `secrets.rs` | the secret that holds an endpoint's Hub token |
+//! | `access.rs` | who may call a service, who may read a secret |
+//! | `run.rs`, `service_body.rs` | Cloud Run: requests, answers, the body of a service |
+//! | `live.rs` | [`LiveService`]: a service as it is, for Terraform's read |
+//! | `secret_manager.rs`, `resource_manager.rs`, `policy.rs`, `lro.rs` | the other requests and answers |
+//! | `marks.rs` | the labels by which openmodel knows its own |
+//! | `failure.rs` | an API's error as a failure with its next move |
+
+mod access;
+mod adapter;
+mod failure;
+mod live;
+mod lro;
+mod marks;
+mod policy;
+mod resource_manager;
+mod run;
+mod secret_manager;
+mod secrets;
+mod service_body;
+mod services;
+#[cfg(test)]
+mod testing;
+
+pub use adapter::GoogleCloud;
+pub use live::{LiveService, Readiness};
+pub use marks::{KEY_LABEL, MANAGED_LABEL, NAME_LABEL, PHASE_LABEL, Phase};

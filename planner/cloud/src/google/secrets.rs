@@ -1,0 +1,252 @@
+//! The secret that holds an endpoint's Hub token.
+//!
+//! A version carries no mark of ours, so the secret's annotations say which version belongs to
+//! which step. A version that is newer than the noted one is what a lost answer left behind: it
+//! is destroyed before another is added, so that there are never two of one step. The version
+//! that a service still reads stays until the service reads the next ([`Secrets::sweep`]).
+
+use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
+use openmodel_graph::key::StepKey;
+use openmodel_graph::operation::{EndpointIdentity, Tags};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::failure::{self, Obstacle};
+use super::marks::{self, Phase};
+use super::run::Service;
+use super::secret_manager::{
+    self, StoredSecret, VERSION_ANNOTATION, VERSION_KEY_ANNOTATION, Version, VersionPage, secret_of_version,
+    version_number,
+};
+use super::services::Services;
+use crate::Secret;
+use crate::transport::Transport;
+
+/// The Secret Manager part of the adapter.
+#[derive(Clone, Copy)]
+pub(crate) struct Secrets<'a> {
+    pub(crate) transport: &'a Transport,
+    pub(crate) deadline: Instant,
+}
+
+impl Secrets<'_> {
+    /// Looks whether our secret is there. One that a finished endpoint reads is in use, whoever
+    /// asks: two configurations that are alike have the same keys.
+    pub(crate) async fn observe_created(
+        &self,
+        project: &str,
+        secret_id: &str,
+        key: &StepKey,
+    ) -> Result<Seen, Failure> {
+        let name = format!("projects/{project}/secrets/{secret_id}");
+        let Some(secret) = self.find(&name).await? else { return Ok(Seen::Absent) };
+        if !marks::bears(&secret.labels, key) {
+            return Ok(Seen::Conflict(taken(&name, marks::is_managed(&secret.labels))));
+        }
+        if let Some(identity) = endpoint_of(project, secret_id) {
+            let services = Services { transport: self.transport, deadline: self.deadline };
+            let service = services.find(&identity.service()).await?;
+            if service.is_some_and(|service| is_in_use(&service, secret_id)) {
+                return Ok(Seen::Conflict(failure::taken(&identity, Obstacle::Finished)));
+            }
+        }
+        Ok(Seen::Ours(output(secret.name)))
+    }
+
+    /// Makes the secret, without a version.
+    pub(crate) async fn create(&self, project: &str, secret_id: &str, labels: &Tags, key: &StepKey) -> Outcome {
+        let request = secret_manager::create(project, secret_id, &marks::labels(labels, None, key));
+        match self.transport.json::<StoredSecret>(&request, self.deadline).await {
+            Ok(secret) => Outcome::Done(output(secret.name)),
+            // It was not there a moment ago: an answer of ours was lost, or somebody was faster.
+            Err(error) if error.already_exists() => {
+                Outcome::Unknown(Failure { transient: true, ..failure::failure(&error) })
+            }
+            Err(error) => failure::outcome(&error),
+        }
+    }
+
+    /// Looks whether this step's version is there.
+    pub(crate) async fn observe_version(&self, name: &str, key: &StepKey) -> Result<Seen, Failure> {
+        let Some(secret) = self.find(name).await? else { return Ok(Seen::Absent) };
+        let Some(number) = noted_version(&secret, Some(key)) else { return Ok(Seen::Absent) };
+        let request = secret_manager::get_version(&secret.name, &number.to_string());
+        match self.transport.json::<Version>(&request, self.deadline).await {
+            Ok(version) if version.is_enabled() => Ok(Seen::Ours(output(version.name))),
+            Ok(_) => Ok(Seen::Absent),
+            Err(error) if error.is_not_found() => Ok(Seen::Absent),
+            Err(error) => Err(failure::failure(&error)),
+        }
+    }
+
+    /// Adds this step's version, and notes it.
+    pub(crate) async fn add_version(&self, name: &str, value: &Secret, key: &StepKey) -> Outcome {
+        let secret = match self.find(name).await {
+            Ok(Some(secret)) => secret,
+            Ok(None) => return Outcome::Refused(failure::gone(name)),
+            Err(failure) => return Outcome::Refused(failure),
+        };
+        let noted = noted_version(&secret, None).unwrap_or(0);
+        let newer = |version: &Version| version.number().is_some_and(|number| number > noted);
+        if let Err(failure) = self.destroy(&secret.name, newer).await {
+            return Outcome::Refused(failure);
+        }
+        let request = secret_manager::add_version(&secret.name, value);
+        let added: Version = match self.transport.json(&request, self.deadline).await {
+            Ok(added) => added,
+            Err(error) => return failure::outcome(&error),
+        };
+        let Some(number) = added.number() else {
+            let message = format!("Secret Manager named the new version {:?}, which is no version's name", added.name);
+            return Outcome::Unknown(Failure::lasting("DATA_LOSS", message));
+        };
+        let mut annotations = secret.annotations.clone();
+        annotations.insert(VERSION_KEY_ANNOTATION.to_owned(), key.to_string());
+        annotations.insert(VERSION_ANNOTATION.to_owned(), number.to_string());
+        // Until it is noted the version is nobody's: a failure here is not a failure to add.
+        match self.transport.send(&secret_manager::annotate(&secret, &annotations), self.deadline).await {
+            Ok(_) => Outcome::Done(output(added.name)),
+            Err(error) => Outcome::Unknown(Failure {
+                transient: error.transient || error.is_conflict(),
+                ..failure::failure(&error)
+            }),
+        }
+    }
+
+    /// Destroys the versions of an endpoint's own secret that its service no longer reads.
+    pub(crate) async fn sweep(&self, identity: &EndpointIdentity, service: &Service) -> Result<(), Failure> {
+        let id = identity.token_secret_id();
+        for version in service.secret_env().values() {
+            let Some((secret, number)) = secret_of_version(version) else { continue };
+            let (true, Ok(in_use)) = (secret.ends_with(&format!("/secrets/{id}")), number.parse::<u64>()) else {
+                continue;
+            };
+            self.destroy(secret, |version| version.number().is_some_and(|number| number < in_use)).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether the secret is gone.
+    pub(crate) async fn observe_deleted(&self, name: &str) -> Result<Seen, Failure> {
+        let found = self.find(name).await?;
+        Ok(if found.is_some() { Seen::Absent } else { Seen::Ours(output(name.to_owned())) })
+    }
+
+    /// Deletes the secret with all its versions.
+    pub(crate) async fn delete(&self, name: &str) -> Outcome {
+        match self.transport.send(&secret_manager::delete(name), self.deadline).await {
+            Ok(_) => Outcome::Done(output(name.to_owned())),
+            Err(error) if error.is_not_found() => Outcome::Done(output(name.to_owned())),
+            Err(error) => failure::outcome(&error),
+        }
+    }
+
+    /// Deletes the secret if this step made it.
+    pub(crate) async fn undo(&self, project: &str, secret_id: &str, key: &StepKey) -> Outcome {
+        let name = format!("projects/{project}/secrets/{secret_id}");
+        match self.find(&name).await {
+            Err(failure) => Outcome::Refused(failure),
+            Ok(Some(secret)) if marks::bears(&secret.labels, key) => self.delete(&name).await,
+            Ok(_) => Outcome::Done(output(name)),
+        }
+    }
+
+    async fn find(&self, name: &str) -> Result<Option<StoredSecret>, Failure> {
+        match self.transport.json(&secret_manager::get(name), self.deadline).await {
+            Ok(secret) => Ok(Some(secret)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(failure::failure(&error)),
+        }
+    }
+
+    /// Destroys the enabled versions that `which` picks.
+    async fn destroy(&self, name: &str, which: impl Fn(&Version) -> bool + Send) -> Result<(), Failure> {
+        let mut page = VersionPage::default();
+        loop {
+            let request = secret_manager::list_versions(name, &page.next_page_token);
+            page = self.transport.json(&request, self.deadline).await.map_err(|error| failure::failure(&error))?;
+            for version in page.versions.iter().filter(|version| version.is_enabled() && which(version)) {
+                let request = secret_manager::destroy_version(&version.name);
+                self.transport.send(&request, self.deadline).await.map_err(|error| failure::failure(&error))?;
+            }
+            if page.next_page_token.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The number of the version in use, as the annotations note it; of this step only, where a key
+/// is given.
+fn noted_version(secret: &StoredSecret, key: Option<&StepKey>) -> Option<u64> {
+    let noted = secret.annotations.get(VERSION_KEY_ANNOTATION)?;
+    if key.is_some_and(|key| key.as_str() != noted) {
+        return None;
+    }
+    secret.annotations.get(VERSION_ANNOTATION)?.parse().ok()
+}
+
+/// Whether a finished service reads this secret.
+fn is_in_use(service: &Service, secret_id: &str) -> bool {
+    let reads = |version: &String| {
+        secret_of_version(version).is_some_and(|(secret, _)| secret.ends_with(&format!("/secrets/{secret_id}")))
+    };
+    Phase::of(&service.labels) == Some(Phase::Ready) && service.secret_env().values().any(reads)
+}
+
+/// The endpoint whose token secret has this id: the id is made of region and name, and a region
+/// has exactly one dash.
+fn endpoint_of(project: &str, secret_id: &str) -> Option<EndpointIdentity> {
+    let inner = secret_id.strip_prefix("openmodel-")?.strip_suffix("-hugging-face-token")?;
+    let (second_dash, _) = inner.match_indices('-').nth(1)?;
+    let identity = EndpointIdentity {
+        project: project.parse().ok()?,
+        region: inner[..second_dash].parse().ok()?,
+        name: inner[second_dash + 1..].parse().ok()?,
+    };
+    (identity.token_secret_id() == secret_id).then_some(identity)
+}
+
+fn taken(name: &str, managed: bool) -> Failure {
+    let whose = if managed { "belongs to another openmodel endpoint or configuration" } else { "was not made by openmodel" };
+    let mut failure = Failure::lasting("ALREADY_EXISTS", format!("the secret {name} exists already; it {whose}"));
+    failure.hint = Some(format!(
+        "Delete it if nothing uses it (gcloud secrets delete {name}), or set hugging_face_token_secret to a version of it."
+    ));
+    failure
+}
+
+fn output(name: String) -> Output {
+    Output { id: name, facts: Value::Null }
+}
+
+/// The version that a name ends in, for the tests of the whole adapter.
+#[cfg(test)]
+pub(crate) fn number(name: &str) -> Option<u64> {
+    version_number(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secrets_id_names_its_endpoint() {
+        let id = "openmodel-northamerica-northeast1-my-chat-hugging-face-token";
+        let identity = endpoint_of("acme-ml", id).expect("an endpoint");
+        assert_eq!((identity.region.as_str(), identity.name.as_str()), ("northamerica-northeast1", "my-chat"));
+        assert_eq!(endpoint_of("acme-ml", "openmodel-other"), None);
+        assert_eq!(endpoint_of("acme-ml", "mine-us-central1-chat-hugging-face-token"), None);
+    }
+
+    #[test]
+    fn a_version_is_noted_for_one_step() {
+        let mut secret = StoredSecret::default();
+        assert_eq!(noted_version(&secret, None), None);
+        secret.annotations.insert(VERSION_KEY_ANNOTATION.to_owned(), "other".to_owned());
+        secret.annotations.insert(VERSION_ANNOTATION.to_owned(), "4".to_owned());
+        assert_eq!(noted_version(&secret, None), Some(4));
+        let key = crate::google::testing::call(crate::google::testing::create_service()).key;
+        assert_eq!(noted_version(&secret, Some(&key)), None);
+    }
+}

@@ -1,0 +1,26 @@
+//! The only crate that knows the vendors' HTTP: one transport, and an adapter for each vendor.
+//!
+//! ```text
+//!   GoogleCloud (implements `openmodel_apply::Cloud`)      Hub (repository → ModelCard)
+//!        │ google/run, secret_manager, policy, lro              │ huggingface/hub, config, cache
+//!        └──────────────► Request ──► Transport ◄───────────────┘
+//!                                        │ credentials, retries, deadlines, errors, redaction
+//!                                        ▼
+//!                                      reqwest
+//! ```
+//!
+//! A call is a pure function that returns a [`transport::Request`]; tests look at that value and
+//! need no socket. The transport alone decides what may be sent twice: see [`transport`].
+//!
+//! Secrets travel as [`Secret`], which neither `Debug` nor an error nor a log can print.
+
+pub mod auth;
+pub mod google;
+pub mod huggingface;
+mod secret;
+pub mod transport;
+
+pub use google::GoogleCloud;
+pub use huggingface::Hub;
+pub use secret::Secret;
+pub use transport::Transport;

@@ -1,0 +1,140 @@
+//! The socket under the transport, behind a trait so that tests need none.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
+use http::{HeaderMap, Method, StatusCode};
+
+/// What leaves.
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    pub(crate) url: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+    /// Largest body read.
+    pub(crate) largest: u64,
+    /// For the whole exchange.
+    pub(crate) timeout: Duration,
+}
+
+/// What comes back.
+pub(crate) struct Incoming {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Why nothing came back.
+#[derive(Debug)]
+pub(crate) enum Lost {
+    /// No answer; `sent` says whether the request may have reached the server.
+    NoAnswer { sent: bool, timed_out: bool, message: String },
+    /// The body is larger than the request allows.
+    TooLarge,
+    /// The client could not be made.
+    NoClient(String),
+}
+
+/// Carries one request and its answer, once.
+pub(crate) trait Wire: Send + Sync {
+    fn exchange(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Incoming, Lost>>;
+}
+
+/// Real sockets: HTTP/2 where TLS offers it, HTTP/1.1 elsewhere; connections are kept and shared.
+pub(crate) struct Sockets {
+    connect_timeout: Duration,
+    /// No API is reached over TLS, so that no trust store is needed or read.
+    plain: bool,
+    client: Mutex<Option<reqwest::Client>>,
+}
+
+impl Sockets {
+    pub(crate) fn new(connect_timeout: Duration, plain: bool) -> Self {
+        Self { connect_timeout, plain, client: Mutex::new(None) }
+    }
+
+    /// Made on the first request: a provider that only validates never reads the trust store.
+    fn client(&self) -> Result<reqwest::Client, Lost> {
+        let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*slot {
+            return Ok(client.clone());
+        }
+        install_tls_provider();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("openmodel/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .tcp_keepalive(Duration::from_secs(30))
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            // The transport follows redirects itself: it knows which may be followed, and which
+            // must not carry a credential.
+            .redirect(reqwest::redirect::Policy::none());
+        if self.plain {
+            let trust_nobody = rustls::ClientConfig::builder()
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth();
+            builder = builder.tls_backend_preconfigured(trust_nobody);
+        }
+        let client = builder.build().map_err(|error| Lost::NoClient(chain(&error)))?;
+        Ok(slot.insert(client).clone())
+    }
+}
+
+impl Wire for Sockets {
+    fn exchange(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Incoming, Lost>> {
+        Box::pin(async move {
+            let mut request = self
+                .client()?
+                .request(outgoing.method, outgoing.url)
+                .headers(outgoing.headers)
+                .timeout(outgoing.timeout);
+            if let Some(body) = outgoing.body {
+                request = request.body(body);
+            }
+            let mut answer = request.send().await.map_err(lost)?;
+            if answer.content_length().is_some_and(|length| length > outgoing.largest) {
+                return Err(Lost::TooLarge);
+            }
+            let mut body = BytesMut::new();
+            while let Some(chunk) = answer.chunk().await.map_err(lost)? {
+                if (body.len() + chunk.len()) as u64 > outgoing.largest {
+                    return Err(Lost::TooLarge);
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Incoming {
+                status: answer.status(),
+                headers: answer.headers().clone(),
+                body: body.freeze(),
+            })
+        })
+    }
+}
+
+/// Names ring as the process's TLS provider, unless the binary named one before.
+pub(crate) fn install_tls_provider() {
+    // An error says that there is one already, which is what we want.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn lost(error: reqwest::Error) -> Lost {
+    let sent = !error.is_connect() && !error.is_builder();
+    let timed_out = error.is_timeout();
+    Lost::NoAnswer { sent, timed_out, message: chain(&error.without_url()) }
+}
+
+/// An error and its causes: reqwest's own text ends before the reason.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text = format!("{text}: {next_text}");
+        }
+        cause = next.source();
+    }
+    text
+}

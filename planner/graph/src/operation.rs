@@ -1,0 +1,389 @@
+//! The primitive cloud calls, as data. An operation says what shall be, never how to call it.
+//!
+//! Secrets are not data: an operation names the [`SecretSlot`] that holds one, and the adapter
+//! that performs it is handed the value beside the graph.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use openmodel_schemas::name::{EndpointName, ProjectId, Region};
+use openmodel_schemas::quantity::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::graph::StepId;
+
+/// Labels or annotations.
+pub type Tags = BTreeMap<String, String>;
+
+/// A value that is known now, or that an earlier step will give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// Known when the graph is made.
+    Known(String),
+    /// The `id` of what that step makes.
+    OutputOf(StepId),
+}
+
+impl Input {
+    /// The step it comes from, where it is not known yet.
+    #[must_use]
+    pub const fn source(&self) -> Option<StepId> {
+        match self {
+            Self::Known(_) => None,
+            Self::OutputOf(step) => Some(*step),
+        }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(text) => f.write_str(text),
+            Self::OutputOf(step) => write!(f, "{step}.id"),
+        }
+    }
+}
+
+/// The name of a secret value that travels beside the graph, never in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretSlot(pub String);
+
+/// Where an endpoint lives: all that its objects' names are made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EndpointIdentity {
+    /// Google Cloud project.
+    pub project: ProjectId,
+    /// Region.
+    pub region: Region,
+    /// Name, unique in project and region.
+    pub name: EndpointName,
+}
+
+impl EndpointIdentity {
+    /// `projects/P/locations/R/services/N`: the full name of its Cloud Run service.
+    #[must_use]
+    pub fn service(&self) -> String {
+        format!(
+            "projects/{}/locations/{}/services/{}",
+            self.project, self.region, self.name
+        )
+    }
+
+    /// Id of the Secret Manager secret that holds its Hub token. Secrets are global to a
+    /// project, so the region is part of the id.
+    #[must_use]
+    pub fn token_secret_id(&self) -> String {
+        format!("openmodel-{}-{}-hugging-face-token", self.region, self.name)
+    }
+
+    /// `projects/P/secrets/ID`: the full name of that secret.
+    #[must_use]
+    pub fn token_secret(&self) -> String {
+        format!(
+            "projects/{}/secrets/{}",
+            self.project,
+            self.token_secret_id()
+        )
+    }
+}
+
+impl fmt::Display for EndpointIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.project, self.region, self.name)
+    }
+}
+
+/// A primitive cloud call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all_fields = "snake_case")]
+pub enum Operation {
+    /// Make an empty Secret Manager secret. Output: its full name with the project *number*,
+    /// as the API answers it.
+    CreateSecret {
+        /// Project.
+        project: ProjectId,
+        /// Secret id.
+        secret_id: String,
+        /// Labels of the user; the executor's key and ours are added when performed.
+        labels: Tags,
+    },
+    /// Add a version to a secret. Output: the version's full name.
+    AddSecretVersion {
+        /// The secret's full name.
+        secret: Input,
+        /// The value, beside the graph.
+        payload: SecretSlot,
+        /// Counts changes of the value: part of the step's key, so that a new value is a new
+        /// version and a repeated step is not.
+        version: i64,
+    },
+    /// Let the project's default compute service account read a secret.
+    /// Output: the secret's full name.
+    GrantSecretAccess {
+        /// The secret's full name, with the project number.
+        secret: Input,
+    },
+    /// Make a Cloud Run service and wait until it serves. Output: its full name.
+    CreateService {
+        /// Where.
+        identity: EndpointIdentity,
+        /// What.
+        service: Box<ServiceSpec>,
+    },
+    /// Bring a Cloud Run service to a new spec and wait until it serves. Output: its full name.
+    UpdateService {
+        /// Where.
+        identity: EndpointIdentity,
+        /// What.
+        service: Box<ServiceSpec>,
+    },
+    /// Set who may invoke a service: exactly these members hold `roles/run.invoker`; other
+    /// roles of the policy stay. Output: the service's full name.
+    SetInvokers {
+        /// The service's full name.
+        service: Input,
+        /// IAM members; `allUsers` for a public endpoint.
+        members: Vec<String>,
+    },
+    /// Mark a finished service `openmodel-phase=ready`. Output: its full name.
+    MarkReady {
+        /// The service's full name.
+        service: Input,
+        /// Steps that must be done before, beside the service itself.
+        after: Vec<StepId>,
+    },
+    /// Delete a Cloud Run service. Done too where there is none.
+    DeleteService {
+        /// Where.
+        identity: EndpointIdentity,
+    },
+    /// Delete a secret with all its versions. Done too where there is none.
+    DeleteSecret {
+        /// Its full name.
+        secret: String,
+        /// Steps that must be done before: a service reads its secret until it is gone.
+        after: Vec<StepId>,
+    },
+}
+
+/// A Cloud Run service with one serving container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// Image reference.
+    pub image: String,
+    /// Entrypoint; empty keeps the image's own.
+    pub command: Vec<String>,
+    /// Arguments.
+    pub args: Vec<String>,
+    /// Plain environment variables.
+    pub env: Tags,
+    /// Environment variables read from secret versions (full names).
+    pub secret_env: BTreeMap<String, Input>,
+    /// vCPUs.
+    pub cpu: u32,
+    /// Host memory.
+    pub memory: Bytes,
+    /// GPU type: `nvidia-l4`.
+    pub accelerator: String,
+    /// GPUs per instance.
+    pub accelerator_count: u32,
+    /// Whether instances are spread over zones at the higher price.
+    pub zonal_redundancy: bool,
+    /// Port the container listens on.
+    pub port: u16,
+    /// Path that answers 200 once the model is loaded.
+    pub health_path: String,
+    /// Requests an instance takes at once.
+    pub concurrency: u32,
+    /// Smallest number of instances.
+    pub min_replicas: u32,
+    /// Largest number of instances.
+    pub max_replicas: u32,
+    /// Labels of the user; ours (`openmodel-*`) are added when performed.
+    pub labels: Tags,
+    /// Annotations, such as the frozen spec and advice (`openmodel.dev/…`).
+    pub annotations: Tags,
+}
+
+impl Operation {
+    /// The operation's name as it is shown: `CreateService`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::CreateSecret { .. } => "CreateSecret",
+            Self::AddSecretVersion { .. } => "AddSecretVersion",
+            Self::GrantSecretAccess { .. } => "GrantSecretAccess",
+            Self::CreateService { .. } => "CreateService",
+            Self::UpdateService { .. } => "UpdateService",
+            Self::SetInvokers { .. } => "SetInvokers",
+            Self::MarkReady { .. } => "MarkReady",
+            Self::DeleteService { .. } => "DeleteService",
+            Self::DeleteSecret { .. } => "DeleteSecret",
+        }
+    }
+
+    /// Whether undoing a run must undo this operation: it makes something that was not there.
+    #[must_use]
+    pub const fn creates(&self) -> bool {
+        matches!(self, Self::CreateSecret { .. } | Self::CreateService { .. })
+    }
+
+    /// Whether the operation changes or removes something that was made before this graph.
+    #[must_use]
+    pub const fn presupposes(&self) -> bool {
+        matches!(
+            self,
+            Self::UpdateService { .. } | Self::DeleteService { .. } | Self::DeleteSecret { .. }
+        )
+    }
+
+    /// The inputs, always in the same order.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<&Input> {
+        match self {
+            Self::AddSecretVersion { secret, .. } | Self::GrantSecretAccess { secret } => {
+                vec![secret]
+            }
+            Self::CreateService { service, .. } | Self::UpdateService { service, .. } => {
+                service.secret_env.values().collect()
+            }
+            Self::SetInvokers { service, .. } | Self::MarkReady { service, .. } => vec![service],
+            Self::CreateSecret { .. } | Self::DeleteService { .. } | Self::DeleteSecret { .. } => {
+                vec![]
+            }
+        }
+    }
+
+    /// The operation with each `OutputOf` replaced by what `resolve` gives for that step, in the
+    /// order of [`inputs`](Self::inputs). Stops at the first error.
+    pub fn with_inputs<E>(
+        &self,
+        mut resolve: impl FnMut(StepId) -> Result<Input, E>,
+    ) -> Result<Self, E> {
+        let mut operation = self.clone();
+        for input in operation.inputs_mut() {
+            if let Input::OutputOf(step) = input {
+                *input = resolve(*step)?;
+            }
+        }
+        Ok(operation)
+    }
+
+    /// The steps that must only have been done before, whatever their output.
+    #[must_use]
+    pub fn after(&self) -> &[StepId] {
+        match self {
+            Self::MarkReady { after, .. } | Self::DeleteSecret { after, .. } => after,
+            _ => &[],
+        }
+    }
+
+    /// All the steps that must have been done before: those of the inputs, then `after`.
+    #[must_use]
+    pub fn needs(&self) -> Vec<StepId> {
+        let sources = self.inputs().into_iter().filter_map(Input::source);
+        sources.chain(self.after().iter().copied()).collect()
+    }
+
+    fn inputs_mut(&mut self) -> Vec<&mut Input> {
+        match self {
+            Self::AddSecretVersion { secret, .. } | Self::GrantSecretAccess { secret } => {
+                vec![secret]
+            }
+            Self::CreateService { service, .. } | Self::UpdateService { service, .. } => {
+                service.secret_env.values_mut().collect()
+            }
+            Self::SetInvokers { service, .. } | Self::MarkReady { service, .. } => vec![service],
+            Self::CreateSecret { .. } | Self::DeleteService { .. } | Self::DeleteSecret { .. } => {
+                vec![]
+            }
+        }
+    }
+}
+
+/// One step of the text picture: `SetInvokers(s0.id, ["allUsers"])`. Shows what tells this
+/// operation from its like; a service's arguments and annotations are left out.
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(", self.name())?;
+        match self {
+            Self::CreateSecret {
+                project, secret_id, ..
+            } => write!(f, "{project}, {secret_id}")?,
+            Self::AddSecretVersion {
+                secret,
+                payload,
+                version,
+            } => {
+                write!(f, "{secret}, {} v{version}", payload.0)?;
+            }
+            Self::GrantSecretAccess { secret } => write!(f, "{secret}")?,
+            Self::CreateService { identity, service }
+            | Self::UpdateService { identity, service } => write!(f, "{identity}, {service}")?,
+            Self::SetInvokers { service, members } => write!(f, "{service}, {members:?}")?,
+            Self::MarkReady { service, .. } => write!(f, "{service}")?,
+            Self::DeleteService { identity } => write!(f, "{identity}")?,
+            Self::DeleteSecret { secret, .. } => write!(f, "{secret}")?,
+        }
+        f.write_str(")")?;
+        for (position, step) in self.after().iter().enumerate() {
+            write!(f, "{} {step}", if position == 0 { " after" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+/// What a glance needs: `nvidia-l4 x 1, 8 vCPU, 32 GiB, IMAGE, HF_TOKEN = s1.id`.
+impl fmt::Display for ServiceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            accelerator,
+            accelerator_count,
+            cpu,
+            memory,
+            image,
+            ..
+        } = self;
+        write!(
+            f,
+            "{accelerator} x {accelerator_count}, {cpu} vCPU, {memory}, {image}"
+        )?;
+        self.secret_env
+            .iter()
+            .try_for_each(|(name, input)| write!(f, ", {name} = {input}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_filled_in_and_known_ones_stay() {
+        let grant = |secret| Operation::GrantSecretAccess { secret };
+        let fill = |step: StepId| Ok::<_, String>(Input::Known(format!("output of {step}")));
+        let known = grant(Input::Known("secrets/a".to_owned()));
+        assert_eq!(known.with_inputs(fill), Ok(known.clone()));
+        assert_eq!(
+            grant(Input::OutputOf(StepId(3))).with_inputs(fill),
+            Ok(grant(Input::Known("output of s3".to_owned())))
+        );
+        let refuse = |step: StepId| Err(format!("{step} is not done"));
+        assert_eq!(
+            grant(Input::OutputOf(StepId(3))).with_inputs(refuse),
+            Err("s3 is not done".to_owned())
+        );
+    }
+
+    #[test]
+    fn ordering_edges_follow_the_inputs() {
+        let ready = Operation::MarkReady {
+            service: Input::OutputOf(StepId(4)),
+            after: vec![StepId(2), StepId(1)],
+        };
+        assert_eq!(ready.needs(), [StepId(4), StepId(2), StepId(1)]);
+        assert_eq!(ready.to_string(), "MarkReady(s4.id) after s2, s1");
+    }
+}

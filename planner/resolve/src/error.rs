@@ -1,0 +1,117 @@
+//! What can be wrong with a request: which input, why, and the next move.
+
+use std::fmt;
+
+use openmodel_schemas::name::EndpointName;
+
+/// The input of an endpoint that an error is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Field {
+    /// The model or its repository.
+    Model,
+    /// The region.
+    Region,
+    /// The longest sequence.
+    ContextLength,
+    /// The sequences in flight at once.
+    MaxConcurrency,
+    /// The typical request.
+    InputTokens,
+    /// The quantisation.
+    Quantization,
+    /// The shape as a whole.
+    Shape,
+    /// The accelerator of the shape.
+    ShapeAccelerator,
+    /// The number of accelerators of the shape.
+    ShapeAcceleratorCount,
+    /// The vCPUs of the shape.
+    ShapeCpu,
+    /// The host memory of the shape.
+    ShapeMemory,
+    /// The serving engine.
+    Engine,
+    /// The replica bounds.
+    Scaling,
+    /// The limit of cost per hour.
+    BudgetHourly,
+    /// The limit of cost per month.
+    BudgetMonthly,
+    /// How the container gets a Hub token.
+    Token,
+}
+
+impl Field {
+    /// The attribute of `openmodel_endpoint` that holds this input, outermost name first.
+    #[must_use]
+    pub const fn path(self) -> &'static [&'static str] {
+        match self {
+            Self::Model => &["model"],
+            Self::Region => &["region"],
+            Self::ContextLength => &["workload", "context_length"],
+            Self::MaxConcurrency => &["workload", "max_concurrency"],
+            Self::InputTokens => &["workload", "input_tokens"],
+            Self::Quantization => &["quantization"],
+            Self::Shape => &["shape"],
+            Self::ShapeAccelerator => &["shape", "accelerator"],
+            Self::ShapeAcceleratorCount => &["shape", "accelerator_count"],
+            Self::ShapeCpu => &["shape", "cpu"],
+            Self::ShapeMemory => &["shape", "memory"],
+            Self::Engine => &["engine"],
+            Self::Scaling => &["scaling"],
+            Self::BudgetHourly => &["budget", "max_hourly_cost"],
+            Self::BudgetMonthly => &["budget", "max_monthly_cost"],
+            Self::Token => &["hugging_face_token_wo"],
+        }
+    }
+}
+
+/// Why an endpoint cannot be placed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolveError {
+    /// The endpoint.
+    pub endpoint: EndpointName,
+    /// The input at fault.
+    pub field: Field,
+    /// Reason code, stable: `too_small`, `over_budget`, `unknown_architecture`, …
+    pub code: &'static str,
+    /// A few words without variable parts.
+    pub summary: &'static str,
+    /// Full sentences: who, what, the figures, and the next move.
+    pub detail: String,
+}
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.endpoint, self.summary, self.detail)
+    }
+}
+
+impl std::error::Error for ResolveError {}
+
+/// A [`ResolveError`] before the endpoint's name is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) field: Field,
+    pub(crate) code: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) detail: String,
+}
+
+impl Fault {
+    pub(crate) fn of(self, endpoint: &EndpointName) -> ResolveError {
+        let Self {
+            field,
+            code,
+            summary,
+            detail,
+        } = self;
+        ResolveError {
+            endpoint: endpoint.clone(),
+            field,
+            code,
+            summary,
+            detail,
+        }
+    }
+}

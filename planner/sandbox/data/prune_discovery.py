@@ -1,0 +1,89 @@
+"""Cut Google's Discovery documents down to what the sandbox checks: names, types, enums.
+
+    python3 prune_discovery.py <folder with run.v2.json, secretmanager.v1.json, ...>
+
+The folder is `googleapiclient/discovery_cache/documents` of the PyPI package
+google-api-python-client (the revision of each document is kept in its output).
+Descriptions are dropped; schemas are those that the kept methods reach.
+"""
+
+import json
+import pathlib
+import re
+import sys
+
+KEEP = {
+    "run.v2": r"run\.projects\.locations\.(operations|services)\.(?!.*exportStatus)",
+    "secretmanager.v1": r"secretmanager\.projects\.(locations\.)?secrets\.(?!.*(otat))",
+    "iamcredentials.v1": r"iamcredentials\.projects\.serviceAccounts\.generate(Access|Id)Token",
+    "sts.v1": r"sts\.token",
+}
+FIELD_KEYS = ("type", "format", "enum", "$ref", "readOnly")
+# The member of the request message that the HTTP body fills; other bodies are the message itself.
+BODY_MEMBER = {"GoogleCloudRunV2Service": "service", "Secret": "secret"}
+
+
+def field(node):
+    kept = {key: node[key] for key in FIELD_KEYS if key in node}
+    for inner in ("items", "additionalProperties"):
+        if inner in node:
+            kept[inner] = field(node[inner])
+    if "properties" in node:
+        kept["properties"] = {name: field(value) for name, value in node["properties"].items()}
+    return kept
+
+
+def references(node):
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+
+
+def methods(resource):
+    yield from resource.get("methods", {}).values()
+    for inner in resource.get("resources", {}).values():
+        yield from methods(inner)
+
+
+def prune(document, pattern):
+    kept = []
+    for method in methods(document):
+        if not re.match(pattern, method["id"]):
+            continue
+        request = method.get("request", {}).get("$ref")
+        kept.append({
+            "id": method["id"],
+            "verb": method["httpMethod"],
+            "path": method.get("flatPath", method["path"]),
+            "query": {
+                name: parameter["type"]
+                for name, parameter in sorted(method["parameters"].items())
+                if parameter["location"] == "query"
+            },
+            "request": request,
+            "body": BODY_MEMBER.get(request),
+            "response": method["response"]["$ref"],
+        })
+    wanted = [name for method in kept for name in (method["request"], method["response"]) if name]
+    schemas = {}
+    while wanted:
+        name = wanted.pop()
+        if name not in schemas:
+            schemas[name] = field(document["schemas"][name])
+            wanted.extend(references(schemas[name]))
+    return {
+        "api": document["name"] + "." + document["version"],
+        "revision": document["revision"],
+        "methods": sorted(kept, key=lambda method: method["id"]),
+        "schemas": dict(sorted(schemas.items())),
+    }
+
+
+if __name__ == "__main__":
+    folder = pathlib.Path(sys.argv[1])
+    for api, pattern in KEEP.items():
+        document = json.loads((folder / f"{api}.json").read_text())
+        target = pathlib.Path(__file__).parent / "discovery" / f"{api}.json"
+        target.write_text(json.dumps(prune(document, pattern), indent=1) + "\n")

@@ -1,0 +1,238 @@
+//! From a connection to an answer: read the request, apply the faults, ask the world, write the log.
+//!
+//!   request ─► /sandbox/…  ─► admin
+//!          └─► fault? ─► delay ─► refuse, or lose before ─► world ─► lose after ─► body, spoilt or not
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+
+use crate::faults::{Action, Canned, Lose, OperationPlan, Rule};
+use crate::google;
+use crate::http::{Content, Line, Reply, Request};
+use crate::log::{self, Log};
+use crate::store::Store;
+use crate::world::{Answer, Call, Service, World};
+use crate::{Options, admin, hub};
+
+/// Largest request body; the real services take less.
+const BODY: usize = 32 << 20;
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) base: String,
+    world: Mutex<World>,
+    log: Mutex<Log>,
+    pub(crate) store: Option<Store>,
+}
+
+impl Shared {
+    pub(crate) fn new(options: Options, base: String, world: World, store: Option<Store>) -> Self {
+        Self { options, base, world: Mutex::new(world), log: Mutex::default(), store }
+    }
+
+    // A panic in one request leaves the data whole: each change is made in one step at its end.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Version and bytes of the state file.
+    pub(crate) fn snapshot(&self) -> (u64, Vec<u8>) {
+        let mut world = self.world();
+        world.clock.anchor();
+        (world.version, serde_json::to_vec(&*world).unwrap_or_default())
+    }
+
+    /// Until the world as it is now is on disk; at once when nobody asked for a state file.
+    async fn saved(&self) -> Result<(), String> {
+        let version = self.world().version;
+        match &self.store {
+            Some(store) => store.wait_for(version).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Answer one request of any kind.
+pub(crate) async fn handle(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    request: axum::extract::Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, BODY).await else {
+        return respond(Reply::empty(StatusCode::PAYLOAD_TOO_LARGE), &Action::default());
+    };
+    let request = Request::new(&parts, body);
+    if request.segments.first().is_some_and(|first| first == "sandbox") {
+        let reply = admin::answer(&shared, &request);
+        let reply = match shared.saved().await {
+            Ok(()) => reply,
+            Err(failure) => google::Error::internal(failure).reply(),
+        };
+        return respond(reply, &Action::default());
+    }
+    let rule = shared.world().faults.pick(&request);
+    let action = rule.as_ref().map(|rule| rule.then.clone()).unwrap_or_default();
+    tokio::time::sleep(Duration::from_millis(action.delay_millis)).await;
+
+    let reply = match (&action.respond, action.lose) {
+        (Some(canned), _) => made_up(canned, &request),
+        (None, Some(Lose::Before)) => Reply::empty(StatusCode::OK),
+        _ => ask(&shared, &request, action.operation.as_ref()).await,
+    };
+    write_down(&shared, &request, &reply, rule.as_ref());
+    if action.lose.is_some() {
+        line.cut(action.reset);
+    }
+    respond(reply, &action)
+}
+
+/// Ask the world, as often as it says "later", and make the change durable.
+async fn ask(shared: &Shared, request: &Request, plan: Option<&OperationPlan>) -> Reply {
+    let began = Instant::now();
+    let mut may_wait = true;
+    let reply = loop {
+        let call = Call { request, base: &shared.base, plan, may_wait };
+        let answer = shared.world().answer(&call);
+        match answer {
+            Answer::Reply(reply) => break reply,
+            Answer::Later(longest) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                may_wait = began.elapsed() < longest;
+            }
+        }
+    };
+    match shared.saved().await {
+        Ok(()) => reply,
+        Err(failure) => google::Error::internal(failure).reply(),
+    }
+}
+
+/// The answer that a rule makes up, in the error shape of the API when it gives no body.
+fn made_up(canned: &Canned, request: &Request) -> Reply {
+    let status = StatusCode::from_u16(canned.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut reply = match (&canned.body, Service::of(request)) {
+        (Some(body), _) => Reply::json(status, body.clone()),
+        (None, _) if status.is_success() => Reply::empty(status),
+        (None, Service::Hub) => hub::error(status, None, "An injected fault."),
+        (None, _) => google::Error::of_status(status, "An injected fault.").reply(),
+    };
+    for (name, value) in &canned.headers {
+        reply = reply.with(name, value);
+    }
+    reply
+}
+
+fn write_down(shared: &Shared, request: &Request, reply: &Reply, rule: Option<&Rule>) {
+    let service = Service::of(request);
+    let time = shared.world().now().rfc3339();
+    let mut entry = log::entry(request, reply, service.name(), time);
+    if let Service::Google(api) = service {
+        entry.operation = google::method_id(api, request);
+    }
+    entry.fault = rule.map(|rule| rule.id.clone());
+    shared.log().push(entry);
+}
+
+/// Turn a reply into a response, with its body slowed or broken off where a rule says so.
+fn respond(reply: Reply, action: &Action) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = reply.status;
+    for (name, value) in reply.headers {
+        let many = name == HeaderName::from_static("set-cookie") || name == header::LINK;
+        if many {
+            response.headers_mut().append(name, value);
+        } else {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    let (size, chunks) = body(reply.content);
+    let spoilt = action.slow.is_some() || action.truncate_bytes.is_some();
+    if let Some(size) = size.filter(|size| *size > 0 || !spoilt) {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| size.into());
+    }
+    let chunks = chunks.map(Ok).boxed();
+    let chunks = match action.truncate_bytes {
+        Some(left) => truncated(chunks, left).boxed(),
+        None => chunks,
+    };
+    *response.body_mut() = match action.slow {
+        Some(slow) => {
+            let pause = Duration::from_millis(slow.pause_millis);
+            Body::from_stream(trickled(chunks, slow.chunk_bytes.max(1), pause))
+        }
+        None => Body::from_stream(chunks),
+    };
+    response
+}
+
+type Chunk = Result<Bytes, std::io::Error>;
+
+/// Length, where it is known, and the chunks of a body.
+fn body(content: Content) -> (Option<u64>, stream::BoxStream<'static, Bytes>) {
+    let one = |bytes: Bytes| {
+        let size = bytes.len() as u64;
+        (Some(size), stream::iter([bytes]).boxed())
+    };
+    match content {
+        // A HEAD or 304 answer may carry the length of what it does not send.
+        Content::Empty => (None, stream::empty().boxed()),
+        Content::Json(value) => one(value.to_string().into()),
+        Content::Text(text) => one(text.into()),
+        Content::Events(events) => {
+            let events = events.into_iter().map(|event| Bytes::from(format!("data: {event}\n\n")));
+            (None, stream::iter(events).boxed())
+        }
+        Content::File(piece) => (Some(piece.size()), stream::iter(piece).boxed()),
+    }
+}
+
+/// The first `left` bytes of a longer body, then an error, which closes the connection.
+fn truncated(
+    chunks: stream::BoxStream<'static, Chunk>,
+    left: u64,
+) -> impl Stream<Item = Chunk> + Send + 'static {
+    stream::unfold(Some((chunks, left)), |state| async move {
+        let (mut chunks, left) = state?;
+        let chunk = chunks.next().await?.ok()?;
+        if left == 0 {
+            let broken = std::io::Error::new(std::io::ErrorKind::BrokenPipe, "cut by a rule");
+            return Some((Err(broken), None));
+        }
+        let kept = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let rest = chunk.slice(kept..);
+        let after = stream::iter((!rest.is_empty()).then_some(Ok(rest))).chain(chunks).boxed();
+        Some((Ok(chunk.slice(..kept)), Some((after, left - kept as u64))))
+    })
+}
+
+/// The same bytes in small pieces, with a pause before each.
+fn trickled(
+    chunks: stream::BoxStream<'static, Chunk>,
+    size: usize,
+    pause: Duration,
+) -> impl Stream<Item = Chunk> + Send + 'static {
+    let split = move |chunk: Chunk| match chunk {
+        Ok(chunk) => {
+            let starts = (0..chunk.len()).step_by(size);
+            starts.map(|at| Ok(chunk.slice(at..chunk.len().min(at + size)))).collect()
+        }
+        Err(error) => vec![Err(error)],
+    };
+    chunks.flat_map(move |chunk| stream::iter(split(chunk))).then(move |piece| async move {
+        tokio::time::sleep(pause).await;
+        piece
+    })
+}

@@ -1,0 +1,211 @@
+//! What the provider block makes: settings from configuration and environment, and the clients
+//! they lead to, each made when first needed. Terraform configures a provider several times per
+//! command, so nothing here connects.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use openmodel_cloud::huggingface::HubOptions;
+use openmodel_cloud::transport::{self, Api, Endpoints, Exchange};
+use openmodel_cloud::{GoogleCloud, Hub, Secret, Transport, auth};
+use openmodel_graph::operation::SecretSlot;
+use openmodel_resolve::Catalog;
+use tfplug::serve::log;
+use tfplug::value::Value;
+use tfplug::{Diagnostic, Diagnostics};
+
+use crate::provider::{EndpointsModel, ProviderModel};
+
+/// The configured provider.
+pub struct Client {
+    /// Default project.
+    pub project: Value<String>,
+    /// Default region.
+    pub region: Value<String>,
+    /// Labels of every object.
+    pub default_labels: Value<BTreeMap<String, Value<String>>>,
+    /// Whether the Hub is asked without a token only because the token is not known yet.
+    pub hub_token_is_unknown: bool,
+    /// Arguments without which no cloud can be called, and which are not known yet.
+    waiting: Vec<&'static str>,
+    offline: bool,
+    transport: Transport,
+    cache: Option<PathBuf>,
+    catalog: Catalogs,
+    hub: OnceLock<Hub>,
+}
+
+enum Catalogs {
+    Embedded,
+    Own(Box<Catalog>),
+}
+
+impl Client {
+    /// Merges the provider block with the environment. Values may be unknown while planning.
+    pub fn configure(
+        config: ProviderModel,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Diagnostics> {
+        let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
+        let or = |value: Value<String>, names: &[&str]| match value {
+            Value::Null => names.iter().find_map(|name| environment(name)).into(),
+            value => value,
+        };
+        let mut waiting = Vec::new();
+        let mut known = |name: &'static str, value: &Value<String>| {
+            if value.is_unknown() {
+                waiting.push(name);
+            }
+            value.as_known().cloned()
+        };
+
+        let sandbox = or(config.sandbox, &["OPENMODEL_SANDBOX"]);
+        let credentials = or(config.credentials, &["GOOGLE_CREDENTIALS"]);
+        let access_token = or(config.access_token, &["GOOGLE_OAUTH_ACCESS_TOKEN"]);
+        let impersonate = or(config.impersonate_service_account, &["GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"]);
+        let billing = or(config.billing_project, &["GOOGLE_BILLING_PROJECT"]);
+        let hub_token = or(config.hugging_face_token, &["HF_TOKEN"]);
+        let zone = or(config.zone, &["GOOGLE_ZONE"]);
+        let region = or(config.region, &["GOOGLE_REGION"]);
+        let region = if region.is_null() { zone.map(|zone| region_of(&zone)) } else { region };
+
+        let sandbox = known("sandbox", &sandbox);
+        let auth = auth::Options {
+            credentials: known("credentials", &credentials).map(Secret::new),
+            access_token: known("access_token", &access_token).map(Secret::new),
+            impersonate_service_account: known("impersonate_service_account", &impersonate),
+            quota_project: known("billing_project", &billing),
+            sandbox: sandbox.is_some(),
+        };
+        let endpoints = endpoints(config.endpoints, sandbox.as_deref(), environment("HF_ENDPOINT"), &mut waiting)?;
+        let hub_token_is_unknown = hub_token.is_unknown();
+        for secret in [credentials, access_token, hub_token.clone()].iter().filter_map(Value::as_known) {
+            log::conceal(secret);
+        }
+        Ok(Self {
+            project: or(config.project, &["GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"]),
+            region,
+            default_labels: config.default_labels,
+            hub_token_is_unknown,
+            waiting,
+            offline: config.offline.as_known().copied().unwrap_or(false),
+            transport: Transport::new(transport::Options {
+                endpoints,
+                auth,
+                hugging_face_token: hub_token.into_known().map(Secret::new),
+                on_request: Some(Arc::new(log_exchange)),
+                ..transport::Options::default()
+            }),
+            cache: cache_folder(environment),
+            catalog: catalog(&config.catalog)?,
+            hub: OnceLock::new(),
+        })
+    }
+
+    /// The Hub.
+    pub fn hub(&self) -> &Hub {
+        self.hub.get_or_init(|| {
+            Hub::new(self.transport.clone(), HubOptions { cache: self.cache.clone(), offline: self.offline })
+        })
+    }
+
+    /// Google Cloud, with the secrets that the operations of one apply name.
+    pub fn google(&self, secrets: BTreeMap<SecretSlot, Secret>) -> Result<GoogleCloud, Diagnostic> {
+        if !self.waiting.is_empty() {
+            return Err(Diagnostic::error("Provider configuration is not known yet").detail(format!(
+                "Google Cloud cannot be called before these arguments of the provider block are known: {}. Apply \
+                 what they come from first, with -target.",
+                self.waiting.join(", ")
+            )));
+        }
+        Ok(GoogleCloud::new(self.transport.clone(), secrets))
+    }
+
+    /// Shapes and prices.
+    pub fn catalog(&self) -> &Catalog {
+        match &self.catalog {
+            Catalogs::Embedded => Catalog::embedded(),
+            Catalogs::Own(catalog) => catalog,
+        }
+    }
+}
+
+fn log_exchange(exchange: &Exchange<'_>) {
+    if !log::enabled(log::Level::Debug) {
+        return;
+    }
+    let outcome = exchange.status.map_or_else(|| exchange.lost.unwrap_or("lost").to_owned(), |status| status.to_string());
+    log::debug(
+        "http",
+        &format!("{} {}", exchange.method, exchange.url),
+        &[("outcome", &outcome), ("attempt", &exchange.attempt), ("elapsed_ms", &exchange.elapsed.as_millis())],
+    );
+}
+
+fn endpoints(
+    config: Value<EndpointsModel>,
+    sandbox: Option<&str>,
+    hf_endpoint: Option<String>,
+    waiting: &mut Vec<&'static str>,
+) -> Result<Endpoints, Diagnostic> {
+    let refuse = |path: &str, why: &dyn std::fmt::Display| {
+        Diagnostic::error("Invalid base URL").at(path).detail(format!("{why}."))
+    };
+    let mut endpoints = match sandbox {
+        Some(url) => Endpoints::sandbox(url).map_err(|why| refuse("sandbox", &why))?,
+        None => Endpoints::default(),
+    };
+    if let (None, Some(url)) = (sandbox, hf_endpoint) {
+        endpoints.set(Api::Hub, &url).map_err(|why| refuse("endpoints.hub", &format!("HF_ENDPOINT: {why}")))?;
+    }
+    if config.is_unknown() {
+        waiting.push("endpoints");
+    }
+    let config = config.into_known().unwrap_or_default();
+    for (api, url) in [
+        (Api::Run, config.run),
+        (Api::SecretManager, config.secret_manager),
+        (Api::IamCredentials, config.iam_credentials),
+        (Api::ResourceManager, config.resource_manager),
+        (Api::Hub, config.hub),
+    ] {
+        match url {
+            Value::Known(url) => {
+                let path = format!("endpoints.{}", api.name());
+                endpoints.set(api, &url).map_err(|why| refuse(&path, &why))?;
+            }
+            Value::Null => {}
+            Value::Unknown(_) => waiting.push("endpoints"),
+        }
+    }
+    Ok(endpoints)
+}
+
+/// `us-central1-a` lies in `us-central1`.
+fn region_of(zone: &str) -> String {
+    zone.rsplit_once('-').map_or_else(|| zone.to_owned(), |(region, _)| region.to_owned())
+}
+
+/// Where model cards are kept between runs: `OPENMODEL_CACHE_DIR`, else the system's place for
+/// caches; none where there is none.
+fn cache_folder(environment: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let folder = |name: &str| environment(name).map(PathBuf::from);
+    folder("OPENMODEL_CACHE_DIR").or_else(|| {
+        let caches = folder("XDG_CACHE_HOME")
+            .or_else(|| folder("LOCALAPPDATA"))
+            .or_else(|| folder("HOME").map(|home| home.join(".cache")));
+        caches.map(|caches| caches.join("openmodel"))
+    })
+}
+
+fn catalog(path: &Value<String>) -> Result<Catalogs, Diagnostic> {
+    let Some(path) = path.as_known() else { return Ok(Catalogs::Embedded) };
+    let error = |what: &dyn std::fmt::Display| {
+        Diagnostic::error("Catalog cannot be used").at("catalog").detail(format!(
+            "{path}: {what}. Remove catalog to use the one in the provider."
+        ))
+    };
+    let bytes = std::fs::read(path).map_err(|why| error(&why))?;
+    Catalog::parse(&bytes).map(|catalog| Catalogs::Own(Box::new(catalog))).map_err(|why| error(&why))
+}

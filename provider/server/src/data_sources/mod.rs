@@ -1,0 +1,3 @@
+//! Data sources, a file each.
+
+pub mod model;

@@ -1,0 +1,62 @@
+//! `ephemeral.openmodel_access_token`: a short-lived token to call an endpoint, in no plan and no
+//! state.
+
+
+use serde::{Deserialize, Serialize};
+use tfplug::framework::{Context, EphemeralResource, Opened};
+use tfplug::schema::{Attribute, Schema};
+use tfplug::serve::log;
+use tfplug::value::Value;
+use tfplug::{Diagnostic, Diagnostics};
+
+use crate::client::Client;
+
+/// `ephemeral "openmodel_access_token"`.
+pub struct AccessToken;
+
+/// Its attributes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct AccessTokenModel {
+    pub audience: Value<String>,
+    pub token: Value<String>,
+}
+
+impl EphemeralResource for AccessToken {
+    const TYPE: &'static str = "access_token";
+    type Client = Client;
+    type Model = AccessTokenModel;
+
+    fn schema(&self) -> Schema {
+        Schema::new(
+            "A short-lived token of the provider's own identity, to call an endpoint that is not public \
+             (`Authorization: Bearer …`). It lives for at most an hour and is in no plan and no state.",
+        )
+        .attributes([
+            Attribute::string("audience").optional().description(
+                "URL of the endpoint: the token is then an OpenID Connect identity token for it, which is what \
+                 Cloud Run asks for. Unset: an OAuth access token for Google's APIs.",
+            ),
+            Attribute::string("token").computed().sensitive().description("The token."),
+        ])
+    }
+
+    async fn open(
+        &self,
+        context: &Context<Client>,
+        config: AccessTokenModel,
+    ) -> Result<Opened<AccessTokenModel>, Diagnostics> {
+        let google = context.client()?.google(std::collections::BTreeMap::new())?;
+        let token = match config.audience.as_known() {
+            Some(audience) => google.id_token(audience).await,
+            None => google.access_token().await,
+        };
+        let token = token.map_err(|error| {
+            Diagnostic::error("No token could be made").detail(format!(
+                "{error} Credentials come from the provider block, from GOOGLE_CREDENTIALS, or from `gcloud auth \
+                 application-default login`."
+            ))
+        })?;
+        log::conceal(token.expose());
+        Ok(Opened::from(AccessTokenModel { token: Value::from(token.expose()), ..config }))
+    }
+}

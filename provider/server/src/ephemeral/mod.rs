@@ -1,0 +1,3 @@
+//! Ephemeral resources, a file each.
+
+pub mod access_token;

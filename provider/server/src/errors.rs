@@ -1,0 +1,64 @@
+//! Our errors as Terraform's diagnostics: a short summary, full sentences, the attribute.
+
+use openmodel_cloud::huggingface::HubError;
+use openmodel_resolve::{Field, ResolveError};
+use tfplug::{Diagnostic, Diagnostics};
+
+use crate::client::Client;
+
+/// An endpoint that cannot be placed, on the attribute at fault.
+pub fn resolve(error: &ResolveError) -> Diagnostics {
+    let path = match error.field {
+        Field::Model => "model",
+        Field::Region => "region",
+        Field::ContextLength => "workload.context_length",
+        Field::MaxConcurrency => "workload.max_concurrency",
+        Field::InputTokens => "workload.input_tokens",
+        Field::Quantization => "quantization",
+        Field::Shape => "shape",
+        Field::ShapeAccelerator => "shape.accelerator",
+        Field::ShapeAcceleratorCount => "shape.accelerator_count",
+        Field::ShapeCpu => "shape.cpu",
+        Field::ShapeMemory => "shape.memory_gib",
+        Field::Engine => "engine",
+        Field::Scaling => "scaling",
+        Field::BudgetHourly => "budget.max_hourly_cost",
+        Field::BudgetMonthly => "budget.max_monthly_cost",
+        Field::Token => "hugging_face_token_wo",
+    };
+    Diagnostic::error(error.summary).at(path).detail(error.detail.clone()).into()
+}
+
+/// A repository that cannot be read, on the attribute that names it.
+pub fn hub(client: &Client, error: &HubError) -> Diagnostics {
+    let (summary, path) = match error {
+        HubError::NotFound { .. } => ("Model not found", "model"),
+        HubError::RevisionNotFound { .. } => ("Revision not found", "revision"),
+        HubError::Gated { .. } => ("Model is gated", "model"),
+        HubError::Unauthorized { .. } => ("Hub refused the token", "model"),
+        HubError::RateLimited { .. } => ("Hub limits the rate of requests", "model"),
+        HubError::Malformed { .. } | HubError::TooLarge { .. } => ("Repository cannot be understood", "model"),
+        _ => ("Hub cannot be reached", "model"),
+    };
+    let mut detail = error.to_string();
+    if client.hub_token_is_unknown {
+        detail.push_str(
+            " The provider's hugging_face_token is not known yet, so the Hub was asked without it; a value that \
+             is known while planning would be used.",
+        );
+    }
+    Diagnostic::error(summary).at(path).detail(detail).into()
+}
+
+/// An argument that neither the resource, the provider nor the environment sets.
+pub fn unset(name: &'static str) -> Diagnostic {
+    let variable = name.to_uppercase();
+    Diagnostic::error("Argument is not set").at(name).detail(format!(
+        "No {name} is known. Set {name} here or in the provider block, or GOOGLE_{variable} in the environment."
+    ))
+}
+
+/// Something that only a mistake of ours can cause.
+pub fn bug(what: &str) -> Diagnostic {
+    Diagnostic::error("Provider bug").detail(format!("{what}. This is a bug in the provider, please report it."))
+}

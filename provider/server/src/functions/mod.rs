@@ -1,0 +1,3 @@
+//! Functions, a file each.
+
+pub mod parse_model_id;

@@ -1,0 +1,27 @@
+//! The Terraform provider `openmodel`: open models on Google Cloud.
+//!
+//! ```text
+//! provider.rs        the provider block          client.rs    what its settings make
+//! resources/         openmodel_endpoint          data_sources/  openmodel_model
+//! functions/         parse_model_id              ephemeral/     openmodel_access_token
+//! errors.rs          our errors as diagnostics on attributes
+//! ```
+
+mod client;
+mod data_sources;
+mod ephemeral;
+mod errors;
+mod functions;
+mod provider;
+mod resources;
+mod schema_parts;
+
+use tfplug::framework::Service;
+use tfplug::serve::{ServeOptions, serve_blocking};
+
+fn main() {
+    serve_blocking(
+        Service::new(provider::OpenModel),
+        ServeOptions { address: "registry.terraform.io/openmodel/openmodel", version: env!("CARGO_PKG_VERSION") },
+    )
+}

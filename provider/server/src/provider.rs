@@ -1,0 +1,136 @@
+//! The `provider` block: where, as whom, and against which clouds. Every argument is optional.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tfplug::Diagnostics;
+use tfplug::framework::{ConfigureRequest, Context, Parts, Provider};
+use tfplug::schema::{Attribute, Schema, conflicts_with};
+use tfplug::value::{Type, Value};
+
+use crate::client::Client;
+use crate::data_sources::model::ModelDataSource;
+use crate::ephemeral::access_token::AccessToken;
+use crate::functions::parse_model_id::ParseModelId;
+use crate::resources::endpoint::Endpoint;
+use crate::schema_parts::checked;
+use openmodel_schemas::name::Region;
+
+/// The provider `openmodel`.
+pub struct OpenModel;
+
+/// The `provider` block.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ProviderModel {
+    pub project: Value<String>,
+    pub region: Value<String>,
+    pub zone: Value<String>,
+    pub credentials: Value<String>,
+    pub access_token: Value<String>,
+    pub impersonate_service_account: Value<String>,
+    pub billing_project: Value<String>,
+    pub hugging_face_token: Value<String>,
+    pub default_labels: Value<BTreeMap<String, Value<String>>>,
+    pub catalog: Value<String>,
+    pub endpoints: Value<EndpointsModel>,
+    pub sandbox: Value<String>,
+    pub offline: Value<bool>,
+}
+
+/// `endpoints`: base URLs, for private gateways and tests.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct EndpointsModel {
+    pub run: Value<String>,
+    pub secret_manager: Value<String>,
+    pub iam_credentials: Value<String>,
+    pub resource_manager: Value<String>,
+    pub hub: Value<String>,
+}
+
+impl Provider for OpenModel {
+    type Model = ProviderModel;
+    type Client = Client;
+
+    fn name(&self) -> &'static str {
+        "openmodel"
+    }
+
+    fn schema(&self) -> Schema {
+        let text = |name: &str, description: &str| Attribute::string(name).optional().description(description);
+        let url = |name: &str| {
+            Attribute::string(name).optional().validate(checked_url()).description(format!("Base URL of `{name}`."))
+        };
+        Schema::new(
+            "Plan and run open models on Google Cloud. Every argument is optional and falls back to the \
+             environment variable it names.",
+        )
+        .attributes([
+            text("project", "Default Google Cloud project. Environment: `GOOGLE_PROJECT`, `GOOGLE_CLOUD_PROJECT`."),
+            text("region", "Default region. Environment: `GOOGLE_REGION`.")
+                .validate(checked::<Region>("A region such as `us-central1`.")),
+            text("zone", "Default zone; its region is used where none is set. Environment: `GOOGLE_ZONE`."),
+            text(
+                "credentials",
+                "Path or text of a JSON credentials file: service account key, authorized user, workload identity \
+                 federation. Environment: `GOOGLE_CREDENTIALS`. Default: Application Default Credentials.",
+            )
+            .sensitive()
+            .validate(conflicts_with(&["access_token"])),
+            text("access_token", "An OAuth access token, used as it is. Environment: `GOOGLE_OAUTH_ACCESS_TOKEN`.")
+                .sensitive(),
+            text(
+                "impersonate_service_account",
+                "Service account to act as. Environment: `GOOGLE_IMPERSONATE_SERVICE_ACCOUNT`.",
+            ),
+            text("billing_project", "Project charged for quota. Environment: `GOOGLE_BILLING_PROJECT`."),
+            text(
+                "hugging_face_token",
+                "Token with which the plan reads gated and private models on the Hub. It is not given to \
+                 endpoints. Environment: `HF_TOKEN`.",
+            )
+            .sensitive(),
+            Attribute::map_of("default_labels", Type::String)
+                .optional()
+                .description("Labels of every object, under those of the object itself."),
+            text(
+                "catalog",
+                "Path of a newer catalog of shapes and prices. Default: the one in the provider; the plan shows its date.",
+            ),
+            Attribute::object(
+                "endpoints",
+                ["run", "secret_manager", "iam_credentials", "resource_manager", "hub"].map(url),
+            )
+            .optional()
+            .description("Base URLs of the APIs in place of the public ones. `hub`: environment `HF_ENDPOINT`."),
+            text(
+                "sandbox",
+                "URL of `openmodel sandbox`; sets all of `endpoints` and needs no credentials. Environment: \
+                 `OPENMODEL_SANDBOX`.",
+            )
+            .validate(checked_url()),
+            Attribute::bool("offline")
+                .optional()
+                .description("Plan from the cache of the Hub alone; a model that is not in it is an error."),
+        ])
+    }
+
+    fn parts(&self) -> Parts<Client> {
+        Parts::new()
+            .resource(Endpoint)
+            .data_source(ModelDataSource)
+            .ephemeral_resource(AccessToken)
+            .function(ParseModelId)
+    }
+
+    async fn configure(
+        &self,
+        _context: &Context<()>,
+        request: ConfigureRequest<ProviderModel>,
+    ) -> Result<Client, Diagnostics> {
+        Client::configure(request.config, |name| std::env::var(name).ok())
+    }
+}
+
+fn checked_url() -> tfplug::schema::Validator {
+    tfplug::schema::regex(r"^https?://[^\s]+$", "a URL that starts with `https://` or `http://`")
+}

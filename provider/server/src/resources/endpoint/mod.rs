@@ -1,0 +1,200 @@
+//! `openmodel_endpoint`: an open model, served.
+//!
+//! ```text
+//! schema.rs   attributes        inputs.rs  configuration ─► EndpointSpec
+//! model.rs    their values      plan.rs    the planned values      advice.rs  placement ─► values
+//! apply.rs    create, update, delete         read.rs   live service ─► state
+//! ```
+
+mod advice;
+mod apply;
+mod inputs;
+mod model;
+mod plan;
+mod read;
+mod schema;
+
+use openmodel_schemas::name::{EndpointName, ProjectId, Region};
+use openmodel_graph::operation::EndpointIdentity;
+use tfplug::framework::{
+    Action, Context, CreateRequest, DeleteRequest, Failed, Plan, PlanRequest, ReadRequest, Resource, State,
+    UpdateRequest,
+};
+use tfplug::schema::Schema;
+use tfplug::value::Value;
+use tfplug::{Diagnostic, Diagnostics};
+
+use self::model::EndpointModel;
+use self::plan::Frozen;
+use crate::client::Client;
+use crate::errors;
+
+/// `resource "openmodel_endpoint"`.
+pub struct Endpoint;
+
+impl Resource for Endpoint {
+    const TYPE: &'static str = "endpoint";
+    type Client = Client;
+    type Model = EndpointModel;
+
+    fn schema(&self) -> Schema {
+        schema::schema()
+    }
+
+    fn validate(&self, config: &EndpointModel) -> Diagnostics {
+        inputs::validate(config)
+    }
+
+    async fn plan(
+        &self,
+        context: &Context<Client>,
+        request: PlanRequest<EndpointModel>,
+    ) -> Result<Plan<EndpointModel>, Diagnostics> {
+        let (action, prior) = (request.action, request.prior.clone());
+        let plan = plan::plan(context.client()?, request).await?;
+        let replaces = action == Action::Replace || !plan.requires_replace.is_empty();
+        match prior {
+            Some(prior) if replaces => allow_deletion(&prior)?,
+            _ => {}
+        }
+        Ok(plan)
+    }
+
+    async fn plan_destroy(
+        &self,
+        _context: &Context<Client>,
+        request: &DeleteRequest<EndpointModel>,
+    ) -> Result<(), Diagnostics> {
+        Ok(allow_deletion(&request.state)?)
+    }
+
+    async fn create(
+        &self,
+        context: &Context<Client>,
+        request: CreateRequest<EndpointModel>,
+    ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
+        apply::create(context, request).await
+    }
+
+    async fn read(
+        &self,
+        context: &Context<Client>,
+        request: ReadRequest<EndpointModel>,
+    ) -> Result<Option<State<EndpointModel>>, Diagnostics> {
+        let identity = identity(&request.state)?;
+        let google = context.client()?.google(std::collections::BTreeMap::new())?;
+        let live = google.read_endpoint(&identity).await.map_err(|failure| apply::unreadable(&identity, &failure))?;
+        let Some(live) = live else { return Ok(None) };
+        Ok(Some(match Frozen::read(&request.private)? {
+            Some(frozen) => read::overlay(request.state, &frozen.placement, &live).into(),
+            None => {
+                let (state, frozen) = read::from_record(&live)?;
+                let mut private = request.private;
+                frozen.write(&mut private)?;
+                State::with_private(state, private)
+            }
+        }))
+    }
+
+    async fn update(
+        &self,
+        context: &Context<Client>,
+        request: UpdateRequest<EndpointModel>,
+    ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
+        apply::update(context, request).await
+    }
+
+    async fn delete(
+        &self,
+        context: &Context<Client>,
+        request: DeleteRequest<EndpointModel>,
+    ) -> Result<(), Failed<EndpointModel>> {
+        allow_deletion(&request.state)?;
+        apply::delete(context, request.state).await
+    }
+
+    async fn import(&self, context: &Context<Client>, id: String) -> Result<State<EndpointModel>, Diagnostics> {
+        let client = context.client()?;
+        let defaults = (client.project.as_known(), client.region.as_known());
+        let identity = parse_import_id(&id, defaults).map_err(|why| {
+            Diagnostic::error("Import id is not understood").detail(format!(
+                "{id:?}: {why}. Write projects/{{project}}/locations/{{region}}/services/{{name}}, \
+                 {{project}}/{{region}}/{{name}}, {{region}}/{{name}} or {{name}}."
+            ))
+        })?;
+        Ok(EndpointModel {
+            id: Value::Known(identity.service()),
+            project: Value::Known(identity.project.to_string()),
+            region: Value::Known(identity.region.to_string()),
+            name: Value::Known(identity.name.to_string()),
+            ..EndpointModel::default()
+        }
+        .into())
+    }
+}
+
+fn allow_deletion(state: &EndpointModel) -> Result<(), Diagnostic> {
+    if state.deletion_policy.as_known().map(String::as_str) != Some("PREVENT") {
+        return Ok(());
+    }
+    let name = state.name.as_known().map_or("The endpoint", String::as_str);
+    Err(Diagnostic::error("Deletion is prevented").at("deletion_policy").detail(format!(
+        "{name} has deletion_policy = \"PREVENT\", and this plan deletes or replaces it. To go on, set it to \
+         \"DELETE\", apply that, and plan again."
+    )))
+}
+
+/// Where an endpoint of the state lives.
+fn identity(state: &EndpointModel) -> Result<EndpointIdentity, Diagnostic> {
+    let text = |value: &Value<String>| value.as_known().cloned().unwrap_or_default();
+    let parts = (|| {
+        Ok::<_, openmodel_schemas::name::NameError>(EndpointIdentity {
+            project: text(&state.project).parse()?,
+            region: text(&state.region).parse()?,
+            name: text(&state.name).parse()?,
+        })
+    })();
+    parts.map_err(|error| errors::bug(&format!("the state of an endpoint does not say where it is: {error}")))
+}
+
+fn parse_import_id(id: &str, defaults: (Option<&String>, Option<&String>)) -> Result<EndpointIdentity, String> {
+    let parts: Vec<&str> = id.split('/').collect();
+    let project = || defaults.0.map(String::as_str).ok_or("the provider has no default project");
+    let region = || defaults.1.map(String::as_str).ok_or("the provider has no default region");
+    let (project, region, name) = match parts.as_slice() {
+        ["projects", project, "locations", region, "services", name] | [project, region, name] => {
+            (*project, *region, *name)
+        }
+        [region, name] => (project()?, *region, *name),
+        [name] => (project()?, region()?, *name),
+        _ => return Err("it has the wrong number of parts".to_owned()),
+    };
+    Ok(EndpointIdentity {
+        project: project.parse::<ProjectId>().map_err(|error| error.to_string())?,
+        region: region.parse::<Region>().map_err(|error| error.to_string())?,
+        name: name.parse::<EndpointName>().map_err(|error| error.to_string())?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn struct_and_schema_agree() {
+        tfplug::testing::assert_model_matches_schema::<Endpoint>();
+    }
+
+    #[test]
+    fn every_way_to_write_an_import_id_names_the_same_endpoint() {
+        let defaults = (Some(&"acme-ml".to_owned()), Some(&"us-central1".to_owned()));
+        for id in ["projects/acme-ml/locations/us-central1/services/chat", "acme-ml/us-central1/chat", "us-central1/chat", "chat"]
+        {
+            let identity = parse_import_id(id, (defaults.0, defaults.1)).expect(id);
+            assert_eq!(identity.to_string(), "acme-ml/us-central1/chat");
+        }
+        assert!(parse_import_id("a/b/c/d", defaults).is_err());
+        assert!(parse_import_id("chat", (None, None)).is_err());
+        assert!(parse_import_id("acme-ml/us-central1/Chat", defaults).is_err());
+    }
+}

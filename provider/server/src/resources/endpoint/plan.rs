@@ -1,0 +1,255 @@
+//! The plan of an endpoint: the model's facts, the choice of shape, and what it costs.
+//!
+//! ```text
+//! config ─► defaults ─► commit of the revision ─► same inputs as before? ─yes─► frozen placement
+//!                         (Hub, cached)                    │no
+//!                                                          ▼
+//!                                  model card ─► place ─► planned values, private placement
+//! ```
+
+use std::collections::BTreeMap;
+
+use openmodel_resolve::place;
+use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, ProjectId, Region, Revision};
+use openmodel_schemas::report::Placement;
+use openmodel_schemas::spec::{EndpointSpec, TokenSource};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tfplug::framework::{Plan, PlanRequest, Private};
+use tfplug::serve::log;
+use tfplug::value::{Path, Refinement, Value};
+use tfplug::{Diagnostic, Diagnostics};
+
+use super::advice;
+use super::inputs::{Identity, Inputs, fill_defaults, inputs, parse};
+use super::model::{EndpointModel, EngineModel, ShapeModel, StringMap};
+use crate::client::Client;
+use crate::errors;
+
+/// Where the placement lies in private state.
+pub const PLACEMENT: &str = "placement";
+
+/// A placement, with the fingerprint of the inputs it was made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// Of [`fingerprint`].
+    pub inputs: String,
+    /// What was decided.
+    pub placement: Placement,
+}
+
+impl Frozen {
+    /// What was put aside, if anything.
+    pub fn read(private: &Private) -> Result<Option<Self>, Diagnostic> {
+        private.get(PLACEMENT)
+    }
+
+    /// Puts it aside for apply and for the next plan.
+    pub fn write(&self, private: &mut Private) -> Result<(), Diagnostic> {
+        private.set(PLACEMENT, self)
+    }
+}
+
+/// Decides every planned value.
+pub async fn plan(
+    client: &Client,
+    request: PlanRequest<EndpointModel>,
+) -> Result<Plan<EndpointModel>, Diagnostics> {
+    let PlanRequest { prior, config, proposed, mut private, .. } = request;
+    let mut planned = proposed;
+    let mut requires_replace = Vec::new();
+    fill_defaults(&config, &mut planned);
+    place_in(client, &config, prior.as_ref(), &mut planned, &mut requires_replace)?;
+    planned.effective_labels = effective_labels(client, &config.labels);
+    planned.status = Value::from("ready");
+
+    let mut found = Diagnostics::new();
+    let mut waiting = None;
+    let name: Option<EndpointName> = parse(&planned.name, "name", &mut waiting, &mut found);
+    let project: Option<ProjectId> = parse(&planned.project, "project", &mut waiting, &mut found);
+    let region: Option<Region> = parse(&planned.region, "region", &mut waiting, &mut found);
+    let model: Option<ModelId> = parse(&planned.model, "model", &mut None, &mut found);
+    let revision: Option<Revision> = parse(&planned.revision, "revision", &mut None, &mut found);
+    if found.has_errors() {
+        return Err(found);
+    }
+    planned.id = match (&project, &region, &name) {
+        (Some(project), Some(region), Some(name)) => {
+            Value::Known(format!("projects/{project}/locations/{region}/services/{name}"))
+        }
+        _ => Value::unknown_with("projects/"),
+    };
+
+    let frozen = Frozen::read(&private)?;
+    let commit = match (&model, &revision) {
+        (Some(model), Some(revision)) => {
+            Some(commit_of(client, prior.as_ref(), frozen.as_ref(), model, revision).await?)
+        }
+        _ => None,
+    };
+    let (Some(commit), Some(region), Some(model)) = (commit, region, model) else {
+        wait(&mut planned, &config, "model, revision or region");
+        return Ok(Plan { planned, requires_replace, private: None });
+    };
+    planned.resolved_revision = Value::Known(commit.to_string());
+
+    let identity = Identity {
+        region,
+        project: project.map_or_else(|| stand_in("unknown-yet"), Ok)?,
+        name: name.map_or_else(|| stand_in("unknown-yet"), Ok)?,
+    };
+    let spec = match inputs(&config, &planned, &commit, identity)? {
+        Inputs::Known(spec) => *spec,
+        Inputs::Waiting(input) => {
+            wait(&mut planned, &config, input);
+            return Ok(Plan { planned, requires_replace, private: None });
+        }
+    };
+
+    let inputs = fingerprint(&spec);
+    let placement = match frozen {
+        Some(frozen) if frozen.inputs == inputs => frozen.placement,
+        _ => {
+            let card = client.hub().card(&model, &commit.clone().into()).await.map_err(|e| errors::hub(client, &e))?;
+            place(&spec, &card, client.catalog()).map_err(|error| errors::resolve(&error))?
+        }
+    };
+    advice::show(&placement, &config, &mut planned);
+    planned.url = url_after(prior.as_ref().map(|prior| &prior.url), &planned.id, prior.as_ref().map(|p| &p.id));
+    planned.openai_base_url =
+        url_after(prior.as_ref().map(|prior| &prior.openai_base_url), &planned.id, prior.as_ref().map(|p| &p.id));
+    Frozen { inputs, placement }.write(&mut private)?;
+    Ok(Plan { planned, requires_replace, private: Some(private) })
+}
+
+/// Project and region: the configuration's, else the provider's. Where the provider's has changed,
+/// the endpoint moves, and that is a replacement.
+fn place_in(
+    client: &Client,
+    config: &EndpointModel,
+    prior: Option<&EndpointModel>,
+    planned: &mut EndpointModel,
+    requires_replace: &mut Vec<Path>,
+) -> Result<(), Diagnostics> {
+    let mut found = Diagnostics::new();
+    let mut choose = |name: &'static str, config: &Value<String>, default: &Value<String>, prior: Option<&Value<String>>| {
+        let chosen = if config.is_null() { default.clone() } else { config.clone() };
+        if chosen.is_null() {
+            found.push(errors::unset(name));
+        }
+        if let Some(prior) = prior
+            && config.is_null()
+            && *prior != chosen
+        {
+            requires_replace.push(Path::from(name));
+        }
+        chosen
+    };
+    planned.project = choose("project", &config.project, &client.project, prior.map(|p| &p.project));
+    planned.region = choose("region", &config.region, &client.region, prior.map(|p| &p.region));
+    if found.has_errors() { Err(found) } else { Ok(()) }
+}
+
+/// The commit that a revision stands for now.
+///
+/// An endpoint that runs keeps its commit when the Hub cannot be asked: a plan that changes
+/// nothing must not fail because the Hub is down.
+async fn commit_of(
+    client: &Client,
+    prior: Option<&EndpointModel>,
+    frozen: Option<&Frozen>,
+    model: &ModelId,
+    revision: &Revision,
+) -> Result<CommitSha, Diagnostics> {
+    if let Some(commit) = revision.as_commit() {
+        return Ok(commit);
+    }
+    let before = prior.filter(|prior| {
+        frozen.is_some()
+            && prior.model.as_known().map(String::as_str) == Some(model.as_str())
+            && prior.revision.as_known().map(String::as_str) == Some(revision.as_str())
+    });
+    let before = before.and_then(|prior| prior.resolved_revision.as_known()?.parse().ok());
+    match client.hub().resolve(model, revision).await {
+        Ok(commit) => Ok(commit),
+        Err(error) => match before {
+            Some(commit) if error.is_transient() => {
+                log::warn("endpoint", &format!("{model}@{revision} keeps its commit: {error}"), &[]);
+                Ok(commit)
+            }
+            _ => Err(errors::hub(client, &error)),
+        },
+    }
+}
+
+/// Leaves what the advice would fill unknown, and tells the log what it waits for.
+fn wait(planned: &mut EndpointModel, config: &EndpointModel, input: &str) {
+    log::info("endpoint", &format!("shape, memory and cost are known once {input} is known"), &[]);
+    let never_null = Refinement::default().with_not_null();
+    planned.memory = Value::Unknown(never_null.clone());
+    planned.cost = Value::Unknown(never_null.clone());
+    planned.recommendation = Value::Unknown(never_null);
+    if !planned.resolved_revision.is_known() {
+        planned.resolved_revision = Value::Unknown(Refinement::default().with_not_null());
+    }
+    planned.shape = match &config.shape {
+        Value::Known(shape) => Value::Known(ShapeModel {
+            accelerator: unless_set(&shape.accelerator),
+            accelerator_count: unless_set(&shape.accelerator_count),
+            cpu: unless_set(&shape.cpu),
+            memory_gib: unless_set(&shape.memory_gib),
+        }),
+        _ => Value::Unknown(Refinement::default().with_not_null()),
+    };
+    planned.engine = match &config.engine {
+        Value::Known(engine) => Value::Known(EngineModel {
+            name: unless_set(&engine.name),
+            image: unless_set(&engine.image),
+            args: engine.args.clone(),
+            env: engine.env.clone(),
+        }),
+        _ => Value::Unknown(Refinement::default().with_not_null()),
+    };
+}
+
+fn unless_set<T: Clone>(config: &Value<T>) -> Value<T> {
+    if config.is_null() { Value::unknown() } else { config.clone() }
+}
+
+/// A name that has no part in the choice, while the real one is not known.
+fn stand_in<T: std::str::FromStr<Err = openmodel_schemas::name::NameError>>(text: &str) -> Result<T, Diagnostics> {
+    text.parse().map_err(|error: openmodel_schemas::name::NameError| errors::bug(&error.to_string()).into())
+}
+
+/// The service's URL is fixed when it is created.
+fn url_after(prior: Option<&Value<String>>, id: &Value<String>, prior_id: Option<&Value<String>>) -> Value<String> {
+    match prior {
+        Some(url) if url.is_known() && prior_id == Some(id) => url.clone(),
+        _ => Value::unknown_with("http"),
+    }
+}
+
+fn effective_labels(client: &Client, labels: &Value<StringMap>) -> Value<StringMap> {
+    let unknown = || Value::Unknown(Refinement::default().with_not_null());
+    let mut merged: StringMap = match &client.default_labels {
+        Value::Known(defaults) => defaults.clone(),
+        Value::Null => BTreeMap::new(),
+        Value::Unknown(_) => return unknown(),
+    };
+    match labels {
+        Value::Known(labels) => merged.extend(labels.clone()),
+        Value::Null => {}
+        Value::Unknown(_) => return unknown(),
+    }
+    Value::Known(merged)
+}
+
+/// Of all inputs that have a part in the placement; the rest may change without new advice.
+pub fn fingerprint(spec: &EndpointSpec) -> String {
+    let inputs = serde_json::json!([
+        spec.region, spec.model, spec.commit, spec.surface, spec.workload, spec.quantization, spec.shape,
+        spec.engine, spec.scaling, spec.budget, spec.token != TokenSource::None,
+    ]);
+    let digest = Sha256::digest(inputs.to_string().as_bytes());
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

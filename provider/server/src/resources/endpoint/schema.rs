@@ -1,0 +1,343 @@
+//! The schema of `openmodel_endpoint`: what each attribute does, its format, default, and what a
+//! change of it costs.
+
+use std::time::Duration;
+
+use tfplug::framework::Timeouts;
+use tfplug::schema::{Attribute, Schema, at_least, between, conflicts_with, length, one_of, regex, required_with};
+use tfplug::value::Type;
+
+use crate::schema_parts::{checked, model_id};
+use openmodel_schemas::name::{EndpointName, Region, Revision};
+
+/// How long each operation may take. A create waits until the model is loaded and serves.
+pub const TIMEOUTS: Timeouts = Timeouts::new(&[
+    ("create", Duration::from_secs(30 * 60)),
+    ("update", Duration::from_secs(30 * 60)),
+    ("delete", Duration::from_secs(20 * 60)),
+]);
+
+/// Money: digits, with at most two after the point.
+const MONEY: &str = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,4})?$";
+const SECRET_VERSION: &str = r"^projects/[^/]+/secrets/[A-Za-z0-9_-]{1,255}/versions/(latest|[0-9]+)$";
+
+/// The schema.
+pub fn schema() -> Schema {
+    Schema::new(
+        "An open model, served over an OpenAI-compatible API. The plan chooses the cheapest shape that \
+         holds the model under the given load, and shows its memory, its cost and the reasons.",
+    )
+    .attributes(identity())
+    .attributes(model())
+    .attributes(serving())
+    .attributes(money_and_access())
+    .attributes(token())
+    .attributes(housekeeping())
+    .attributes(results())
+}
+
+fn identity() -> [Attribute; 5] {
+    [
+        Attribute::string("id")
+            .computed_prefix("projects/")
+            .use_state_for_unknown()
+            .description("Full name: `projects/{project}/locations/{region}/services/{name}`."),
+        Attribute::string("name")
+            .required()
+            .requires_replace()
+            .validate(checked::<EndpointName>("1 to 48 lower-case letters, digits and `-`, starting with a letter."))
+            .description("Name of the endpoint, unique in project and region."),
+        Attribute::string("project")
+            .optional()
+            .computed()
+            .requires_replace()
+            .description("Google Cloud project. Default: the provider's."),
+        Attribute::string("region")
+            .optional()
+            .computed()
+            .requires_replace()
+            .validate(checked::<Region>("A region such as `us-central1`."))
+            .description("Google Cloud region. Default: the provider's."),
+        Attribute::string("surface")
+            .default("cloud_run")
+            .requires_replace()
+            .validate(one_of(&["cloud_run"]))
+            .description("Where the model is served."),
+    ]
+}
+
+fn model() -> [Attribute; 5] {
+    [
+        Attribute::string("model").required().validate(model_id()).description(
+            "Repository on the Hugging Face Hub, such as `Qwen/Qwen2.5-7B-Instruct`. A change is rolled out \
+             as a new revision of the service.",
+        ),
+        Attribute::string("revision")
+            .default("main")
+            .validate(checked::<Revision>("A branch, tag or commit."))
+            .description(
+                "Branch, tag or commit of the repository. When a branch moves upstream, the next plan shows \
+                 the new `resolved_revision`; pin a commit to stay.",
+            ),
+        Attribute::string("resolved_revision")
+            .computed()
+            .never_null()
+            .description("The commit that is served."),
+        Attribute::object(
+            "workload",
+            [
+                Attribute::number("context_length")
+                    .required()
+                    .validate(between(1, 100_000_000))
+                    .description("Longest sequence, prompt and answer together, in tokens. One must always fit."),
+                Attribute::number("max_concurrency")
+                    .default(8)
+                    .validate(between(1, 1000))
+                    .description("Sequences one replica works on at once."),
+                Attribute::number("input_tokens").optional().computed().validate(at_least(1)).description(
+                    "Prompt tokens of a typical request. Default: 1024, or what `context_length` leaves.",
+                ),
+                Attribute::number("output_tokens").optional().computed().validate(at_least(1)).description(
+                    "Answer tokens of a typical request. Default: 256, or a quarter of a shorter context.",
+                ),
+            ],
+        )
+        .required()
+        .description("The load one replica must hold; it decides how much KV cache is needed."),
+        Attribute::string("quantization").optional().validate(one_of(&["fp8"])).description(
+            "Hold the weights in fewer bits than the checkpoint has. `fp8` halves 16-bit weights while \
+             loading. Unset: the checkpoint as it is.",
+        ),
+    ]
+}
+
+fn serving() -> [Attribute; 3] {
+    [
+        Attribute::object(
+            "shape",
+            [
+                Attribute::string("accelerator")
+                    .optional()
+                    .computed()
+                    .description("Accelerator by Cloud Run's name, such as `nvidia-l4`."),
+                Attribute::number("accelerator_count")
+                    .optional()
+                    .computed()
+                    .validate(at_least(1))
+                    .description("Accelerators of one replica."),
+                Attribute::number("cpu").optional().computed().validate(at_least(1)).description("vCPUs."),
+                Attribute::number("memory_gib")
+                    .optional()
+                    .computed()
+                    .validate(at_least(1))
+                    .description("Host memory. Files the container writes count against it."),
+            ],
+        )
+        .optional()
+        .computed()
+        .description(
+            "Shape of one replica. Unset, or for the parts left unset: the cheapest that holds the load. \
+             A part that is set wins, is checked, and is priced beside the recommendation.",
+        ),
+        Attribute::object(
+            "engine",
+            [
+                Attribute::string("name").optional().computed().validate(one_of(&["vllm"])).description("Serving engine."),
+                Attribute::string("image").optional().computed().validate(length(1, 512)).description(
+                    "Container image. Default: the engine's own, at the version the sizing assumes.",
+                ),
+                Attribute::list_of("args", Type::String)
+                    .optional()
+                    .description("Arguments added after the generated ones; the engine takes the last of two."),
+                Attribute::map_of("env", Type::String)
+                    .optional()
+                    .description("Environment variables. Not for secrets: they are stored in the state."),
+            ],
+        )
+        .optional()
+        .computed()
+        .description("The server that runs the model."),
+        Attribute::object(
+            "scaling",
+            [
+                Attribute::number("min_replicas").optional().computed().validate(between(0, 1000)).description(
+                    "Replicas kept without traffic. Default: 0, which costs nothing and starts cold.",
+                ),
+                Attribute::number("max_replicas")
+                    .optional()
+                    .computed()
+                    .validate(between(1, 1000))
+                    .description("Most replicas; bounds the cost. Default: 1, or `min_replicas` where that is more."),
+            ],
+        )
+        .optional()
+        .computed()
+        .description("How many replicas there may be."),
+    ]
+}
+
+fn money_and_access() -> [Attribute; 2] {
+    [
+        Attribute::object(
+            "access",
+            [
+                Attribute::bool("public").optional().computed().description(
+                    "Let everyone call the endpoint without credentials. Default: `false`.",
+                ),
+                Attribute::set_of("invokers", Type::String).optional().computed().description(
+                    "IAM members that may call it, such as `serviceAccount:app@acme-ml.iam.gserviceaccount.com`.",
+                ),
+            ],
+        )
+        .optional()
+        .computed()
+        .description("Who may call the endpoint. Exactly these hold `roles/run.invoker` on the service."),
+        Attribute::object(
+            "budget",
+            [
+                Attribute::string("max_hourly_cost")
+                    .optional()
+                    .validate(money())
+                    .description("Limit of the cost per hour at `max_replicas`, in US dollars, such as `\"2.50\"`."),
+                Attribute::string("max_monthly_cost")
+                    .optional()
+                    .validate(money())
+                    .description("Limit of 730 hours at `max_replicas`, in US dollars, such as `\"900.00\"`."),
+            ],
+        )
+        .optional()
+        .description("Limits of cost, gross of credits and discounts. A breach is an error of the plan."),
+    ]
+}
+
+fn token() -> [Attribute; 3] {
+    [
+        Attribute::string("hugging_face_token_wo")
+            .optional()
+            .write_only()
+            .sensitive()
+            .validate(conflicts_with(&["hugging_face_token_secret"]))
+            .validate(required_with(&["hugging_face_token_wo_version"]))
+            .description(
+                "Hub token with which the container downloads a gated or private model. It is put into a \
+                 Secret Manager secret of the endpoint, and is never in plan or state.",
+            ),
+        Attribute::number("hugging_face_token_wo_version")
+            .optional()
+            .validate(at_least(1))
+            .validate(required_with(&["hugging_face_token_wo"]))
+            .description("Raise it to store a new value of `hugging_face_token_wo`."),
+        Attribute::string("hugging_face_token_secret")
+            .optional()
+            .validate(regex(SECRET_VERSION, "`projects/{project}/secrets/{secret}/versions/{version}`"))
+            .description(
+                "A Secret Manager secret version of yours that holds the token; the service's account must be \
+                 allowed to read it.",
+            ),
+    ]
+}
+
+fn housekeeping() -> [Attribute; 3] {
+    [
+        Attribute::map_of("labels", Type::String)
+            .optional()
+            .description("Labels. Those set on the service by others are left alone."),
+        Attribute::string("deletion_policy")
+            .default("DELETE")
+            .validate(one_of(&["DELETE", "PREVENT", "ABANDON"]))
+            .description(
+                "What `terraform destroy` does: `DELETE` the endpoint, `PREVENT` the plan, or `ABANDON` it: \
+                 forget it and let it run and cost.",
+            ),
+        TIMEOUTS.attribute(),
+    ]
+}
+
+fn results() -> [Attribute; 7] {
+    let gib = |name: &str, text: &str| Attribute::number(name).computed().description(text);
+    let text = |name: &str, text: &str| Attribute::string(name).computed().description(text);
+    let candidate = || {
+        [
+            text("shape", "The shape in one line."),
+            text("hourly", "US dollars per hour; null where no price is known."),
+            text("code", "Reason code, such as `too_small`."),
+            text("reason", "The reason, with figures."),
+        ]
+    };
+    [
+        Attribute::string("url")
+            .computed_prefix("http")
+            .use_non_null_state_for_unknown()
+            .description("Base URL of the endpoint."),
+        Attribute::string("openai_base_url")
+            .computed_prefix("http")
+            .use_non_null_state_for_unknown()
+            .description("`base_url` for OpenAI clients: the URL with `/v1`."),
+        text("status", "`ready`, `provisioning` or `failed`.").never_null(),
+        Attribute::object(
+            "memory",
+            [
+                gib("usable_gib", "What the engine sees of one accelerator, below its nominal size."),
+                gib("weights_gib", "The weights as loaded."),
+                gib("kv_cache_gib", "The KV cache the workload needs."),
+                gib("activations_gib", "Peak activations."),
+                gib("overhead_gib", "CUDA context and graphs, allocator, runtime."),
+                gib("headroom_gib", "What is left."),
+                Attribute::number("kv_capacity_tokens")
+                    .computed()
+                    .description("Tokens the KV cache can hold once the engine has taken its share."),
+                text("basis", "How the figures were made."),
+            ],
+        )
+        .computed()
+        .never_null()
+        .description("Accelerator memory of one replica, in GiB."),
+        Attribute::object(
+            "cost",
+            [
+                text("currency", "ISO code."),
+                text("hourly", "One replica for an hour; null where no price is known."),
+                text("monthly_min", "730 hours at `min_replicas`: the cost without traffic."),
+                text("monthly_max", "730 hours at `max_replicas`."),
+                text("price_date", "Day the prices were read."),
+                Attribute::list_of_objects(
+                    "lines",
+                    [
+                        text("item", "What is paid for."),
+                        text("hourly", "Its cost per hour; null where no price is known."),
+                        text("source", "Unit price and where it stands."),
+                    ],
+                )
+                .computed()
+                .description("The parts of the hourly cost."),
+            ],
+        )
+        .computed()
+        .never_null()
+        .description("Gross cost, as decimal text. It is frozen until an input changes."),
+        Attribute::object(
+            "recommendation",
+            [
+                text("chosen", "The recommended shape."),
+                text("reason", "Why."),
+                Attribute::list_of_objects("runners_up", candidate())
+                    .computed()
+                    .description("Shapes that hold the load too."),
+                Attribute::list_of_objects("rejected", candidate())
+                    .computed()
+                    .description("Shapes that do not, each with the reason."),
+            ],
+        )
+        .computed()
+        .never_null()
+        .description("The choice of shape, explained."),
+        Attribute::map_of("effective_labels", Type::String)
+            .computed()
+            .never_null()
+            .description("`labels` with the provider's `default_labels` under them."),
+    ]
+}
+
+fn money() -> tfplug::schema::Validator {
+    regex(MONEY, "an amount of US dollars in quotes, such as `\"900.00\"`")
+}

@@ -1,0 +1,3 @@
+//! Resources, a folder each.
+
+pub mod endpoint;

@@ -1,0 +1,17 @@
+//! Every document that crosses a boundary of openmodel, as types: serde, checked names and
+//! quantities, and no decisions.
+//!
+//! | module | document |
+//! |---|---|
+//! | [`spec`] | what is asked for: an endpoint and its workload |
+//! | [`model_card`] | the facts of a Hub repository at one commit |
+//! | [`shape`] | the catalog: shapes, prices, where each fact comes from |
+//! | [`report`] | what is shown and frozen: placement, memory, cost, recommendation |
+//! | [`name`], [`quantity`] | checked names and quantities that must not mix |
+
+pub mod model_card;
+pub mod name;
+pub mod quantity;
+pub mod report;
+pub mod shape;
+pub mod spec;

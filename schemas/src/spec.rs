@@ -1,0 +1,166 @@
+//! What is asked for: all known, checked, and independent of Terraform.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{CommitSha, EndpointName, ModelId, ProjectId, Region};
+use crate::quantity::{Bytes, Tokens};
+
+/// An endpoint: a model served on a surface.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndpointSpec {
+    /// Google Cloud project.
+    pub project: ProjectId,
+    /// Region.
+    pub region: Region,
+    /// Name, unique in project and region.
+    pub name: EndpointName,
+    /// The model.
+    pub model: ModelId,
+    /// The commit that is served.
+    pub commit: CommitSha,
+    /// Where it runs.
+    pub surface: Surface,
+    /// The load it must hold.
+    pub workload: Workload,
+    /// How weights are held in memory; `None` leaves the checkpoint as it is.
+    pub quantization: Option<Quantization>,
+    /// Parts of the shape the user fixes; each wins over the recommendation.
+    pub shape: ShapeRequest,
+    /// The serving engine.
+    pub engine: EngineSpec,
+    /// Replica bounds.
+    pub scaling: Scaling,
+    /// Who may call it.
+    pub access: Access,
+    /// Limits of cost.
+    pub budget: Budget,
+    /// How the container gets a Hub token, if it gets one.
+    pub token: TokenSource,
+    /// Labels of the user and the provider's defaults, merged; ours are added when lowering.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Where a model is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Surface {
+    /// Cloud Run services with GPUs.
+    CloudRun,
+}
+
+impl Surface {
+    /// The word used in configurations: `cloud_run`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CloudRun => "cloud_run",
+        }
+    }
+}
+
+/// The load one replica must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workload {
+    /// Longest sequence (prompt and answer) that must fit.
+    pub context_length: Tokens,
+    /// Sequences in flight at once, per replica.
+    pub max_concurrency: u32,
+    /// Prompt tokens of a typical request.
+    pub input_tokens: Tokens,
+    /// Answer tokens of a typical request.
+    pub output_tokens: Tokens,
+}
+
+/// How weights are held in accelerator memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantization {
+    /// 8-bit floating point, made by the engine while loading.
+    Fp8,
+}
+
+impl Quantization {
+    /// The word used in configurations and by vLLM's `--quantization`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fp8 => "fp8",
+        }
+    }
+}
+
+/// The parts of a shape a user may fix. Empty: the planner chooses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShapeRequest {
+    /// Accelerator by the surface's name: `nvidia-l4`.
+    pub accelerator: Option<String>,
+    /// Number of accelerators.
+    pub accelerator_count: Option<u32>,
+    /// vCPUs.
+    pub cpu: Option<u32>,
+    /// Host memory.
+    pub memory: Option<Bytes>,
+}
+
+/// The serving engine and what the user adds to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineSpec {
+    /// Engine name; `None` lets the planner choose.
+    pub name: Option<String>,
+    /// Container image; `None` takes the catalog's image of the engine.
+    pub image: Option<String>,
+    /// Arguments after the generated ones.
+    pub args: Vec<String>,
+    /// Environment variables beside the generated ones.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Replica bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scaling {
+    /// Replicas kept without traffic; 0 scales to zero.
+    pub min_replicas: u32,
+    /// Most replicas.
+    pub max_replicas: u32,
+}
+
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Everyone, without credentials.
+    pub public: bool,
+    /// IAM members such as `serviceAccount:app@acme-ml.iam.gserviceaccount.com`.
+    pub invokers: Vec<String>,
+}
+
+/// Limits of cost, gross of credits and discounts, at the largest number of replicas.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// US dollars per hour.
+    pub max_hourly_cost: Option<Decimal>,
+    /// US dollars per month of 730 hours.
+    pub max_monthly_cost: Option<Decimal>,
+}
+
+/// How the container gets a Hub token.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "snake_case")]
+pub enum TokenSource {
+    /// It gets none.
+    #[default]
+    None,
+    /// A secret of ours, filled from a write-only attribute; the version counts its changes.
+    Managed {
+        /// `hugging_face_token_wo_version`.
+        version: i64,
+    },
+    /// A Secret Manager secret version of the user's:
+    /// `projects/P/secrets/S/versions/V` (`V` may be `latest`).
+    Secret {
+        /// Its full name.
+        version: String,
+    },
+}

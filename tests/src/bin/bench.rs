@@ -1,0 +1,300 @@
+//! `just bench`: what a plan and an apply of endpoints cost beside the same count of Terraform's
+//! built-in `terraform_data`, in the same run; and what a provider process costs by itself.
+//!
+//! ```text
+//! bench ─► terraform (measured by `bench measure`, which waits for it and reads its rusage)
+//!             └─► provider processes (their own CPU and memory sampled from /proc)
+//! ```
+//!
+//! Wall and CPU time are medians; CPU is user and system time of terraform and all it started.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use acceptance::terraform::printed;
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
+use openmodel_cli::terraform::{Workspace, find_terraform, provider_binary};
+use openmodel_sandbox::{Options, Sandbox};
+use serde::{Deserialize, Serialize};
+
+/// Runs of each command; the median counts. An apply runs once: it is long, and leaves its state
+/// for what follows.
+const RUNS: usize = 3;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("measure") => measure_child(&arguments[1..]),
+        _ => bench(&arguments),
+    }
+}
+
+fn bench(arguments: &[String]) -> Result<()> {
+    let counts: Vec<usize> = match arguments {
+        [] => vec![1, 100, 1000],
+        [list] => list.split(',').map(str::parse).collect::<Result<_, _>>().context("counts such as 1,100")?,
+        _ => anyhow::bail!("usage: bench [COUNT,COUNT,…]"),
+    };
+    let mut out = stdout();
+    let terraform = find_terraform()?;
+    let provider = provider_binary(|command| drop(writeln!(stdout(), "$ {command}")))?;
+    writeln!(out, "provider binary: {:.1} MB (goal: under 15)\n", megabytes(fs::metadata(&provider)?.len()))?;
+    process(&mut out, &terraform, &provider)?;
+
+    writeln!(
+        out,
+        "{:<28}{:>10}{:>10}{:>10}{:>10}   {:>7}{:>7}{:>7}   {:>10}{:>10}",
+        "terraform", "wall s", "wall s", "CPU s", "CPU s", "wall", "CPU", "peak", "provider", "provider"
+    )?;
+    writeln!(
+        out,
+        "{:<28}{:>10}{:>10}{:>10}{:>10}   {:>7}{:>7}{:>7}   {:>10}{:>10}",
+        "", "built-in", "endpoint", "built-in", "endpoint", "ratio", "ratio", "memory", "CPU share", "peak MB"
+    )?;
+    for count in counts {
+        let built_in = series(&terraform, &provider, count, BUILT_IN)?;
+        let endpoint = series(&terraform, &provider, count, ENDPOINT)?;
+        for (name, reference) in &built_in {
+            let ours = endpoint.get(name).context("both series have the same steps")?;
+            writeln!(
+                out,
+                "{:<28}{:>10.3}{:>10.3}{:>10.3}{:>10.3}   {:>6.2}x{:>6.2}x{:>6.2}x   {:>9.0}%{:>10.1}",
+                format!("{name} x {count}"),
+                reference.wall,
+                ours.wall,
+                reference.cpu,
+                ours.cpu,
+                ours.wall / reference.wall,
+                ours.cpu / reference.cpu,
+                ours.peak / reference.peak,
+                100.0 * ours.provider_cpu / ours.cpu,
+                ours.provider_peak,
+            )?;
+        }
+        if let Some(rpc) = endpoint.values().find_map(|measured| measured.rpc.as_ref()) {
+            for (call, micros) in rpc {
+                writeln!(out, "    {call}: median {micros:.0} us per call (goal: under 1000)")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+const BUILT_IN: &str = "resource \"terraform_data\" \"x\" {\n  count = COUNT\n  input = \"e-${count.index}\"\n}\n";
+
+const ENDPOINT: &str = "terraform {\n  required_providers { openmodel = { source = \"openmodel/openmodel\" } }\n}\n\
+    provider \"openmodel\" {\n  project = \"acme-ml\"\n  region  = \"us-central1\"\n}\n\
+    resource \"openmodel_endpoint\" \"x\" {\n  count    = COUNT\n  name     = \"e-${count.index}\"\n  \
+    model    = \"Qwen/Qwen2.5-7B-Instruct\"\n  workload = { context_length = 8192 }\n}\n";
+
+/// What one command took.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Measured {
+    /// Seconds.
+    wall: f64,
+    /// Seconds of user and system time, children included.
+    cpu: f64,
+    /// Largest resident size of one process, MB.
+    peak: f64,
+    /// Seconds of CPU of the provider processes.
+    provider_cpu: f64,
+    /// Largest resident size of a provider process, MB.
+    provider_peak: f64,
+    /// Median microseconds per call, by call.
+    rpc: Option<BTreeMap<String, f64>>,
+}
+
+/// First plan, apply, plan without changes.
+fn series(terraform: &Path, provider: &Path, count: usize, configuration: &str) -> Result<BTreeMap<&'static str, Measured>> {
+    let sandbox = Sandbox::start(Options::default())?;
+    let mut workspace = Workspace::new(terraform, provider)?;
+    workspace.set_env("OPENMODEL_SANDBOX", sandbox.url());
+    workspace.write("main.tf", &configuration.replace("COUNT", &count.to_string()))?;
+    let init = workspace.run(&["init"])?;
+    ensure!(init.status.success(), "{}", printed(&init));
+
+    // The first plan of all fills the cache of the Hub; what is measured is every later one.
+    measure(&workspace, &["plan"])?;
+    let mut first = median(&workspace, &["plan"], RUNS)?;
+    if configuration == ENDPOINT && count >= 100 {
+        first.rpc = Some(calls(&mut workspace)?);
+    }
+    let apply = median(&workspace, &["apply", "-auto-approve"], 1)?;
+    let again = median(&workspace, &["plan", "-detailed-exitcode"], RUNS)?;
+    Ok(BTreeMap::from([("1 first plan", first), ("2 apply", apply), ("3 plan without changes", again)]))
+}
+
+fn median(workspace: &Workspace, arguments: &[&str], runs: usize) -> Result<Measured> {
+    let mut measured = (0..runs).map(|_| measure(workspace, arguments)).collect::<Result<Vec<_>>>()?;
+    measured.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+    Ok(measured.swap_remove(runs / 2))
+}
+
+/// Runs one terraform command in a process of its own, whose children are that command alone.
+fn measure(workspace: &Workspace, arguments: &[&str]) -> Result<Measured> {
+    let inner = workspace.command(arguments);
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("measure").arg(inner.get_program()).args(inner.get_args()).current_dir(workspace.folder());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let done = Arc::new(AtomicBool::new(false));
+    let sampler = {
+        let (done, folder) = (done.clone(), workspace.folder());
+        thread::spawn(move || sample_providers(&folder, &done))
+    };
+    let output = command.stdin(Stdio::null()).output()?;
+    done.store(true, Ordering::Relaxed);
+    let (provider_cpu, provider_peak) = sampler.join().map_err(|_| anyhow::anyhow!("the sampler failed"))?;
+    ensure!(output.status.success(), "terraform {} failed:\n{}", arguments.join(" "), printed(&output));
+    let measured: Measured = serde_json::from_slice(&output.stdout)?;
+    Ok(Measured { provider_cpu, provider_peak, ..measured })
+}
+
+/// `bench measure PROGRAM ARGUMENT…`: runs it, waits, and prints what it and its children took.
+fn measure_child(arguments: &[String]) -> Result<()> {
+    let (program, rest) = arguments.split_first().context("usage: bench measure PROGRAM ARGUMENT…")?;
+    let start = Instant::now();
+    let output = Command::new(program).args(rest).output()?;
+    let wall = start.elapsed().as_secs_f64();
+    if !output.status.success() {
+        anyhow::bail!("{}", printed(&output));
+    }
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = |time: nix::sys::time::TimeVal| Duration::from_micros(u64::try_from(micros(time)).unwrap_or(0)).as_secs_f64();
+    let measured = Measured {
+        wall,
+        cpu: seconds(usage.user_time()) + seconds(usage.system_time()),
+        // Linux counts in KiB.
+        peak: megabytes(u64::try_from(usage.max_rss()).unwrap_or(0) * 1024),
+        ..Measured::default()
+    };
+    writeln!(stdout(), "{}", serde_json::to_string(&measured)?)?;
+    Ok(())
+}
+
+fn micros(time: nix::sys::time::TimeVal) -> i64 {
+    time.tv_sec() * 1_000_000 + time.tv_usec()
+}
+
+/// CPU seconds of all provider processes that ran in `folder`, and the largest resident size.
+fn sample_providers(folder: &Path, done: &AtomicBool) -> (f64, f64) {
+    let mut processes: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    while !done.load(Ordering::Relaxed) {
+        for (pid, process) in providers(folder) {
+            if let Some(sample) = sample(&process) {
+                processes.insert(pid, sample);
+            }
+        }
+        thread::sleep(Duration::from_millis(4));
+    }
+    (processes.values().map(|(cpu, _)| cpu).sum(), processes.values().map(|(_, peak)| *peak).fold(0.0, f64::max))
+}
+
+fn providers(folder: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let processes = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let ours = processes.filter(|process| {
+        fs::read(process.join("comm")).is_ok_and(|name| name.starts_with(b"terraform-provi"))
+            && fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder)
+    });
+    ours.map(|process| (process.to_string_lossy().into_owned(), process)).collect()
+}
+
+/// CPU seconds and peak MB of a process, from `/proc/PID/stat` (fields 14 and 15, in hundredths of
+/// a second) and `/proc/PID/status` (`VmHWM`, in KiB).
+fn sample(process: &Path) -> Option<(f64, f64)> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    let status = fs::read_to_string(process.join("status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some((ticks / 100.0, kib * 1024.0 / 1e6))
+}
+
+/// Median time per call, as the provider logs it at level trace.
+fn calls(workspace: &mut Workspace) -> Result<BTreeMap<String, f64>> {
+    let mut command = workspace.command(&["plan"]);
+    let output = command.env("TF_LOG_PROVIDER", "TRACE").output()?;
+    ensure!(output.status.success(), "{}", printed(&output));
+    let mut calls: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for line in String::from_utf8_lossy(&output.stderr).lines() {
+        let Some((before, after)) = line.split_once("duration_us=") else { continue };
+        let Some(call) = before.split_once("call=").and_then(|(_, rest)| rest.split_whitespace().next()) else { continue };
+        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+        if let Ok(micros) = digits.parse() {
+            calls.entry(call.to_owned()).or_default().push(micros);
+        }
+    }
+    Ok(calls
+        .into_iter()
+        .map(|(call, mut times)| {
+            times.sort_by(f64::total_cmp);
+            (call, times[times.len() / 2])
+        })
+        .collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// One provider process by itself: started as Terraform starts it, without TLS.
+fn process(out: &mut impl Write, terraform: &Path, provider: &Path) -> Result<()> {
+    let mut lines: Vec<f64> = Vec::new();
+    let mut resident = Vec::new();
+    for _ in 0..15 {
+        let start = Instant::now();
+        let mut child = Command::new(provider)
+            .env("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
+            .env("PLUGIN_PROTOCOL_VERSIONS", "6")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut line = [0_u8; 64];
+        let stdout = child.stdout.as_mut().context("stdout")?;
+        let read = std::io::Read::read(stdout, &mut line)?;
+        lines.push(start.elapsed().as_secs_f64() * 1e3);
+        ensure!(line[..read].starts_with(b"1|6|"), "the handshake line is {:?}", String::from_utf8_lossy(&line[..read]));
+        let process = PathBuf::from(format!("/proc/{}", child.id()));
+        resident.extend(sample(&process).map(|(_, peak)| peak));
+        child.kill()?;
+        child.wait()?;
+    }
+    lines.sort_by(f64::total_cmp);
+    resident.sort_by(f64::total_cmp);
+    writeln!(out, "exec to handshake line: median {:.1} ms (goal: 5)", lines[lines.len() / 2])?;
+    writeln!(out, "resident at rest: {:.1} MB (goal: under 15)", resident.get(resident.len() / 2).copied().unwrap_or(f64::NAN))?;
+
+    let mut workspace = Workspace::new(terraform, provider)?;
+    workspace.set_env("OPENMODEL_SANDBOX", "http://127.0.0.1:9");
+    workspace.write("main.tf", &ENDPOINT.replace("COUNT", "1"))?;
+    let init = workspace.run(&["init"])?;
+    ensure!(init.status.success(), "{}", printed(&init));
+    let schema = workspace.run(&["providers", "schema", "-json"])?;
+    ensure!(schema.status.success(), "{}", printed(&schema));
+    let times = median(&workspace, &["providers", "schema", "-json"], RUNS)?;
+    let version = median(&workspace, &["version"], RUNS)?;
+    writeln!(
+        out,
+        "providers schema -json: {} KB, {:.3} s wall beside {:.3} s of `terraform version`\n",
+        schema.stdout.len() / 1000,
+        times.wall,
+        version.wall
+    )?;
+    Ok(())
+}

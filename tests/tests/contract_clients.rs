@@ -1,0 +1,165 @@
+//! The sandbox under clients we did not write: Google's and Hugging Face's own, and gcloud.
+//!
+//! What the clients must see is said in `tests/clients/*.py`; here they are run, and what the
+//! sandbox answered them is held to Google's Discovery documents.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
+
+use acceptance::discovery::{Contracts, Part};
+use acceptance::python::Python;
+use openmodel_sandbox::{Options, Sandbox};
+
+static PYTHON: LazyLock<Python> = LazyLock::new(|| Python::shared().expect("a Python with the clients"));
+
+static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
+    let documents = PYTHON.discovery_documents().expect("Discovery documents");
+    Contracts::load(&documents).expect("documents that can be read")
+});
+
+fn sandbox(options: Options) -> Sandbox {
+    Sandbox::start(options).expect("a sandbox")
+}
+
+/// Runs a command to its end; fails with all that it said.
+#[track_caller]
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().expect("the client starts");
+    assert!(
+        output.status.success(),
+        "{command:?}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Holds what the sandbox answered to Discovery. A request that was refused may have been wrong:
+/// the scripts ask for that.
+#[track_caller]
+fn keeps_the_contract(sandbox: &Sandbox, at_least: &[&str]) {
+    let mut audit = CONTRACTS.check_log(&sandbox.log());
+    audit.violations.retain(|violation| !(violation.refused && violation.part == Part::Request));
+    let lines: Vec<String> = audit.violations.iter().map(ToString::to_string).collect();
+    assert!(lines.is_empty(), "against {:?}:\n{}", CONTRACTS.revisions(), lines.join("\n"));
+    for method in at_least {
+        assert!(audit.methods.contains(*method), "{method} was not called: {:?}", audit.methods);
+    }
+}
+
+/// A folder of its own for a test, empty.
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).expect("removable");
+    }
+    std::fs::create_dir_all(&folder).expect("writable");
+    folder
+}
+
+#[test]
+fn google_run_client() {
+    let sandbox = sandbox(Options::default());
+    succeed(PYTHON.client("cloud_run.py").arg(sandbox.url()));
+    assert_eq!(sandbox.inventory(), serde_json::json!([]));
+    keeps_the_contract(
+        &sandbox,
+        &[
+            "run.projects.locations.operations.wait",
+            "run.projects.locations.services.setIamPolicy",
+            "run.projects.locations.services.testIamPermissions",
+            "run.projects.locations.services.revisions.list",
+            "run.projects.locations.services.delete",
+        ],
+    );
+}
+
+#[test]
+fn google_secret_manager_client() {
+    let sandbox = sandbox(Options::default());
+    succeed(PYTHON.client("secret_manager.py").arg(sandbox.url()));
+    assert_eq!(sandbox.inventory(), serde_json::json!([]));
+    keeps_the_contract(
+        &sandbox,
+        &[
+            "secretmanager.projects.secrets.versions.access",
+            "secretmanager.projects.secrets.versions.destroy",
+            "secretmanager.projects.secrets.delete",
+        ],
+    );
+}
+
+#[test]
+fn google_token_clients() {
+    let sandbox = sandbox(Options::default());
+    succeed(PYTHON.client("tokens.py").arg(sandbox.url()));
+    keeps_the_contract(
+        &sandbox,
+        &[
+            "iamcredentials.projects.serviceAccounts.generateAccessToken",
+            "iamcredentials.projects.serviceAccounts.generateIdToken",
+            "sts.token",
+        ],
+    );
+}
+
+#[test]
+fn hugging_face_client() {
+    let sandbox = sandbox(Options::default());
+    let mut client = PYTHON.client("hub.py");
+    client.env("HF_ENDPOINT", sandbox.url()).env("HF_HOME", scratch("hub-home")).arg(scratch("hub"));
+    succeed(&mut client);
+}
+
+#[test]
+fn gcloud_secrets() {
+    let Some(gcloud) = on_path("gcloud") else {
+        let note = "gcloud is not installed: the sandbox was not driven with it";
+        writeln!(std::io::stderr(), "{note}").expect("stderr");
+        return;
+    };
+    let options = Options { allow_anonymous: true, ..Options::default() };
+    let sandbox = sandbox(options);
+    let folder = scratch("gcloud");
+    let payload = folder.join("payload");
+    std::fs::write(&payload, "open sesame").expect("writable");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&gcloud);
+        command
+            .arg("secrets")
+            .args(arguments)
+            .args(["--quiet", "--format=json"])
+            .stdin(Stdio::null())
+            .env("CLOUDSDK_CONFIG", folder.join("configuration"))
+            .env("CLOUDSDK_CORE_PROJECT", "acme-ml")
+            .env("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true")
+            .env("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true")
+            .env("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", format!("{}/", sandbox.url()));
+        let output = succeed(&mut command);
+        String::from_utf8(output.stdout).expect("gcloud writes UTF-8")
+    };
+    let file = format!("--data-file={}", payload.display());
+    run(&["create", "token", "--replication-policy=automatic"]);
+    let added = run(&["versions", "add", "token", &file]);
+    assert!(added.contains("/secrets/token/versions/1"), "{added}");
+    let seen = run(&["versions", "access", "latest", "--secret=token", "--format=value(payload.data)"]);
+    assert!(seen.contains("open sesame"), "{seen}");
+    run(&["delete", "token"]);
+    assert_eq!(sandbox.inventory(), serde_json::json!([]));
+    keeps_the_contract(
+        &sandbox,
+        &[
+            "secretmanager.projects.secrets.addVersion",
+            "secretmanager.projects.secrets.create",
+            "secretmanager.projects.secrets.delete",
+            "secretmanager.projects.secrets.versions.access",
+        ],
+    );
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|file| file.is_file())
+}

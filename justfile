@@ -19,7 +19,7 @@ bless:
 
 # Licences, sources and banned crates.
 deny:
-    cargo deny check bans licenses sources
+    tests/ci/deny check bans licenses sources
 
 # The API documentation.
 docs:

@@ -124,6 +124,13 @@ impl Revision {
     }
 }
 
+impl From<CommitSha> for Revision {
+    /// A commit names itself.
+    fn from(commit: CommitSha) -> Self {
+        Self(commit.0)
+    }
+}
+
 fn check_model_id(text: &str) -> Result<(), &'static str> {
     let parts: Vec<&str> = text.split('/').collect();
     if parts.len() > 2 {

@@ -26,8 +26,14 @@ mod errors;
 mod schema;
 
 /// The documents of the APIs we call: the file names in `googleapiclient`'s cache.
-const DOCUMENTS: [&str; 6] =
-    ["run.v2", "secretmanager.v1", "iam.v1", "iamcredentials.v1", "sts.v1", "cloudresourcemanager.v3"];
+const DOCUMENTS: [&str; 6] = [
+    "run.v2",
+    "secretmanager.v1",
+    "iam.v1",
+    "iamcredentials.v1",
+    "sts.v1",
+    "cloudresourcemanager.v3",
+];
 
 /// What the sandbox emulates beside them: the Hub, the services that it runs, and two endpoints
 /// of Google's that are no API in Discovery's sense.
@@ -53,7 +59,13 @@ pub struct Exchange {
 impl Exchange {
     fn violation(&self, part: Part, place: String, what: String) -> Violation {
         let exchange = format!("{} {} {}", self.method, self.path, self.status);
-        Violation { exchange, refused: self.status >= 400, part, place, what }
+        Violation {
+            exchange,
+            refused: self.status >= 400,
+            part,
+            place,
+            what,
+        }
     }
 }
 
@@ -107,7 +119,11 @@ pub enum Part {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?} {}: {}", self.exchange, self.part, self.place, self.what)
+        write!(
+            f,
+            "{}: {:?} {}: {}",
+            self.exchange, self.part, self.place, self.what
+        )
     }
 }
 
@@ -156,7 +172,10 @@ impl Contracts {
 
     /// Which revision of each document is the contract: `run.v2` → `20261031`.
     pub fn revisions(&self) -> BTreeMap<&str, &str> {
-        self.documents.iter().map(|document| (document.name(), document.revision())).collect()
+        self.documents
+            .iter()
+            .map(|document| (document.name(), document.revision()))
+            .collect()
     }
 
     /// Checks a request and its answer.
@@ -165,16 +184,24 @@ impl Contracts {
         let candidates = self.documents.iter().filter_map(|document| {
             let method = document.find(&exchange.method, &exchange.path)?;
             let violations = violations(document, method, exchange);
-            Some(Checked { method: Some(method.id.clone()), violations })
+            Some(Checked {
+                method: Some(method.id.clone()),
+                violations,
+            })
         });
-        candidates.min_by_key(|checked| checked.violations.len()).unwrap_or_else(|| Checked {
-            method: None,
-            violations: vec![exchange.violation(
-                Part::Path,
-                String::new(),
-                format!("no method of {} has this verb and path", DOCUMENTS.join(", ")),
-            )],
-        })
+        candidates
+            .min_by_key(|checked| checked.violations.len())
+            .unwrap_or_else(|| Checked {
+                method: None,
+                violations: vec![exchange.violation(
+                    Part::Path,
+                    String::new(),
+                    format!(
+                        "no method of {} has this verb and path",
+                        DOCUMENTS.join(", ")
+                    ),
+                )],
+            })
     }
 
     /// Checks all that a sandbox's log has of Google's APIs.
@@ -185,10 +212,17 @@ impl Contracts {
             let checked = self.check(&exchange);
             audit.violations.extend(checked.violations);
             if entry.operation.is_some() && entry.operation != checked.method {
-                let what = format!("taken for {:?}, it is {:?}", entry.operation, checked.method);
-                audit.violations.push(exchange.violation(Part::Path, String::new(), what));
+                let what = format!(
+                    "taken for {:?}, it is {:?}",
+                    entry.operation, checked.method
+                );
+                audit
+                    .violations
+                    .push(exchange.violation(Part::Path, String::new(), what));
             }
-            audit.methods.extend(checked.method.filter(|_| entry.status < 400));
+            audit
+                .methods
+                .extend(checked.method.filter(|_| entry.status < 400));
         }
         audit
     }
@@ -204,20 +238,33 @@ fn violations(document: &Document, method: &Method, exchange: &Exchange) -> Vec<
         report(Part::Query, String::new(), what);
     }
     let request = exchange.request.as_ref();
-    for (place, what) in document.check_body(method.request.as_deref(), request, Direction::Request) {
+    for (place, what) in document.check_body(method.request.as_deref(), request, Direction::Request)
+    {
         report(Part::Request, place, what);
     }
     let refused = exchange.status >= 400;
     let answer = if refused {
-        errors::check(exchange.status, exchange.response.as_ref(), method.speaks_oauth())
+        errors::check(
+            exchange.status,
+            exchange.response.as_ref(),
+            method.speaks_oauth(),
+        )
     } else {
-        document.check_body(method.response.as_deref(), exchange.response.as_ref(), Direction::Response)
+        document.check_body(
+            method.response.as_deref(),
+            exchange.response.as_ref(),
+            Direction::Response,
+        )
     };
     for (place, what) in answer {
         report(Part::Response, place, what);
     }
     if !refused && exchange.status >= 300 {
-        report(Part::Response, String::new(), format!("Google's APIs do not answer {}", exchange.status));
+        report(
+            Part::Response,
+            String::new(),
+            format!("Google's APIs do not answer {}", exchange.status),
+        );
     }
     found
 }

@@ -35,11 +35,17 @@ impl Python {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             let of_a_client = ["GOOGLE_", "GCE_", "CLOUDSDK_", "HF_", "HUGGING", "PYTHON"];
-            if of_a_client.iter().any(|prefix| text.starts_with(prefix)) || text.to_lowercase().ends_with("_proxy") {
+            if of_a_client.iter().any(|prefix| text.starts_with(prefix))
+                || text.to_lowercase().ends_with("_proxy")
+            {
                 command.env_remove(&name);
             }
         }
-        command.env("PYTHONDONTWRITEBYTECODE", "1").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script));
+        command.env("PYTHONDONTWRITEBYTECODE", "1").arg(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("clients")
+                .join(script),
+        );
         command
     }
 
@@ -50,7 +56,9 @@ impl Python {
     pub fn discovery_documents(&self) -> Result<PathBuf> {
         let libraries = self.folder.join("lib");
         for entry in fs::read_dir(&libraries).with_context(|| libraries.display().to_string())? {
-            let documents = entry?.path().join("site-packages/googleapiclient/discovery_cache/documents");
+            let documents = entry?
+                .path()
+                .join("site-packages/googleapiclient/discovery_cache/documents");
             if documents.is_dir() {
                 return Ok(documents);
             }
@@ -64,7 +72,12 @@ impl Python {
     fn at(root: &Path, requirements: &str) -> Result<Self> {
         fs::create_dir_all(root).with_context(|| root.display().to_string())?;
         let folder = root.join("venv");
-        let stamp = format!("{:x} {} {}", Sha256::digest(requirements), system_python()?, folder.display());
+        let stamp = format!(
+            "{:x} {} {}",
+            Sha256::digest(requirements),
+            system_python()?,
+            folder.display()
+        );
         let stamp_file = folder.join("stamp");
 
         let lock = root.join("lock");
@@ -85,9 +98,16 @@ impl Python {
         fs::write(&list, requirements).with_context(|| list.display().to_string())?;
         let mut pip = Command::new(folder.join("bin/python"));
         succeed(
-            pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"])
-                .arg("--requirement")
-                .arg(&list),
+            pip.args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-input",
+                "--disable-pip-version-check",
+            ])
+            .arg("--requirement")
+            .arg(&list),
             "pip cannot install tests/requirements.txt. It needs PyPI, or a mirror named by PIP_INDEX_URL",
         )?;
         // Last: a build that was cut off leaves no stamp and is made again.
@@ -108,7 +128,9 @@ fn system_python() -> Result<String> {
 /// Runs a command to its end; its messages and the next move are in the error.
 fn succeed(command: &mut Command, next_move: &str) -> Result<Output> {
     let shown = format!("{command:?}");
-    let output = command.output().with_context(|| format!("{shown} does not start. {next_move}"))?;
+    let output = command
+        .output()
+        .with_context(|| format!("{shown} does not start. {next_move}"))?;
     ensure!(
         output.status.success(),
         "{shown} failed. {next_move}\n{}{}",
@@ -121,9 +143,16 @@ fn succeed(command: &mut Command, next_move: &str) -> Result<Output> {
 /// Cargo's target folder, wherever configuration has put it: the one this test binary lies in.
 fn target_folder() -> Result<PathBuf> {
     let binary = std::env::current_exe().context("this test's own path")?;
-    binary.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_owned).with_context(|| {
-        format!("{} does not lie in a cargo target folder: run it with cargo test", binary.display())
-    })
+    binary
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+        .map(Path::to_owned)
+        .with_context(|| {
+            format!(
+                "{} does not lie in a cargo target folder: run it with cargo test",
+                binary.display()
+            )
+        })
 }
 
 #[cfg(test)]
@@ -134,7 +163,10 @@ mod tests {
 
     /// A scratch folder below `target`, empty at first.
     fn scratch(name: &str) -> PathBuf {
-        let folder = target_folder().expect("a target folder").join("tmp").join(name);
+        let folder = target_folder()
+            .expect("a target folder")
+            .join("tmp")
+            .join(name);
         if folder.exists() {
             fs::remove_dir_all(&folder).expect("removable");
         }
@@ -152,7 +184,10 @@ mod tests {
                 scope.spawn(|| Python::at(&root, "# nothing\n").expect("a virtual environment"));
             }
         });
-        assert!(mark.exists(), "it was built again for the same requirements");
+        assert!(
+            mark.exists(),
+            "it was built again for the same requirements"
+        );
         Python::at(&root, "# something else\n").expect("a virtual environment");
         assert!(!mark.exists(), "it was kept for other requirements");
     }
@@ -163,7 +198,10 @@ mod tests {
         for _ in 0..2 {
             let error = Python::at(&root, "./not-there\n").expect_err("no such package");
             let text = format!("{error:#}");
-            assert!(text.contains("pip cannot install") && text.contains("not-there"), "{text}");
+            assert!(
+                text.contains("pip cannot install") && text.contains("not-there"),
+                "{text}"
+            );
         }
     }
 }

@@ -61,7 +61,12 @@ impl Bench {
     /// When it fails: with all that it printed.
     pub fn terraform(&self, arguments: &[&str]) -> Result<String> {
         let output = self.workspace.run(arguments)?;
-        ensure!(output.status.success(), "terraform {} failed:\n{}", arguments.join(" "), printed(&output));
+        ensure!(
+            output.status.success(),
+            "terraform {} failed:\n{}",
+            arguments.join(" "),
+            printed(&output)
+        );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
@@ -72,7 +77,12 @@ impl Bench {
     /// When it succeeds.
     pub fn terraform_fails(&self, arguments: &[&str]) -> Result<String> {
         let output = self.workspace.run(arguments)?;
-        ensure!(!output.status.success(), "terraform {} succeeded:\n{}", arguments.join(" "), printed(&output));
+        ensure!(
+            !output.status.success(),
+            "terraform {} succeeded:\n{}",
+            arguments.join(" "),
+            printed(&output)
+        );
         Ok(one_line(&printed(&output)))
     }
 
@@ -82,7 +92,9 @@ impl Bench {
     /// When the plan fails.
     pub fn plan(&self) -> Result<Value> {
         self.terraform(&["plan", "-out=tfplan"])?;
-        Ok(serde_json::from_str(&self.terraform(&["show", "-json", "tfplan"])?)?)
+        Ok(serde_json::from_str(
+            &self.terraform(&["show", "-json", "tfplan"])?,
+        )?)
     }
 
     /// Plans and applies.
@@ -107,9 +119,16 @@ impl Bench {
     /// # Errors
     /// With the plan's text when it would change something.
     pub fn assert_plan_is_empty(&self) -> Result<()> {
-        for arguments in [&["plan", "-detailed-exitcode", "-refresh=false"][..], &["plan", "-detailed-exitcode"]] {
+        for arguments in [
+            &["plan", "-detailed-exitcode", "-refresh=false"][..],
+            &["plan", "-detailed-exitcode"],
+        ] {
             let output = self.workspace.run(arguments)?;
-            ensure!(output.status.code() == Some(0), "the plan is not empty:\n{}", printed(&output));
+            ensure!(
+                output.status.code() == Some(0),
+                "the plan is not empty:\n{}",
+                printed(&output)
+            );
         }
         Ok(())
     }
@@ -118,14 +137,23 @@ impl Bench {
 /// What a command printed, stdout first.
 #[must_use]
 pub fn printed(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// Terraform breaks lines at 78 columns and draws a border; this takes both out.
 #[must_use]
 pub fn one_line(text: &str) -> String {
-    let words = text.lines().map(|line| line.trim_start_matches(['│', '╷', '╵', ' ']).trim_end());
-    words.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let words = text
+        .lines()
+        .map(|line| line.trim_start_matches(['│', '╷', '╵', ' ']).trim_end());
+    words
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The planned values of a resource.
@@ -138,11 +166,18 @@ pub fn planned<'a>(plan: &'a Value, address: &str) -> &'a Value {
 #[must_use]
 pub fn actions(plan: &Value, address: &str) -> Vec<String> {
     let actions = change(plan, address).and_then(|change| change["change"]["actions"].as_array());
-    actions.into_iter().flatten().filter_map(|action| action.as_str().map(str::to_owned)).collect()
+    actions
+        .into_iter()
+        .flatten()
+        .filter_map(|action| action.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn change<'a>(plan: &'a Value, address: &str) -> Option<&'a Value> {
-    plan["resource_changes"].as_array()?.iter().find(|change| change["address"] == address)
+    plan["resource_changes"]
+        .as_array()?
+        .iter()
+        .find(|change| change["address"] == address)
 }
 
 /// Terraform and the provider: found and built once for each test binary.

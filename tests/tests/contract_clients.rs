@@ -12,7 +12,8 @@ use acceptance::discovery::{Contracts, Part};
 use acceptance::python::Python;
 use openmodel_sandbox::{Options, Sandbox};
 
-static PYTHON: LazyLock<Python> = LazyLock::new(|| Python::shared().expect("a Python with the clients"));
+static PYTHON: LazyLock<Python> =
+    LazyLock::new(|| Python::shared().expect("a Python with the clients"));
 
 static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
     let documents = PYTHON.discovery_documents().expect("Discovery documents");
@@ -41,11 +42,22 @@ fn succeed(command: &mut Command) -> Output {
 #[track_caller]
 fn keeps_the_contract(sandbox: &Sandbox, at_least: &[&str]) {
     let mut audit = CONTRACTS.check_log(&sandbox.log());
-    audit.violations.retain(|violation| !(violation.refused && violation.part == Part::Request));
+    audit
+        .violations
+        .retain(|violation| !(violation.refused && violation.part == Part::Request));
     let lines: Vec<String> = audit.violations.iter().map(ToString::to_string).collect();
-    assert!(lines.is_empty(), "against {:?}:\n{}", CONTRACTS.revisions(), lines.join("\n"));
+    assert!(
+        lines.is_empty(),
+        "against {:?}:\n{}",
+        CONTRACTS.revisions(),
+        lines.join("\n")
+    );
     for method in at_least {
-        assert!(audit.methods.contains(*method), "{method} was not called: {:?}", audit.methods);
+        assert!(
+            audit.methods.contains(*method),
+            "{method} was not called: {:?}",
+            audit.methods
+        );
     }
 }
 
@@ -109,7 +121,10 @@ fn google_token_clients() {
 fn hugging_face_client() {
     let sandbox = sandbox(Options::default());
     let mut client = PYTHON.client("hub.py");
-    client.env("HF_ENDPOINT", sandbox.url()).env("HF_HOME", scratch("hub-home")).arg(scratch("hub"));
+    client
+        .env("HF_ENDPOINT", sandbox.url())
+        .env("HF_HOME", scratch("hub-home"))
+        .arg(scratch("hub"));
     succeed(&mut client);
 }
 
@@ -120,7 +135,10 @@ fn gcloud_secrets() {
         writeln!(std::io::stderr(), "{note}").expect("stderr");
         return;
     };
-    let options = Options { allow_anonymous: true, ..Options::default() };
+    let options = Options {
+        allow_anonymous: true,
+        ..Options::default()
+    };
     let sandbox = sandbox(options);
     let folder = scratch("gcloud");
     let payload = folder.join("payload");
@@ -136,7 +154,10 @@ fn gcloud_secrets() {
             .env("CLOUDSDK_CORE_PROJECT", "acme-ml")
             .env("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true")
             .env("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true")
-            .env("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", format!("{}/", sandbox.url()));
+            .env(
+                "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER",
+                format!("{}/", sandbox.url()),
+            );
         let output = succeed(&mut command);
         String::from_utf8(output.stdout).expect("gcloud writes UTF-8")
     };
@@ -144,7 +165,13 @@ fn gcloud_secrets() {
     run(&["create", "token", "--replication-policy=automatic"]);
     let added = run(&["versions", "add", "token", &file]);
     assert!(added.contains("/secrets/token/versions/1"), "{added}");
-    let seen = run(&["versions", "access", "latest", "--secret=token", "--format=value(payload.data)"]);
+    let seen = run(&[
+        "versions",
+        "access",
+        "latest",
+        "--secret=token",
+        "--format=value(payload.data)",
+    ]);
     assert!(seen.contains("open sesame"), "{seen}");
     run(&["delete", "token"]);
     assert_eq!(sandbox.inventory(), serde_json::json!([]));
@@ -161,5 +188,7 @@ fn gcloud_secrets() {
 
 fn on_path(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }

@@ -41,65 +41,137 @@ fn doctored(doctor: impl FnOnce(&mut Exchange), expect: &[&str]) {
     let mut exchange = create();
     doctor(&mut exchange);
     let checked = CONTRACTS.check(&exchange);
-    let places = checked.violations.iter().map(|found| format!("{:?} {}", found.part, found.place));
-    assert_eq!(places.collect::<Vec<_>>(), expect, "{:#?}", checked.violations);
+    let places = checked
+        .violations
+        .iter()
+        .map(|found| format!("{:?} {}", found.part, found.place));
+    assert_eq!(
+        places.collect::<Vec<_>>(),
+        expect,
+        "{:#?}",
+        checked.violations
+    );
 }
 
 fn put(body: &mut Option<Value>, pointer: &str, name: &str, value: Value) {
-    let object = body.as_mut().and_then(|body| body.pointer_mut(pointer)).expect("the place to doctor");
+    let object = body
+        .as_mut()
+        .and_then(|body| body.pointer_mut(pointer))
+        .expect("the place to doctor");
     object[name] = value;
 }
 
 #[test]
 fn what_is_right_passes_and_is_known_by_its_method() {
     let checked = CONTRACTS.check(&create());
-    assert_eq!(checked.method.as_deref(), Some("run.projects.locations.services.create"));
+    assert_eq!(
+        checked.method.as_deref(),
+        Some("run.projects.locations.services.create")
+    );
     assert_eq!(checked.violations, []);
-    assert!(CONTRACTS.revisions().values().all(|revision| revision.len() == 8));
+    assert!(
+        CONTRACTS
+            .revisions()
+            .values()
+            .all(|revision| revision.len() == 8)
+    );
 }
 
 #[test]
 fn a_path_belongs_to_the_method_that_fits_it_best() {
     #[track_caller]
     fn check(verb: &str, path: &str, expect: Option<&str>) {
-        let exchange = Exchange { method: verb.to_owned(), path: path.to_owned(), ..Exchange::default() };
+        let exchange = Exchange {
+            method: verb.to_owned(),
+            path: path.to_owned(),
+            ..Exchange::default()
+        };
         assert_eq!(CONTRACTS.check(&exchange).method.as_deref(), expect);
     }
-    check("GET", &format!("{SERVICES}/chat"), Some("run.projects.locations.services.get"));
-    check("GET", &format!("{SERVICES}/chat:getIamPolicy"), Some("run.projects.locations.services.getIamPolicy"));
-    check("GET", "/v1/projects/1/secrets/s/versions/2:access", Some("secretmanager.projects.secrets.versions.access"));
+    check(
+        "GET",
+        &format!("{SERVICES}/chat"),
+        Some("run.projects.locations.services.get"),
+    );
+    check(
+        "GET",
+        &format!("{SERVICES}/chat:getIamPolicy"),
+        Some("run.projects.locations.services.getIamPolicy"),
+    );
+    check(
+        "GET",
+        "/v1/projects/1/secrets/s/versions/2:access",
+        Some("secretmanager.projects.secrets.versions.access"),
+    );
     check(
         "POST",
         "/v1/projects/-/serviceAccounts/a@b.iam.gserviceaccount.com:generateAccessToken",
         Some("iamcredentials.projects.serviceAccounts.generateAccessToken"),
     );
     check("POST", "/v1/token", Some("sts.token"));
-    check("GET", "/v3/projects/acme-ml", Some("cloudresourcemanager.projects.get"));
+    check(
+        "GET",
+        "/v3/projects/acme-ml",
+        Some("cloudresourcemanager.projects.get"),
+    );
     check("PUT", &format!("{SERVICES}/chat"), None);
     check("GET", "/v2/projects/acme-ml", None);
 }
 
 #[test]
 fn unknown_fields_and_wrong_types_are_seen_on_the_way_in() {
-    doctored(|e| put(&mut e.request, "", "model", json!("gemma")), &["Request /"]);
-    doctored(|e| put(&mut e.request, "/template", "timeout", json!(3600)), &["Request /template/timeout"]);
-    doctored(|e| put(&mut e.request, "/template", "timeout", json!("1h")), &["Request /template/timeout"]);
+    doctored(
+        |e| put(&mut e.request, "", "model", json!("gemma")),
+        &["Request /"],
+    );
+    doctored(
+        |e| put(&mut e.request, "/template", "timeout", json!(3600)),
+        &["Request /template/timeout"],
+    );
+    doctored(
+        |e| put(&mut e.request, "/template", "timeout", json!("1h")),
+        &["Request /template/timeout"],
+    );
     let port = "/template/containers/0/ports/0";
     let at = "Request /template/containers/0/ports/0/containerPort";
-    doctored(|e| put(&mut e.request, port, "containerPort", json!("8000")), &[at]);
-    doctored(|e| put(&mut e.request, "", "ingress", json!("EVERYONE")), &["Request /ingress"]);
-    doctored(|e| put(&mut e.request, "", "uri", json!("https://chat")), &["Request /uri"]);
+    doctored(
+        |e| put(&mut e.request, port, "containerPort", json!("8000")),
+        &[at],
+    );
+    doctored(
+        |e| put(&mut e.request, "", "ingress", json!("EVERYONE")),
+        &["Request /ingress"],
+    );
+    doctored(
+        |e| put(&mut e.request, "", "uri", json!("https://chat")),
+        &["Request /uri"],
+    );
 }
 
 #[test]
 fn unknown_fields_and_wrong_types_are_seen_on_the_way_out() {
-    doctored(|e| put(&mut e.response, "", "finished", json!(true)), &["Response /"]);
-    doctored(|e| put(&mut e.response, "/metadata", "model", json!("x")), &["Response /metadata/"]);
+    doctored(
+        |e| put(&mut e.response, "", "finished", json!(true)),
+        &["Response /"],
+    );
+    doctored(
+        |e| put(&mut e.response, "/metadata", "model", json!("x")),
+        &["Response /metadata/"],
+    );
     let number = "Response /metadata/generation";
-    doctored(|e| put(&mut e.response, "/metadata", "generation", json!(1)), &[number]);
+    doctored(
+        |e| put(&mut e.response, "/metadata", "generation", json!(1)),
+        &[number],
+    );
     let unknown = json!({"@type": "type.googleapis.com/google.cloud.run.v2.Model"});
-    doctored(|e| put(&mut e.response, "", "metadata", unknown), &["Response /metadata"]);
-    doctored(|e| put(&mut e.response, "", "metadata", json!({"generation": "1"})), &["Response /metadata"]);
+    doctored(
+        |e| put(&mut e.response, "", "metadata", unknown),
+        &["Response /metadata"],
+    );
+    doctored(
+        |e| put(&mut e.response, "", "metadata", json!({"generation": "1"})),
+        &["Response /metadata"],
+    );
     doctored(|e| e.response = None, &["Response /"]);
 }
 
@@ -108,17 +180,25 @@ fn the_query_is_held_to_the_methods_parameters() {
     let query = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     doctored(|e| e.query.push(query("alt", "json")), &[]);
     doctored(|e| e.query.push(query("service_id", "x")), &["Query "]);
-    doctored(|e| e.query.push(query("serviceId", "x")), &["Query ", "Query "]);
+    doctored(
+        |e| e.query.push(query("serviceId", "x")),
+        &["Query ", "Query "],
+    );
     doctored(|e| e.query.push(query("validateOnly", "yes")), &["Query "]);
     doctored(|e| e.query.push(query("alt", "yaml")), &["Query "]);
 }
 
 #[test]
 fn a_refusal_is_held_to_googles_shape_and_a_redirect_is_none_of_it() {
-    let refusal = json!({"error": {"code": 409, "message": "it exists", "status": "ALREADY_EXISTS"}});
-    let refused = |status: u16| move |e: &mut Exchange| (e.status, e.response) = (status, Some(refusal));
+    let refusal =
+        json!({"error": {"code": 409, "message": "it exists", "status": "ALREADY_EXISTS"}});
+    let refused =
+        |status: u16| move |e: &mut Exchange| (e.status, e.response) = (status, Some(refusal));
     doctored(refused.clone()(409), &[]);
-    doctored(refused(404), &["Response /error/code", "Response /error/status"]);
+    doctored(
+        refused(404),
+        &["Response /error/code", "Response /error/status"],
+    );
     doctored(|e| e.status = 302, &["Response "]);
 }
 

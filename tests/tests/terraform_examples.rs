@@ -23,7 +23,9 @@ fn walk_through(folder: &Path) -> Result<()> {
     bench.workspace.copy_from(folder)?;
     if !folder.join("main.tf").is_file() && !folder.ends_with("examples/provider") {
         // The registry's examples leave out what every configuration has.
-        bench.workspace.copy_from(&repository().join("examples/provider"))?;
+        bench
+            .workspace
+            .copy_from(&repository().join("examples/provider"))?;
     }
     bench.terraform(&["fmt", "-check"])?;
     bench.terraform(&["init"])?;
@@ -44,21 +46,37 @@ fn walk_through(folder: &Path) -> Result<()> {
 fn import_again(bench: &Bench, resource: &Value) -> Result<()> {
     let address = resource["address"].as_str().context("an address")?;
     let id = resource["values"]["id"].as_str().context("an id")?;
-    let part = |name: &str| resource["values"][name].as_str().unwrap_or_default().to_owned();
-    for id in [id.to_owned(), format!("{}/{}/{}", part("project"), part("region"), part("name"))] {
+    let part = |name: &str| {
+        resource["values"][name]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    for id in [
+        id.to_owned(),
+        format!("{}/{}/{}", part("project"), part("region"), part("name")),
+    ] {
         bench.terraform(&["state", "rm", address])?;
         bench.terraform(&["import", address, &id])?;
         bench.assert_plan_is_empty()?;
         let imported = bench.state()?;
-        let imported = resources(&imported).find(|other| other["address"] == address).context("it was imported")?;
-        assert_eq!(imported["values"], resource["values"], "import differs from what apply stored");
+        let imported = resources(&imported)
+            .find(|other| other["address"] == address)
+            .context("it was imported")?;
+        assert_eq!(
+            imported["values"], resource["values"],
+            "import differs from what apply stored"
+        );
     }
     Ok(())
 }
 
 fn resources(state: &Value) -> impl Iterator<Item = &Value> {
     let resources = state["values"]["root_module"]["resources"].as_array();
-    resources.into_iter().flatten().filter(|resource| resource["mode"] == "managed")
+    resources
+        .into_iter()
+        .flatten()
+        .filter(|resource| resource["mode"] == "managed")
 }
 
 /// Folders under `examples/` that hold a `.tf` file.

@@ -45,8 +45,16 @@ fn a_kill_at_any_request_and_a_second_apply_end_as_an_undisturbed_run() -> Resul
     let undisturbed = Bench::of(CONFIGURATION)?;
     undisturbed.apply()?;
     let wanted = inventory_without_times(&undisturbed.sandbox);
-    let requests = undisturbed.sandbox.log().iter().filter(|entry| is_google(&entry.path)).count();
-    ensure!(requests >= 8, "secret, version, grants, service, ready and looks before: only {requests} requests");
+    let requests = undisturbed
+        .sandbox
+        .log()
+        .iter()
+        .filter(|entry| is_google(&entry.path))
+        .count();
+    ensure!(
+        requests >= 8,
+        "secret, version, grants, service, ready and looks before: only {requests} requests"
+    );
 
     // A request that is held has had no effect; the one before it has had all of its.
     for nth in 1..=requests {
@@ -70,8 +78,15 @@ fn finish(bench: &Bench) -> Result<()> {
         return Ok(());
     }
     let text = printed(&output);
-    ensure!(text.contains("already exists") && text.contains("import {"), "the second apply failed:\n{text}");
-    bench.terraform(&["import", ADDRESS, "projects/acme-ml/locations/us-central1/services/chat"])?;
+    ensure!(
+        text.contains("already exists") && text.contains("import {"),
+        "the second apply failed:\n{text}"
+    );
+    bench.terraform(&[
+        "import",
+        ADDRESS,
+        "projects/acme-ml/locations/us-central1/services/chat",
+    ])?;
     bench.apply()?;
     Ok(())
 }
@@ -87,7 +102,10 @@ fn kill_at(bench: &Bench, nth: usize) -> Result<()> {
     let mut apply = start(bench, &["apply", "-auto-approve"])?;
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_held(bench)? {
-        ensure!(apply.try_wait()?.is_none(), "apply ended before request {nth}");
+        ensure!(
+            apply.try_wait()?.is_none(),
+            "apply ended before request {nth}"
+        );
         ensure!(Instant::now() < deadline, "no request was held");
         sleep(Duration::from_millis(5));
     }
@@ -105,18 +123,30 @@ fn an_apply_whose_time_is_up_keeps_what_exists_and_continues_after_untaint() -> 
     // The service never becomes ready while the clock stands still.
     post(&bench, "/sandbox/clock", &json!({ "mode": "manual" }))?;
     let message = bench.terraform_fails(&["apply", "-auto-approve"])?;
-    for part in ["not created completely", "These exist", "services/chat", "terraform untaint", "replaces"] {
+    for part in [
+        "not created completely",
+        "These exist",
+        "services/chat",
+        "terraform untaint",
+        "replaces",
+    ] {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }
     let state = bench.state()?;
     let endpoint = &state["values"]["root_module"]["resources"][0];
-    assert_eq!((&endpoint["tainted"], &endpoint["values"]["status"]), (&json!(true), &json!("provisioning")));
+    assert_eq!(
+        (&endpoint["tainted"], &endpoint["values"]["status"]),
+        (&json!(true), &json!("provisioning"))
+    );
 
     post(&bench, "/sandbox/clock", &json!({ "mode": "auto" }))?;
     bench.terraform(&["untaint", ADDRESS])?;
     bench.apply()?;
     bench.assert_plan_is_empty()?;
-    assert_eq!(bench.state()?["values"]["root_module"]["resources"][0]["values"]["status"], "ready");
+    assert_eq!(
+        bench.state()?["values"]["root_module"]["resources"][0]["values"]["status"],
+        "ready"
+    );
     bench.terraform(&["destroy", "-auto-approve"])?;
     assert_eq!(bench.sandbox.inventory(), json!([]));
     Ok(())
@@ -133,10 +163,18 @@ fn a_refusal_leaves_nothing_and_no_state() -> Result<()> {
     });
     post(&bench, "/sandbox/faults", &rule)?;
     let message = bench.terraform_fails(&["apply", "-auto-approve"])?;
-    for part in ["Endpoint cannot be created", "run.services.create", "nothing is left"] {
+    for part in [
+        "Endpoint cannot be created",
+        "run.services.create",
+        "nothing is left",
+    ] {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }
-    assert_eq!(bench.sandbox.inventory(), json!([]), "the secret was unwound");
+    assert_eq!(
+        bench.sandbox.inventory(),
+        json!([]),
+        "the secret was unwound"
+    );
     assert!(bench.terraform(&["state", "list"])?.is_empty());
     Ok(())
 }
@@ -163,7 +201,10 @@ fn is_google(path: &str) -> bool {
 
 fn start(bench: &Bench, arguments: &[&str]) -> Result<Child> {
     let mut command: Command = bench.workspace.command(arguments);
-    Ok(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+    Ok(command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?)
 }
 
 /// Whether the rule `hold` has caught its request.
@@ -178,13 +219,23 @@ fn kill_providers(folder: &Path) -> Result<usize> {
     let mut killed = 0;
     for process in fs::read_dir("/proc").context("this test reads /proc")? {
         let process = process?.path();
-        let Ok(binary) = fs::read_link(process.join("exe")) else { continue };
+        let Ok(binary) = fs::read_link(process.join("exe")) else {
+            continue;
+        };
         let command = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
-        let ours = binary.starts_with(&mirror) || command.contains("terraform-provider-openmodel_v");
+        let ours =
+            binary.starts_with(&mirror) || command.contains("terraform-provider-openmodel_v");
         let here = fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder);
         if ours && here {
-            let pid = process.file_name().and_then(|name| name.to_str()).context("a pid")?.to_owned();
-            ensure!(Command::new("kill").args(["-9", &pid]).status()?.success(), "kill -9 {pid}");
+            let pid = process
+                .file_name()
+                .and_then(|name| name.to_str())
+                .context("a pid")?
+                .to_owned();
+            ensure!(
+                Command::new("kill").args(["-9", &pid]).status()?.success(),
+                "kill -9 {pid}"
+            );
             killed += 1;
         }
     }
@@ -192,17 +243,27 @@ fn kill_providers(folder: &Path) -> Result<usize> {
 }
 
 fn post(bench: &Bench, path: &str, body: &Value) -> Result<Value> {
-    send(http_client().post(format!("{}{path}", bench.sandbox.url())).json(body))
+    send(
+        http_client()
+            .post(format!("{}{path}", bench.sandbox.url()))
+            .json(body),
+    )
 }
 
 fn send(request: reqwest::RequestBuilder) -> Result<Value> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let answer = request.send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
         if !status.is_success() {
             bail!("the sandbox answered {status}: {text}");
         }
-        Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
+        Ok(if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text)?
+        })
     })
 }

@@ -41,14 +41,18 @@ fn applied(attributes: &str) -> Result<Bench> {
 }
 
 fn change_to(bench: &Bench, attributes: &str) -> Result<Value> {
-    bench.workspace.write("main.tf", &configuration(attributes))?;
+    bench
+        .workspace
+        .write("main.tf", &configuration(attributes))?;
     bench.plan()
 }
 
 fn service(bench: &Bench) -> Result<Value> {
     let inventory = bench.sandbox.inventory();
     let services = inventory.as_array().context("a list")?;
-    let found = services.iter().find(|object| object.to_string().contains("/services/chat"));
+    let found = services
+        .iter()
+        .find(|object| object.to_string().contains("/services/chat"));
     found.cloned().context("there is no service")
 }
 
@@ -65,7 +69,10 @@ fn a_new_model_or_load_is_a_new_revision_in_place() -> Result<()> {
     ] {
         let plan = change_to(&bench, attributes)?;
         assert_eq!(actions(&plan, ADDRESS), ["update"], "{attributes}");
-        assert!(planned(&plan, ADDRESS)["url"].is_string(), "the URL is kept, and known");
+        assert!(
+            planned(&plan, ADDRESS)["url"].is_string(),
+            "the URL is kept, and known"
+        );
         bench.terraform(&["apply", "tfplan"])?;
         bench.assert_plan_is_empty()?;
     }
@@ -87,13 +94,22 @@ fn a_new_name_or_region_replaces() -> Result<()> {
 #[test]
 fn what_is_changed_behind_our_back_is_shown_and_mended() -> Result<()> {
     let bench = applied(&format!("{QWEN}labels = {{ service = \"chat\" }}\n"))?;
-    let url = format!("{}/v2/projects/acme-ml/locations/us-central1/services/chat", bench.sandbox.url());
+    let url = format!(
+        "{}/v2/projects/acme-ml/locations/us-central1/services/chat",
+        bench.sandbox.url()
+    );
     let client = Http::new();
     let live = client.get(&url)?;
     let changes: [(&str, fn(&mut Value)); 4] = [
-        ("image", |service| service["template"]["containers"][0]["image"] = json!("example/other:1")),
-        ("max_replicas", |service| service["template"]["scaling"]["maxInstanceCount"] = json!(7)),
-        ("labels", |service| service["labels"]["service"] = json!("other")),
+        ("image", |service| {
+            service["template"]["containers"][0]["image"] = json!("example/other:1")
+        }),
+        ("max_replicas", |service| {
+            service["template"]["scaling"]["maxInstanceCount"] = json!(7)
+        }),
+        ("labels", |service| {
+            service["labels"]["service"] = json!("other")
+        }),
         ("cpu", |service| {
             service["template"]["containers"][0]["resources"]["limits"]["cpu"] = json!("8");
             service["template"]["containers"][0]["resources"]["limits"]["memory"] = json!("24Gi");
@@ -107,7 +123,9 @@ fn what_is_changed_behind_our_back_is_shown_and_mended() -> Result<()> {
         let plan = bench.plan()?;
         assert_eq!(actions(&plan, ADDRESS), ["update"], "{what}");
         bench.terraform(&["apply", "tfplan"])?;
-        bench.assert_plan_is_empty().with_context(|| what.to_owned())?;
+        bench
+            .assert_plan_is_empty()
+            .with_context(|| what.to_owned())?;
     }
     // A label that somebody else adds is theirs.
     let mut service = client.get(&url)?;
@@ -117,7 +135,11 @@ fn what_is_changed_behind_our_back_is_shown_and_mended() -> Result<()> {
     bench.assert_plan_is_empty()?;
 
     client.delete(&url)?;
-    assert_eq!(actions(&bench.plan()?, ADDRESS), ["create"], "what is gone is made again");
+    assert_eq!(
+        actions(&bench.plan()?, ADDRESS),
+        ["create"],
+        "what is gone is made again"
+    );
     bench.terraform(&["apply", "tfplan"])?;
     bench.assert_plan_is_empty()
 }
@@ -125,7 +147,9 @@ fn what_is_changed_behind_our_back_is_shown_and_mended() -> Result<()> {
 #[test]
 fn a_branch_that_moves_upstream_is_a_change_to_approve() -> Result<()> {
     let bench = applied(QWEN)?;
-    let before = bench.state()?["values"]["root_module"]["resources"][0]["values"]["resolved_revision"].clone();
+    let before =
+        bench.state()?["values"]["root_module"]["resources"][0]["values"]["resolved_revision"]
+            .clone();
     Http::new().post(
         &format!("{}/sandbox/hub/branch", bench.sandbox.url()),
         &json!({ "repository": "Qwen/Qwen2.5-7B-Instruct", "branch": "main" }),
@@ -143,7 +167,11 @@ fn an_endpoint_that_is_there_already_is_refused_with_the_import_block() -> Resul
     let before = bench.sandbox.inventory();
     bench.terraform(&["state", "rm", ADDRESS])?;
     let message = bench.terraform_fails(&["apply", "-auto-approve"])?;
-    for part in ["already exists", "import {", "projects/acme-ml/locations/us-central1/services/chat"] {
+    for part in [
+        "already exists",
+        "import {",
+        "projects/acme-ml/locations/us-central1/services/chat",
+    ] {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }
     assert_eq!(bench.sandbox.inventory(), before, "nothing was touched");
@@ -155,9 +183,17 @@ fn deletion_can_be_prevented_or_abandoned() -> Result<()> {
     let bench = applied(&format!("{QWEN}deletion_policy = \"PREVENT\"\n"))?;
     let message = bench.terraform_fails(&["plan", "-destroy"])?;
     assert!(message.contains("Deletion is prevented"), "{message}");
-    bench.workspace.write("main.tf", &configuration(&format!("{QWEN}deletion_policy = \"PREVENT\"\nregion = \"europe-west4\"\n")))?;
+    bench.workspace.write(
+        "main.tf",
+        &configuration(&format!(
+            "{QWEN}deletion_policy = \"PREVENT\"\nregion = \"europe-west4\"\n"
+        )),
+    )?;
     let message = bench.terraform_fails(&["plan"])?;
-    assert!(message.contains("Deletion is prevented"), "a replacement deletes too: {message}");
+    assert!(
+        message.contains("Deletion is prevented"),
+        "a replacement deletes too: {message}"
+    );
 
     change_to(&bench, &format!("{QWEN}deletion_policy = \"ABANDON\"\n"))?;
     bench.terraform(&["apply", "tfplan"])?;
@@ -175,23 +211,39 @@ fn a_token_reaches_the_service_and_nothing_that_is_stored_or_shown() -> Result<(
     bench.workspace.set_env("TF_LOG", "TRACE");
     bench.workspace.set_env("TF_LOG_PROVIDER", "TRACE");
     let mut shown = String::new();
-    for arguments in [&["plan", "-out=tfplan"][..], &["apply", "tfplan"], &["plan"], &["show", "-json", "tfplan"]] {
+    for arguments in [
+        &["plan", "-out=tfplan"][..],
+        &["apply", "tfplan"],
+        &["plan"],
+        &["show", "-json", "tfplan"],
+    ] {
         let output = bench.workspace.run(arguments)?;
         shown.push_str(&acceptance::terraform::printed(&output));
         assert!(output.status.success(), "{shown}");
     }
     // Terraform's own trace names the environment of a plugin it starts, not ours to mend: only
     // lines of the provider count there.
-    let provider: String = shown.lines().filter(|line| !line.contains("provider: starting plugin")).collect();
+    let provider: String = shown
+        .lines()
+        .filter(|line| !line.contains("provider: starting plugin"))
+        .collect();
     assert!(!provider.contains(SECRET), "the token is in what was shown");
     for file in ["terraform.tfstate", "tfplan"] {
         let bytes = std::fs::read(bench.workspace.folder().join(file))?;
-        let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+        let found = bytes
+            .windows(SECRET.len())
+            .any(|window| window == SECRET.as_bytes());
         assert!(!found, "the token is in {file}");
     }
     let inventory = bench.sandbox.inventory().to_string();
-    assert!(inventory.contains("hugging-face-token"), "the secret exists: {inventory}");
-    assert!(!inventory.contains(SECRET), "the inventory shows no payloads");
+    assert!(
+        inventory.contains("hugging-face-token"),
+        "the secret exists: {inventory}"
+    );
+    assert!(
+        !inventory.contains(SECRET),
+        "the inventory shows no payloads"
+    );
 
     // A new version of the token is a change in place; an endpoint without one loses its secret.
     bench.workspace.set_env("TF_LOG", "");
@@ -202,7 +254,14 @@ fn a_token_reaches_the_service_and_nothing_that_is_stored_or_shown() -> Result<(
     bench.assert_plan_is_empty()?;
     change_to(&bench, QWEN)?;
     bench.terraform(&["apply", "tfplan"])?;
-    assert!(!bench.sandbox.inventory().to_string().contains("hugging-face-token"), "an unused secret stays behind");
+    assert!(
+        !bench
+            .sandbox
+            .inventory()
+            .to_string()
+            .contains("hugging-face-token"),
+        "an unused secret stays behind"
+    );
     bench.terraform(&["destroy", "-auto-approve"])?;
     assert_eq!(bench.sandbox.inventory(), json!([]));
     Ok(())
@@ -216,8 +275,14 @@ struct Http {
 
 impl Http {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { client: acceptance::http_client(), runtime }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        Self {
+            client: acceptance::http_client(),
+            runtime,
+        }
     }
 
     fn get(&self, url: &str) -> Result<Value> {
@@ -238,9 +303,17 @@ impl Http {
 
     fn send(&self, request: reqwest::RequestBuilder) -> Result<Value> {
         self.runtime.block_on(async {
-            let answer = request.bearer_auth("somebody-else").send().await?.error_for_status()?;
+            let answer = request
+                .bearer_auth("somebody-else")
+                .send()
+                .await?
+                .error_for_status()?;
             let text = answer.text().await?;
-            Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
+            Ok(if text.is_empty() {
+                Value::Null
+            } else {
+                serde_json::from_str(&text)?
+            })
         })
     }
 }

@@ -17,7 +17,9 @@ provider "openmodel" {
 
 /// One endpoint with the given attributes beside its name.
 fn endpoint(attributes: &str) -> String {
-    format!("{PROVIDER}\nresource \"openmodel_endpoint\" \"chat\" {{\n  name = \"chat\"\n{attributes}\n}}\n")
+    format!(
+        "{PROVIDER}\nresource \"openmodel_endpoint\" \"chat\" {{\n  name = \"chat\"\n{attributes}\n}}\n"
+    )
 }
 
 fn bench(attributes: &str) -> Result<Bench> {
@@ -55,16 +57,41 @@ fn three_well_known_models_are_put_on_an_l4_and_explained() -> Result<()> {
         let chat = planned(&plan, "openmodel_endpoint.chat");
         assert_eq!(chat["shape"]["accelerator"], "nvidia-l4", "{model}");
         let number = |group: &str, name: &str| chat[group][name].as_f64().unwrap_or(f64::NAN);
-        let parts = ["weights_gib", "kv_cache_gib", "activations_gib", "overhead_gib", "headroom_gib"];
+        let parts = [
+            "weights_gib",
+            "kv_cache_gib",
+            "activations_gib",
+            "overhead_gib",
+            "headroom_gib",
+        ];
         let sum: f64 = parts.iter().map(|part| number("memory", part)).sum();
-        assert!((sum - number("memory", "usable_gib")).abs() < 0.05, "{model}: the parts sum to {sum}");
+        assert!(
+            (sum - number("memory", "usable_gib")).abs() < 0.05,
+            "{model}: the parts sum to {sum}"
+        );
         assert!(number("memory", "weights_gib") > 10.0, "{model}");
-        assert!(chat["cost"]["hourly"].is_string() && chat["cost"]["price_date"].is_string(), "{model}");
-        assert_eq!(chat["cost"]["monthly_min"], "0.00", "scaled to zero, {model} costs nothing");
-        let reason = chat["recommendation"]["reason"].as_str().unwrap_or_default();
+        assert!(
+            chat["cost"]["hourly"].is_string() && chat["cost"]["price_date"].is_string(),
+            "{model}"
+        );
+        assert_eq!(
+            chat["cost"]["monthly_min"], "0.00",
+            "scaled to zero, {model} costs nothing"
+        );
+        let reason = chat["recommendation"]["reason"]
+            .as_str()
+            .unwrap_or_default();
         assert!(!reason.is_empty(), "{model} is explained");
-        let others = [&chat["recommendation"]["runners_up"], &chat["recommendation"]["rejected"]];
-        assert!(others.iter().any(|list| list.as_array().is_some_and(|list| !list.is_empty())), "{model}");
+        let others = [
+            &chat["recommendation"]["runners_up"],
+            &chat["recommendation"]["rejected"],
+        ];
+        assert!(
+            others
+                .iter()
+                .any(|list| list.as_array().is_some_and(|list| !list.is_empty())),
+            "{model}"
+        );
     }
     Ok(())
 }
@@ -80,19 +107,38 @@ fn the_plan_reads_well() -> Result<()> {
 
 #[test]
 fn a_70b_model_is_refused_with_the_sizes_and_what_would_help() -> Result<()> {
-    let bench = bench("model = \"Qwen/Qwen2.5-72B-Instruct\"\nworkload = { context_length = 4096 }")?;
-    refuses(&bench, &["on main.tf line", "GiB", "nvidia-rtx-pro-6000", "quantization"])
+    let bench =
+        bench("model = \"Qwen/Qwen2.5-72B-Instruct\"\nworkload = { context_length = 4096 }")?;
+    refuses(
+        &bench,
+        &[
+            "on main.tf line",
+            "GiB",
+            "nvidia-rtx-pro-6000",
+            "quantization",
+        ],
+    )
 }
 
 #[test]
 fn errors_stand_on_their_attribute_with_the_next_move() -> Result<()> {
     let qwen = "model = \"Qwen/Qwen2.5-7B-Instruct\"\nworkload = { context_length = 8192 }\n";
     let cases: [(&str, &[&str]); 9] = [
-        (&format!("{qwen}budget = {{ max_hourly_cost = \"0.50\" }}"), &["max_hourly_cost", "0.50"]),
-        (&format!("{qwen}budget = {{ max_monthly_cost = \"10.00\" }}"), &["max_monthly_cost", "10.00"]),
+        (
+            &format!("{qwen}budget = {{ max_hourly_cost = \"0.50\" }}"),
+            &["max_hourly_cost", "0.50"],
+        ),
+        (
+            &format!("{qwen}budget = {{ max_monthly_cost = \"10.00\" }}"),
+            &["max_monthly_cost", "10.00"],
+        ),
         (
             "model = \"nobody/nothing\"\nworkload = { context_length = 8192 }",
-            &["Model not found", "model = \"nobody/nothing\"", "nobody/nothing"],
+            &[
+                "Model not found",
+                "model = \"nobody/nothing\"",
+                "nobody/nothing",
+            ],
         ),
         (
             "model = \"google/gemma-2-9b-it\"\nworkload = { context_length = 4096 }",
@@ -102,7 +148,10 @@ fn errors_stand_on_their_attribute_with_the_next_move() -> Result<()> {
             &format!("{qwen}revision = \"no-such-branch\""),
             &["Revision not found", "revision = \"no-such-branch\""],
         ),
-        (&format!("{qwen}region = \"europe-west9\""), &["region = \"europe-west9\"", "us-central1"]),
+        (
+            &format!("{qwen}region = \"europe-west9\""),
+            &["region = \"europe-west9\"", "us-central1"],
+        ),
         (
             "model = \"Qwen/Qwen2.5-32B-Instruct\"\nworkload = { context_length = 4096 }\nshape = { accelerator = \"nvidia-l4\" }",
             &["shape", "nvidia-l4", "GiB"],
@@ -135,15 +184,36 @@ fn what_depends_on_an_unknown_model_is_unknown_and_the_rest_is_known() -> Result
     );
     let bench = Bench::of(&configuration)?;
     let plan = bench.plan()?;
-    let unknown = &plan["resource_changes"].as_array().expect("changes").iter()
-        .find(|change| change["address"] == "openmodel_endpoint.chat").expect("the endpoint")["change"]["after_unknown"];
-    for computed in ["memory", "cost", "recommendation", "shape", "resolved_revision", "url"] {
-        assert_eq!(unknown[computed], Value::Bool(true), "{computed} waits for the model");
+    let unknown = &plan["resource_changes"]
+        .as_array()
+        .expect("changes")
+        .iter()
+        .find(|change| change["address"] == "openmodel_endpoint.chat")
+        .expect("the endpoint")["change"]["after_unknown"];
+    for computed in [
+        "memory",
+        "cost",
+        "recommendation",
+        "shape",
+        "resolved_revision",
+        "url",
+    ] {
+        assert_eq!(
+            unknown[computed],
+            Value::Bool(true),
+            "{computed} waits for the model"
+        );
     }
     let chat = planned(&plan, "openmodel_endpoint.chat");
-    assert_eq!(chat["id"], "projects/acme-ml/locations/us-central1/services/chat");
+    assert_eq!(
+        chat["id"],
+        "projects/acme-ml/locations/us-central1/services/chat"
+    );
     assert_eq!(chat["scaling"]["max_replicas"], 1);
-    assert_eq!(plan["planned_values"]["outputs"]["known"]["value"], true, "a refined unknown says how it starts");
+    assert_eq!(
+        plan["planned_values"]["outputs"]["known"]["value"], true,
+        "a refined unknown says how it starts"
+    );
     bench.apply()?;
     bench.assert_plan_is_empty()
 }
@@ -172,21 +242,37 @@ fn a_fixed_shape_wins_and_is_priced_beside_the_recommendation() -> Result<()> {
     )?;
     let plan = bench.plan()?;
     let chat = planned(&plan, "openmodel_endpoint.chat");
-    assert_eq!((&chat["shape"]["cpu"], &chat["shape"]["memory_gib"]), (&8.into(), &32.into()));
-    let chosen = chat["recommendation"]["chosen"].as_str().unwrap_or_default();
-    assert!(chosen.contains("16 GiB"), "the cheaper shape is named: {chosen}");
+    assert_eq!(
+        (&chat["shape"]["cpu"], &chat["shape"]["memory_gib"]),
+        (&8.into(), &32.into())
+    );
+    let chosen = chat["recommendation"]["chosen"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(
+        chosen.contains("16 GiB"),
+        "the cheaper shape is named: {chosen}"
+    );
     Ok(())
 }
 
 #[test]
 fn validate_needs_no_network_and_plan_no_write() -> Result<()> {
-    let mut bench = bench("model = \"Qwen/Qwen2.5-7B-Instruct\"\nworkload = { context_length = 8192 }")?;
+    let mut bench =
+        bench("model = \"Qwen/Qwen2.5-7B-Instruct\"\nworkload = { context_length = 8192 }")?;
     let plan = bench.plan()?;
     assert_eq!(actions(&plan, "openmodel_endpoint.chat"), ["create"]);
     for entry in bench.sandbox.log() {
-        assert!(matches!(entry.method.as_str(), "GET" | "HEAD"), "plan sent {} {}", entry.method, entry.path);
+        assert!(
+            matches!(entry.method.as_str(), "GET" | "HEAD"),
+            "plan sent {} {}",
+            entry.method,
+            entry.path
+        );
     }
-    bench.workspace.set_env("OPENMODEL_SANDBOX", "http://127.0.0.1:9");
+    bench
+        .workspace
+        .set_env("OPENMODEL_SANDBOX", "http://127.0.0.1:9");
     bench.terraform(&["validate"])?;
     Ok(())
 }
@@ -205,9 +291,16 @@ fn functions_data_sources_and_ephemeral_resources_answer() -> Result<()> {
     let plan = bench.plan()?;
     let output = |name: &str| &plan["planned_values"]["outputs"][name]["value"];
     assert_eq!(output("licence"), "apache-2.0");
-    assert!(output("parameters").as_u64().is_some_and(|count| count > 7_000_000_000));
+    assert!(
+        output("parameters")
+            .as_u64()
+            .is_some_and(|count| count > 7_000_000_000)
+    );
     assert_eq!(output("commit"), 40);
     assert_eq!(output("name"), "Qwen2.5-7B-Instruct");
-    bench.workspace.write("bad.tf", "output \"bad\" { value = provider::openmodel::parse_model_id(\"a b\") }")?;
+    bench.workspace.write(
+        "bad.tf",
+        "output \"bad\" { value = provider::openmodel::parse_model_id(\"a b\") }",
+    )?;
     refuses(&bench, &["is not a Hugging Face model id"])
 }

@@ -20,6 +20,7 @@ pub mod backoff;
 pub mod cloud;
 pub mod event;
 pub mod executor;
+mod forward;
 pub mod report;
 pub mod run;
 pub mod state;

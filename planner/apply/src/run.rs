@@ -27,16 +27,15 @@
 //! after a look that did not show it; it is undone only when all that stands on it is gone.
 
 use std::collections::BTreeMap;
-use std::mem;
 
 use openmodel_graph::graph::{ExecutionGraph, StepId};
 use openmodel_graph::operation::{Input, Operation};
 use serde::{Deserialize, Serialize};
 
-use crate::cloud::{Call, Failure, Outcome, Output, Seen};
+use crate::cloud::{Call, Output};
 use crate::event::Event;
 use crate::report::{End, Interruption};
-use crate::state::{Action, Answer, Cause, Move, Phase, Setback, StepState, Task, Try};
+use crate::state::{Action, Cause, Move, Phase, Setback, StepState, Task, Try};
 
 /// Executing one graph: where each step stands, and what can be done next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,7 +43,7 @@ use crate::state::{Action, Answer, Cause, Move, Phase, Setback, StepState, Task,
 pub struct Run {
     graph: ExecutionGraph,
     pub(crate) steps: Vec<StepState>,
-    performs: Vec<u32>,
+    pub(crate) performs: Vec<u32>,
     pub(crate) phase: Phase,
     pub(crate) stopped: Option<Interruption>,
 }
@@ -119,7 +118,9 @@ impl Run {
     /// The step as the cloud gets it; `None` while an input is not known.
     pub fn call(&self, step: StepId) -> Option<Call> {
         let known = |source: StepId| match self.state(source) {
-            Some(StepState::Done(output)) => Ok(Input::Known(output.id.clone())),
+            Some(StepState::Done(output) | StepState::Left { output, .. }) => {
+                Ok(Input::Known(output.id.clone()))
+            }
             _ => Err(()),
         };
         Some(Call {
@@ -253,238 +254,10 @@ impl Run {
             setback,
         })
     }
-
-    /// Takes the state out of a step that is under way, to be replaced by what comes next.
-    fn take_try(&mut self, step: StepId) -> Option<Try> {
-        match self.steps.get_mut(index(step)) {
-            Some(state @ StepState::Running(_)) => match mem::replace(state, StepState::Waiting) {
-                StepState::Running(attempt) => Some(attempt),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    fn start(&mut self, step: StepId) {
-        if self.state(step) == Some(&StepState::Ready) && self.begins_steps() {
-            self.set(step, StepState::Running(Try::look(self.is_unwinding())));
-        }
-    }
-
-    fn looked(&mut self, step: StepId, seen: Seen) {
-        let Some(mut attempt) = self.take_try(step) else {
-            return;
-        };
-        attempt.blind = None;
-        let broken = match seen {
-            Seen::Ours(output) => return self.set(step, StepState::Done(output)),
-            Seen::Conflict(failure) => {
-                let cause = Cause::Conflict;
-                return self.set(
-                    step,
-                    StepState::Failed {
-                        failure,
-                        cause,
-                        remains: None,
-                    },
-                );
-            }
-            Seen::Absent => None,
-            Seen::Broken(output, failure) => Some((output, failure)),
-        };
-        let next = match (attempt.last, attempt.answer, broken) {
-            (true, Some(Answer { failure, certain }), broken) => StepState::Failed {
-                failure,
-                cause: if certain {
-                    Cause::Refused
-                } else {
-                    Cause::Unanswered
-                },
-                remains: broken.map(|(output, _)| output),
-            },
-            (false, answer, broken) if self.phase == Phase::Forward => {
-                self.performs[index(step)] += 1;
-                StepState::Running(Try {
-                    next: Move::Perform,
-                    answer,
-                    remains: broken.map(|(output, _)| output),
-                    ..attempt
-                })
-            }
-            (_, _, Some((output, failure))) => StepState::Failed {
-                failure,
-                cause: Cause::Refused,
-                remains: Some(output),
-            },
-            (true, None, None) => StepState::Undone,
-            (false, _, None) => StepState::Ready,
-        };
-        self.set(step, next);
-    }
-
-    fn blind(&mut self, step: StepId, failure: Failure) {
-        let Some(mut attempt) = self.take_try(step) else {
-            return;
-        };
-        let next = if failure.transient {
-            attempt.setbacks += 1;
-            attempt.blind = Some(failure);
-            StepState::Running(attempt)
-        } else {
-            // Where nothing was performed, being refused a look is being refused the step.
-            let cause = match &attempt.answer {
-                None if attempt.last => Cause::Unanswered,
-                None => Cause::Refused,
-                Some(answer) if answer.certain => Cause::Refused,
-                Some(_) => Cause::Unanswered,
-            };
-            let failure = attempt.answer.map_or(failure, |answer| answer.failure);
-            StepState::Failed {
-                failure,
-                cause,
-                remains: attempt.remains,
-            }
-        };
-        self.set(step, next);
-    }
-
-    fn answered(&mut self, step: StepId, outcome: Outcome) {
-        let Some(mut attempt) = self.take_try(step) else {
-            return;
-        };
-        if attempt.next != Move::Perform {
-            return self.set(step, StepState::Running(attempt));
-        }
-        let (failure, certain) = match outcome {
-            Outcome::Done(output) => return self.set(step, StepState::Done(output)),
-            Outcome::Refused(failure) => (failure, true),
-            Outcome::Unknown(failure) => (failure, false),
-        };
-        attempt.next = Move::Look;
-        if certain && !failure.transient {
-            attempt.last = true;
-            attempt.setbacks = 0;
-        } else {
-            attempt.setbacks += 1;
-        }
-        attempt.answer = Some(Answer { failure, certain });
-        self.set(step, StepState::Running(attempt));
-    }
-
-    fn given_up(&mut self, step: StepId) {
-        if let Some(mut attempt) = self.take_try(step) {
-            let next = match attempt.blind.take() {
-                None => {
-                    attempt.last = true;
-                    attempt.setbacks = 0;
-                    StepState::Running(attempt)
-                }
-                Some(blind) => StepState::Failed {
-                    failure: attempt.answer.map_or(blind, |answer| answer.failure),
-                    cause: Cause::Unanswered,
-                    remains: attempt.remains,
-                },
-            };
-            self.set(step, next);
-        } else if let Some(StepState::Undoing {
-            output,
-            setback: Some(failure),
-            ..
-        }) = self.state(step).cloned()
-        {
-            self.set(step, StepState::Left { output, failure });
-        }
-    }
-
-    fn stop(&mut self, why: Interruption) {
-        if self.end().is_none() {
-            self.stop_unwinding(&why);
-            self.stopped = Some(why);
-        }
-    }
-
-    /// Forgets what was under way: the cloud knows better. What is done stays done as long as
-    /// all that it stands on does.
-    fn resume(&mut self) {
-        self.phase = Phase::Forward;
-        self.stopped = None;
-        for step in self.graph.order().to_vec() {
-            if self.at(step) == &StepState::Undone {
-                self.performs[index(step)] = 0;
-            }
-            let stays = matches!(self.at(step), StepState::Done(_)) && self.needs_are_done(step);
-            if !stays {
-                self.set(step, StepState::Waiting);
-            }
-        }
-    }
-
-    /// Draws the conclusions from what has just been taken in.
-    fn advance(&mut self) {
-        if self.stopped.is_some() {
-            return;
-        }
-        if self.phase == Phase::Forward {
-            self.turn_around();
-        }
-        if !self.any_running() {
-            match self.phase.clone() {
-                Phase::Settling(refused) => self.begin_unwinding(refused),
-                Phase::Stopping(Setback { step, failure }) => {
-                    self.stopped = Some(Interruption::Unanswered { step, failure });
-                }
-                Phase::Forward | Phase::Unwinding(_) => {}
-            }
-        }
-        match self.phase {
-            Phase::Forward => self.wake(),
-            Phase::Unwinding(_) => self.advance_unwinding(),
-            Phase::Settling(_) | Phase::Stopping(_) => {}
-        }
-    }
-
-    /// Leaves the way forward once a step has failed.
-    fn turn_around(&mut self) {
-        let failed = self.ids().find_map(|step| match self.at(step) {
-            StepState::Failed { failure, cause, .. } => Some((
-                Setback {
-                    step,
-                    failure: failure.clone(),
-                },
-                *cause,
-            )),
-            _ => None,
-        });
-        match failed {
-            Some((setback, Cause::Unanswered)) => self.phase = Phase::Stopping(setback),
-            Some((setback, Cause::Refused | Cause::Conflict)) => {
-                self.phase = Phase::Settling(setback);
-            }
-            None => {}
-        }
-    }
-
-    /// Makes ready what waits for nothing any more.
-    pub(crate) fn wake(&mut self) {
-        for step in self.ids().collect::<Vec<_>>() {
-            if self.at(step) == &StepState::Waiting && self.needs_are_done(step) {
-                self.set(step, StepState::Ready);
-            }
-        }
-    }
-
-    /// Whether steps that are ready may begin: always forwards; backwards, where they are only
-    /// looked at, for what an earlier run left.
-    fn begins_steps(&self) -> bool {
-        match self.phase {
-            Phase::Forward => true,
-            Phase::Unwinding(_) => self.owns_what_it_found(),
-            Phase::Settling(_) | Phase::Stopping(_) => false,
-        }
-    }
 }
 
-fn index(step: StepId) -> usize {
+/// Position of a step in the lists of a run.
+pub(crate) fn index(step: StepId) -> usize {
     usize::try_from(step.0).unwrap_or(usize::MAX)
 }
 
@@ -525,5 +298,117 @@ impl TryFrom<Document> for Run {
             phase,
             stopped,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::{Failure, Outcome, Seen};
+    use openmodel_graph::graph::GraphBuilder;
+
+    /// Two steps, the second with the output of the first.
+    fn run() -> Run {
+        let mut builder = GraphBuilder::new("acme-ml/us-central1/chat");
+        let first = builder.step(Operation::GrantSecretAccess {
+            secret: Input::Known("projects/1/secrets/a".to_owned()),
+        });
+        builder.step(Operation::GrantSecretAccess {
+            secret: Input::OutputOf(first),
+        });
+        Run::new(builder.freeze().expect("a graph"))
+    }
+
+    fn done(id: &str) -> Outcome {
+        Outcome::Done(Output {
+            id: id.to_owned(),
+            facts: serde_json::Value::Null,
+        })
+    }
+
+    const FIRST: StepId = StepId(0);
+    const SECOND: StepId = StepId(1);
+
+    #[test]
+    fn a_step_is_called_with_the_output_of_the_step_before() {
+        let mut run = run();
+        assert_eq!(run.call(SECOND), None);
+        run.apply(Event::Started(FIRST));
+        run.apply(Event::Looked {
+            step: FIRST,
+            seen: Seen::Absent,
+        });
+        run.apply(Event::Answered {
+            step: FIRST,
+            outcome: done("projects/1/secrets/b"),
+        });
+        let call = run.call(SECOND).expect("its input is known");
+        assert_eq!(
+            call.operation,
+            Operation::GrantSecretAccess {
+                secret: Input::Known("projects/1/secrets/b".to_owned())
+            }
+        );
+        assert_eq!(Some(&call.key), run.graph().key(SECOND));
+        let ready: Vec<StepId> = run.ready().into_iter().map(|task| task.step).collect();
+        assert_eq!(ready, [SECOND]);
+    }
+
+    #[test]
+    fn an_event_that_does_not_fit_changes_nothing() {
+        let failure = || Failure::lasting("INTERNAL", "odd");
+        let begun = run();
+        let mut looking = run();
+        looking.apply(Event::Started(FIRST));
+        for before in [begun, looking] {
+            for step in [SECOND, StepId(7)] {
+                let mut run = before.clone();
+                run.apply(Event::Started(step));
+                run.apply(Event::UndoStarted(step));
+                run.apply(Event::Looked {
+                    step,
+                    seen: Seen::Conflict(failure()),
+                });
+                run.apply(Event::Blind {
+                    step,
+                    failure: failure(),
+                });
+                run.apply(Event::Answered {
+                    step,
+                    outcome: Outcome::Refused(failure()),
+                });
+                run.apply(Event::UndoAnswered {
+                    step,
+                    outcome: done("x"),
+                });
+                run.apply(Event::GivenUp(step));
+                assert_eq!(run, before);
+            }
+            let mut run = before.clone();
+            run.apply(Event::Answered {
+                step: FIRST,
+                outcome: done("x"),
+            });
+            assert_eq!(run, before, "no answer comes before a look");
+        }
+    }
+
+    #[test]
+    fn a_run_that_has_ended_cannot_be_stopped() {
+        let mut run = Run::new(GraphBuilder::new("x").freeze().expect("no steps"));
+        run.apply(Event::Stopped(Interruption::Cancelled));
+        assert_eq!(run.end(), Some(End::Completed));
+    }
+
+    #[test]
+    fn a_document_whose_parts_do_not_fit_is_refused() {
+        let mut document = serde_json::to_value(run()).expect("a run can be written");
+        document["steps"] = serde_json::json!([]);
+        let error = serde_json::from_value::<Run>(document).expect_err("no states for two steps");
+        assert_eq!(
+            error.to_string(),
+            "the run has 0 states and 2 counts for the 2 steps of its graph; begin a new run, \
+             which finds what is there"
+        );
     }
 }

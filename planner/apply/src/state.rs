@@ -90,9 +90,10 @@ impl Try {
         }
     }
 
-    /// Whether the step may have had an effect that nobody has seen.
-    pub(crate) fn in_doubt(&self) -> bool {
-        self.next == Move::Perform || self.answer.as_ref().is_some_and(|answer| !answer.certain)
+    /// Whether the step may have had an effect, were it only a broken object, that nobody has
+    /// seen.
+    pub(crate) const fn in_doubt(&self) -> bool {
+        matches!(self.next, Move::Perform) || self.answer.is_some()
     }
 }
 

@@ -84,17 +84,15 @@ impl Run {
 
     /// The steps that can be undone now, each with what is to go.
     pub(crate) fn undoable(&self) -> Vec<(StepId, Output)> {
-        if self.looks_are_over() {
-            let free = |&(step, above): &(StepId, Above)| {
-                above == Above::Nothing && self.claim(step).is_some()
-            };
-            let free: Vec<_> = self.above().into_iter().filter(free).collect();
-            free.into_iter()
-                .filter_map(|(step, _)| Some((step, self.claim(step)?)))
-                .collect()
-        } else {
-            vec![]
+        if !self.looks_are_over() {
+            return vec![];
         }
+        let free = self
+            .above()
+            .into_iter()
+            .filter(|(_, above)| *above == Above::Nothing);
+        free.filter_map(|(step, _)| Some((step, self.claim(step)?)))
+            .collect()
     }
 
     pub(crate) fn begin_unwinding(&mut self, refused: Setback) {
@@ -203,14 +201,14 @@ impl Run {
 
     /// What a step made that unwinding must take away.
     fn claim(&self, step: StepId) -> Option<Output> {
-        let output = match self.at(step) {
-            StepState::Done(output)
-            | StepState::Failed {
-                remains: Some(output),
-                cause: Cause::Refused,
-                ..
-            } => output,
-            _ => return None,
+        let (StepState::Done(output)
+        | StepState::Failed {
+            remains: Some(output),
+            cause: Cause::Refused,
+            ..
+        }) = self.at(step)
+        else {
+            return None;
         };
         let ours = self.performed(step) > 0 || self.owns_what_it_found();
         (ours && self.is(step, Operation::creates)).then(|| output.clone())

@@ -17,26 +17,61 @@ use crate::world::World;
 /// Every route, as `GET /sandbox` lists them.
 const ROUTES: [(&str, &str); 16] = [
     ("GET /sandbox", "this list"),
-    ("GET /sandbox/inventory", "everything that clients have made, sorted, without times and ids"),
-    ("GET /sandbox/requests", "requests and answers, without secrets; ?api=run filters"),
+    (
+        "GET /sandbox/inventory",
+        "everything that clients have made, sorted, without times and ids",
+    ),
+    (
+        "GET /sandbox/requests",
+        "requests and answers, without secrets; ?api=run filters",
+    ),
     ("DELETE /sandbox/requests", "forget them"),
-    ("GET /sandbox/faults", "the fault rules, with how often each matched and fired"),
-    ("POST /sandbox/faults", "add a rule: {match, nth, times, probability, seed, then}"),
+    (
+        "GET /sandbox/faults",
+        "the fault rules, with how often each matched and fired",
+    ),
+    (
+        "POST /sandbox/faults",
+        "add a rule: {match, nth, times, probability, seed, then}",
+    ),
     ("DELETE /sandbox/faults[/{id}]", "remove one rule, or all"),
     ("GET /sandbox/clock", "virtual time and how it moves"),
     ("POST /sandbox/clock/advance", "{seconds}: let time pass"),
-    ("PUT /sandbox/clock", "{mode: auto|manual|real}: how time moves from now on"),
+    (
+        "PUT /sandbox/clock",
+        "{mode: auto|manual|real}: how time moves from now on",
+    ),
     ("PUT /sandbox/auth", "{allowAnonymous, strictSecretAccess}"),
-    ("PUT /sandbox/run/quotas", "[{region, accelerator, zonalRedundancy, limit}]: GPU quotas"),
-    ("PUT|PATCH|POST /sandbox/hub/{models|datasets}/{id}", "add, change, commit to a repository"),
-    ("PUT /sandbox/hub/tokens", "{token: {name, gated, private}}: what Hub tokens may read"),
-    ("PUT /sandbox/hub/limits", "{api, resolvers}: requests per five minutes; {} lifts them"),
-    ("POST /sandbox/reset", "start over: nothing made, no rules, time at its start"),
+    (
+        "PUT /sandbox/run/quotas",
+        "[{region, accelerator, zonalRedundancy, limit}]: GPU quotas",
+    ),
+    (
+        "PUT|PATCH|POST /sandbox/hub/{models|datasets}/{id}",
+        "add, change, commit to a repository",
+    ),
+    (
+        "PUT /sandbox/hub/tokens",
+        "{token: {name, gated, private}}: what Hub tokens may read",
+    ),
+    (
+        "PUT /sandbox/hub/limits",
+        "{api, resolvers}: requests per five minutes; {} lifts them",
+    ),
+    (
+        "POST /sandbox/reset",
+        "start over: nothing made, no rules, time at its start",
+    ),
 ];
 
 /// Answer a request under `/sandbox`.
 pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
-    let path: Vec<&str> = request.segments.iter().skip(1).map(String::as_str).collect();
+    let path: Vec<&str> = request
+        .segments
+        .iter()
+        .skip(1)
+        .map(String::as_str)
+        .collect();
     let outcome = match (request.method.as_str(), path.as_slice()) {
         ("GET", ["requests"]) => Ok(requests(shared, request.query("api"))),
         ("DELETE", ["requests"]) => {
@@ -58,7 +93,10 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
     match outcome {
         Ok(value) => Reply::ok(value),
         Err(Refusal::NoRoute) => {
-            let text = format!("{} {} is not a route of the sandbox; GET /sandbox lists them", request.method, request.path);
+            let text = format!(
+                "{} {} is not a route of the sandbox; GET /sandbox lists them",
+                request.method, request.path
+            );
             Reply::json(StatusCode::NOT_FOUND, json!({"error": text}))
         }
         Err(Refusal::Bad(text)) => Reply::json(StatusCode::BAD_REQUEST, json!({"error": text})),
@@ -79,10 +117,16 @@ impl From<String> for Refusal {
 
 /// The JSON body of a request as a `T`.
 pub(crate) fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Refusal> {
-    serde_json::from_slice(&request.body).map_err(|error| Refusal::Bad(format!("the body: {error}")))
+    serde_json::from_slice(&request.body)
+        .map_err(|error| Refusal::Bad(format!("the body: {error}")))
 }
 
-fn change(world: &mut World, verb: &str, path: &[&str], request: &Request) -> Result<Value, Refusal> {
+fn change(
+    world: &mut World,
+    verb: &str,
+    path: &[&str],
+    request: &Request,
+) -> Result<Value, Refusal> {
     match (verb, path) {
         ("GET", ["inventory"]) => Ok(world.inventory()),
         ("GET", ["faults"]) => Ok(json!(world.faults.list())),
@@ -111,7 +155,9 @@ fn change(world: &mut World, verb: &str, path: &[&str], request: &Request) -> Re
         ("PUT", ["auth"]) => {
             let auth: Auth = body(request)?;
             world.anonymous = auth.allow_anonymous.unwrap_or(world.anonymous);
-            world.strict_secret_access = auth.strict_secret_access.unwrap_or(world.strict_secret_access);
+            world.strict_secret_access = auth
+                .strict_secret_access
+                .unwrap_or(world.strict_secret_access);
             Ok(json!({}))
         }
         ("PUT", ["run", "quotas"]) => {
@@ -147,13 +193,17 @@ fn clock(world: &World) -> Value {
 }
 
 fn routes() -> Value {
-    let routes = ROUTES.iter().map(|(route, what)| ((*route).to_owned(), Value::from(*what)));
+    let routes = ROUTES
+        .iter()
+        .map(|(route, what)| ((*route).to_owned(), Value::from(*what)));
     json!({"sandbox": "openmodel", "routes": routes.collect::<serde_json::Map<_, _>>()})
 }
 
 fn requests(shared: &Shared, api: Option<&str>) -> Value {
     let log = shared.log();
-    let wanted = log.entries().filter(|entry| api.is_none_or(|api| api == entry.api));
+    let wanted = log
+        .entries()
+        .filter(|entry| api.is_none_or(|api| api == entry.api));
     json!(wanted.collect::<Vec<_>>())
 }
 

@@ -31,7 +31,10 @@ pub(crate) struct Time(i64);
 
 impl Time {
     pub(crate) fn plus(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// RFC 3339 in UTC with six decimals, as Google prints it.
@@ -68,7 +71,12 @@ impl Clock {
         let nanos = OffsetDateTime::parse(start, &Rfc3339)
             .map_or(NEW_YEAR_2026, OffsetDateTime::unix_timestamp_nanos);
         let at = Time(i64::try_from(nanos / 1_000).unwrap_or(0));
-        let mut clock = Self { mode, at, look, since: None };
+        let mut clock = Self {
+            mode,
+            at,
+            look,
+            since: None,
+        };
         clock.set_mode(mode);
         clock
     }
@@ -78,7 +86,8 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Time {
-        self.since.map_or(self.at, |since| self.at.plus(since.elapsed()))
+        self.since
+            .map_or(self.at, |since| self.at.plus(since.elapsed()))
     }
 
     /// Change how time moves from now on.
@@ -144,7 +153,7 @@ mod tests {
         assert_eq!(clock.now().rfc3339(), "2026-03-01T12:00:00.000000Z");
         clock.look();
         assert_eq!(clock.now().rfc3339(), "2026-03-01T12:00:20.000000Z");
-        let later = clock.now().plus(Duration::from_secs(60));
+        let later = clock.now().plus(Duration::from_mins(1));
         assert!(clock.wait_until(later));
         assert_eq!(clock.tick().rfc3339(), "2026-03-01T12:01:20.001000Z");
     }

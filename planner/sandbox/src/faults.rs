@@ -146,7 +146,10 @@ impl Faults {
     /// Add a rule, or replace the one of the same id.
     pub(crate) fn add(&mut self, mut rule: Rule) -> Result<&Rule, String> {
         rule.when.check()?;
-        if rule.probability.is_some_and(|chance| !(0.0..=1.0).contains(&chance)) {
+        if rule
+            .probability
+            .is_some_and(|chance| !(0.0..=1.0).contains(&chance))
+        {
             return Err("probability is a number from 0 to 1".to_owned());
         }
         if rule.nth == Some(0) {
@@ -179,7 +182,11 @@ impl Faults {
     /// Count the request with every rule it matches; the first rule that is due decides.
     pub(crate) fn pick(&mut self, request: &Request) -> Option<Rule> {
         let mut picked = None;
-        for rule in self.rules.iter_mut().filter(|rule| rule.when.holds(request)) {
+        for rule in self
+            .rules
+            .iter_mut()
+            .filter(|rule| rule.when.holds(request))
+        {
             rule.seen += 1;
             if picked.is_none() && rule.is_due() {
                 rule.fired += 1;
@@ -209,7 +216,9 @@ impl Rule {
 impl Match {
     fn check(&self) -> Result<(), String> {
         let text = self.path_regex.as_deref().unwrap_or_default();
-        Regex::new(text).map(drop).map_err(|error| format!("pathRegex: {error}"))
+        Regex::new(text)
+            .map(drop)
+            .map_err(|error| format!("pathRegex: {error}"))
     }
 
     fn holds(&self, request: &Request) -> bool {
@@ -257,13 +266,22 @@ mod tests {
         let mut faults = Faults::default();
         let rule = serde_json::from_value(rule).expect("a rule");
         faults.add(rule).expect("a good rule");
-        requests.iter().map(|(verb, uri)| faults.pick(&request(verb, uri)).is_some()).collect()
+        requests
+            .iter()
+            .map(|(verb, uri)| faults.pick(&request(verb, uri)).is_some())
+            .collect()
     }
 
     #[test]
     fn globs() {
-        assert!(glob("/v2/*/services", "/v2/projects/p/locations/l/services"));
-        assert!(!glob("/v2/*/services", "/v2/projects/p/locations/l/services/a"));
+        assert!(glob(
+            "/v2/*/services",
+            "/v2/projects/p/locations/l/services"
+        ));
+        assert!(!glob(
+            "/v2/*/services",
+            "/v2/projects/p/locations/l/services/a"
+        ));
         assert!(glob("*", ""));
         assert!(!glob("a", "ab"));
     }
@@ -271,7 +289,10 @@ mod tests {
     #[test]
     fn the_nth_match_fails_once() {
         let rule = json!({"match": {"method": "GET", "path": "/a*"}, "nth": 2, "then": {}});
-        let seen = fired(rule, &[("GET", "/a"), ("POST", "/a"), ("GET", "/ab"), ("GET", "/a")]);
+        let seen = fired(
+            rule,
+            &[("GET", "/a"), ("POST", "/a"), ("GET", "/ab"), ("GET", "/a")],
+        );
         assert_eq!(seen, [false, false, true, false]);
     }
 

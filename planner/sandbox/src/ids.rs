@@ -18,7 +18,11 @@ pub(crate) fn digest(seed: u64, parts: &[&str]) -> [u8; 32] {
 
 /// Lowercase hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(hex_digit)
+        .collect()
 }
 
 fn hex_digit(value: u8) -> char {
@@ -31,12 +35,23 @@ pub(crate) fn uuid(seed: u64, parts: &[&str]) -> String {
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let text = hex(&bytes[..16]);
-    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..]
+    )
 }
 
 /// `length` lowercase letters.
 pub(crate) fn letters(seed: u64, parts: &[&str], length: usize) -> String {
-    digest(seed, parts).iter().take(length).map(|byte| char::from(b'a' + byte % 26)).collect()
+    digest(seed, parts)
+        .iter()
+        .take(length)
+        .map(|byte| char::from(b'a' + byte % 26))
+        .collect()
 }
 
 /// An opaque version mark, quoted as Google's are.
@@ -47,7 +62,9 @@ pub(crate) fn etag(seed: u64, parts: &[&str]) -> String {
 /// The number of a project: twelve digits, the same in every sandbox.
 pub(crate) fn project_number(project: &str) -> u64 {
     let bytes = digest(0, &["project", project]);
-    let value = bytes[..8].iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+    let value = bytes[..8]
+        .iter()
+        .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
     100_000_000_000 + value % 900_000_000_000
 }
 

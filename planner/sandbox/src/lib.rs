@@ -129,7 +129,12 @@ impl Sandbox {
             // Whatever still holds a connection open has had its time.
             runtime.shutdown_timeout(Duration::from_millis(200));
         });
-        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            address,
+            shared,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// Base URL: `http://127.0.0.1:<port>`.
@@ -178,7 +183,9 @@ impl Drop for Sandbox {
 
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Sandbox").field("url", &self.url()).finish_non_exhaustive()
+        out.debug_struct("Sandbox")
+            .field("url", &self.url())
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,7 +199,9 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Rec
             store.run(|| writing.snapshot()).await;
         }
     });
-    let router = axum::Router::new().fallback(server::handle).with_state(shared);
+    let router = axum::Router::new()
+        .fallback(server::handle)
+        .with_state(shared);
     let service = router.into_make_service_with_connect_info::<Line>();
     let (finish, finished) = oneshot::channel::<()>();
     let server = axum::serve(Door(listener), service).with_graceful_shutdown(async {

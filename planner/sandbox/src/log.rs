@@ -77,7 +77,11 @@ impl Log {
 pub(crate) fn entry(request: &Request, reply: &Reply, api: &'static str, time: String) -> Entry {
     let headers = request.headers.iter().map(|(name, value)| {
         let secret = matches!(name.as_str(), "authorization" | "cookie" | "x-goog-api-key");
-        let value = if secret { REDACTED } else { value.to_str().unwrap_or(REDACTED) };
+        let value = if secret {
+            REDACTED
+        } else {
+            value.to_str().unwrap_or(REDACTED)
+        };
         (name.as_str().to_owned(), value.to_owned())
     });
     let query = request.query.iter().map(|(name, value)| {
@@ -177,7 +181,10 @@ mod tests {
             .into_parts();
         let body = json!({"payload": {"data": "s3cret"}, "list": [{"refresh_token": "s3cret"}]});
         let request = Request::new(&parts, Bytes::from(body.to_string()));
-        let reply = Reply::json(StatusCode::OK, json!({"accessToken": "s3cret", "name": "kept"}));
+        let reply = Reply::json(
+            StatusCode::OK,
+            json!({"accessToken": "s3cret", "name": "kept"}),
+        );
         let entry = entry(&request, &reply, "secretmanager", String::new());
         let text = serde_json::to_string(&entry).expect("JSON");
         assert!(!text.contains("s3cret"), "{text}");

@@ -35,7 +35,13 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(options: Options, base: String, world: World, store: Option<Store>) -> Self {
-        Self { options, base, world: Mutex::new(world), log: Mutex::default(), store }
+        Self {
+            options,
+            base,
+            world: Mutex::new(world),
+            log: Mutex::default(),
+            store,
+        }
     }
 
     // A panic in one request leaves the data whole: each change is made in one step at its end.
@@ -51,7 +57,10 @@ impl Shared {
     pub(crate) fn snapshot(&self) -> (u64, Vec<u8>) {
         let mut world = self.world();
         world.clock.anchor();
-        (world.version, serde_json::to_vec(&*world).unwrap_or_default())
+        (
+            world.version,
+            serde_json::to_vec(&*world).unwrap_or_default(),
+        )
     }
 
     /// Until the world as it is now is on disk; at once when nobody asked for a state file.
@@ -72,10 +81,17 @@ pub(crate) async fn handle(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, BODY).await else {
-        return respond(Reply::empty(StatusCode::PAYLOAD_TOO_LARGE), &Action::default());
+        return respond(
+            Reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
+            &Action::default(),
+        );
     };
     let request = Request::new(&parts, body);
-    if request.segments.first().is_some_and(|first| first == "sandbox") {
+    if request
+        .segments
+        .first()
+        .is_some_and(|first| first == "sandbox")
+    {
         let reply = admin::answer(&shared, &request);
         let reply = match shared.saved().await {
             Ok(()) => reply,
@@ -84,7 +100,10 @@ pub(crate) async fn handle(
         return respond(reply, &Action::default());
     }
     let rule = shared.world().faults.pick(&request);
-    let action = rule.as_ref().map(|rule| rule.then.clone()).unwrap_or_default();
+    let action = rule
+        .as_ref()
+        .map(|rule| rule.then.clone())
+        .unwrap_or_default();
     tokio::time::sleep(Duration::from_millis(action.delay_millis)).await;
 
     let reply = match (&action.respond, action.lose) {
@@ -104,7 +123,12 @@ async fn ask(shared: &Shared, request: &Request, plan: Option<&OperationPlan>) -
     let began = Instant::now();
     let mut may_wait = true;
     let reply = loop {
-        let call = Call { request, base: &shared.base, plan, may_wait };
+        let call = Call {
+            request,
+            base: &shared.base,
+            plan,
+            may_wait,
+        };
         let answer = shared.world().answer(&call);
         match answer {
             Answer::Reply(reply) => break reply,
@@ -161,7 +185,10 @@ fn respond(reply: Reply, action: &Action) -> Response {
     let (size, chunks) = body(reply.content);
     let spoilt = action.slow.is_some() || action.truncate_bytes.is_some();
     if let Some(size) = size.filter(|size| *size > 0 || !spoilt) {
-        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| size.into());
+        response
+            .headers_mut()
+            .entry(header::CONTENT_LENGTH)
+            .or_insert_with(|| size.into());
     }
     let chunks = chunks.map(Ok).boxed();
     let chunks = match action.truncate_bytes {
@@ -192,7 +219,9 @@ fn body(content: Content) -> (Option<u64>, stream::BoxStream<'static, Bytes>) {
         Content::Json(value) => one(value.to_string().into()),
         Content::Text(text) => one(text.into()),
         Content::Events(events) => {
-            let events = events.into_iter().map(|event| Bytes::from(format!("data: {event}\n\n")));
+            let events = events
+                .into_iter()
+                .map(|event| Bytes::from(format!("data: {event}\n\n")));
             (None, stream::iter(events).boxed())
         }
         Content::File(piece) => (Some(piece.size()), stream::iter(piece).boxed()),
@@ -213,7 +242,9 @@ fn truncated(
         }
         let kept = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let rest = chunk.slice(kept..);
-        let after = stream::iter((!rest.is_empty()).then_some(Ok(rest))).chain(chunks).boxed();
+        let after = stream::iter((!rest.is_empty()).then_some(Ok(rest)))
+            .chain(chunks)
+            .boxed();
         Some((Ok(chunk.slice(..kept)), Some((after, left - kept as u64))))
     })
 }
@@ -227,12 +258,16 @@ fn trickled(
     let split = move |chunk: Chunk| match chunk {
         Ok(chunk) => {
             let starts = (0..chunk.len()).step_by(size);
-            starts.map(|at| Ok(chunk.slice(at..chunk.len().min(at + size)))).collect()
+            starts
+                .map(|at| Ok(chunk.slice(at..chunk.len().min(at + size))))
+                .collect()
         }
         Err(error) => vec![Err(error)],
     };
-    chunks.flat_map(move |chunk| stream::iter(split(chunk))).then(move |piece| async move {
-        tokio::time::sleep(pause).await;
-        piece
-    })
+    chunks
+        .flat_map(move |chunk| stream::iter(split(chunk)))
+        .then(move |piece| async move {
+            tokio::time::sleep(pause).await;
+            piece
+        })
 }

@@ -26,7 +26,11 @@ struct Written {
 
 impl Store {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, wake: Notify::new(), written: watch::Sender::new(Written::default()) }
+        Self {
+            path,
+            wake: Notify::new(),
+            written: watch::Sender::new(Written::default()),
+        }
     }
 
     /// Wait until the change of this version is on disk.
@@ -45,7 +49,10 @@ impl Store {
             self.wake.notified().await;
             let (version, bytes) = snapshot();
             let failure = replace(&self.path, &bytes).await.err().map(|error| {
-                format!("the sandbox cannot write its state file {}: {error}", self.path.display())
+                format!(
+                    "the sandbox cannot write its state file {}: {error}",
+                    self.path.display()
+                )
             });
             self.written.send_replace(Written { version, failure });
         }

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use crate::Options;
 use crate::clock::{Clock, Time};
 use crate::faults::{Faults, OperationPlan};
-use crate::google::{self, Api};
 use crate::google::run::Run;
 use crate::google::secret_manager::Secrets;
+use crate::google::{self, Api};
 use crate::http::{Reply, Request};
 use crate::hub::{self, Hub};
 use crate::ids;
@@ -73,14 +73,22 @@ impl Service {
         if let Some(api) = Api::of_host(&request.host) {
             return Self::Google(api);
         }
-        if matches!(request.host.as_str(), "huggingface.co" | "hf.co" | "www.huggingface.co") {
+        if matches!(
+            request.host.as_str(),
+            "huggingface.co" | "hf.co" | "www.huggingface.co"
+        ) {
             return Self::Hub;
         }
-        if request.host.ends_with(".run.app") || request.segments.first().is_some_and(|s| s == "run.app")
+        if request.host.ends_with(".run.app")
+            || request.segments.first().is_some_and(|s| s == "run.app")
         {
             return Self::RunApp;
         }
-        if hub::is_hub_path(request) { Self::Hub } else { Self::Google(Api::of_path(request)) }
+        if hub::is_hub_path(request) {
+            Self::Hub
+        } else {
+            Self::Google(Api::of_path(request))
+        }
     }
 
     /// The name in the log.
@@ -171,7 +179,8 @@ impl Projects {
             return id.clone();
         }
         if !project.is_empty() && !project.bytes().all(|byte| byte.is_ascii_digit()) {
-            self.ids.insert(ids::project_number(project).to_string(), project.to_owned());
+            self.ids
+                .insert(ids::project_number(project).to_string(), project.to_owned());
         }
         project.to_owned()
     }

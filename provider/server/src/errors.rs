@@ -38,9 +38,10 @@ pub fn hub(client: &Client, error: &HubError) -> Diagnostics {
         HubError::Unauthorized { .. } => ("Hub refused the token", "model"),
         HubError::RateLimited { .. } => ("Hub limits the rate of requests", "model"),
         HubError::Malformed { .. } | HubError::TooLarge { .. } => ("Repository cannot be understood", "model"),
-        _ => ("Hub cannot be reached", "model"),
+        HubError::Unreachable { .. } => ("Hub cannot be reached", "model"),
+        HubError::Offline { .. } => ("Model is not in the cache", "model"),
     };
-    let mut detail = error.to_string();
+    let mut detail = sentence(&error.to_string());
     if client.hub_token_is_unknown {
         detail.push_str(
             " The provider's hugging_face_token is not known yet, so the Hub was asked without it; a value that \
@@ -61,4 +62,12 @@ pub fn unset(name: &'static str) -> Diagnostic {
 /// Something that only a mistake of ours can cause.
 pub fn bug(what: &str) -> Diagnostic {
     Diagnostic::error("Provider bug").detail(format!("{what}. This is a bug in the provider, please report it."))
+}
+
+/// With a capital letter and a full stop, as Terraform shows details.
+pub fn sentence(text: &str) -> String {
+    let mut rest = text.trim().chars();
+    let first = rest.next().map(|first| first.to_ascii_uppercase());
+    let end = if text.trim().ends_with(['.', '!', '?']) { "" } else { "." };
+    first.into_iter().chain(rest).chain(end.chars()).collect()
 }

@@ -48,12 +48,9 @@ pub struct EndpointsModel {
 }
 
 impl Provider for OpenModel {
+    const NAME: &'static str = "openmodel";
     type Model = ProviderModel;
     type Client = Client;
-
-    fn name(&self) -> &'static str {
-        "openmodel"
-    }
 
     fn schema(&self) -> Schema {
         let text = |name: &str, description: &str| Attribute::string(name).optional().description(description);

@@ -43,17 +43,17 @@ impl Resource for Notes {
         write(request.planned)
     }
     async fn read(&self, _: &Ctx, request: ReadRequest<Note>) -> Found<Note> {
-        if !fs::exists(path(&request.state)).map_err(failed)? {
+        if !fs::exists(path(&request.state)).map_err(|e| failed(&e))? {
             return Ok(None);
         }
-        let text = fs::read_to_string(path(&request.state)).map_err(failed)?;
+        let text = fs::read_to_string(path(&request.state)).map_err(|e| failed(&e))?;
         Ok(Some(note(request.state.path, text.into()).into()))
     }
     async fn update(&self, _: &Ctx, request: UpdateRequest<Note>) -> Applied<Note> {
         write(request.planned)
     }
     async fn delete(&self, _: &Ctx, request: DeleteRequest<Note>) -> Deleted<Note> {
-        Ok(fs::remove_file(path(&request.state)).map_err(failed)?)
+        Ok(fs::remove_file(path(&request.state)).map_err(|e| failed(&e))?)
     }
     async fn import(&self, _: &Ctx, id: String) -> Imported<Note> {
         Ok(note(id.into(), Value::Null).into())
@@ -67,10 +67,11 @@ fn path(note: &Note) -> &str {
     note.path.as_known().map_or("", String::as_str)
 }
 fn write(new: Note) -> Applied<Note> {
-    fs::write(path(&new), new.text.as_known().map_or("", String::as_str)).map_err(failed)?;
+    fs::write(path(&new), new.text.as_known().map_or("", String::as_str))
+        .map_err(|e| failed(&e))?;
     Ok(note(new.path, new.text).into())
 }
-fn failed(error: std::io::Error) -> Diagnostic {
+fn failed(error: &std::io::Error) -> Diagnostic {
     Diagnostic::error("No such file").detail(format!("{error}. Check the path."))
 }
 

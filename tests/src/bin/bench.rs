@@ -40,30 +40,58 @@ fn main() -> Result<()> {
 fn bench(arguments: &[String]) -> Result<()> {
     let counts: Vec<usize> = match arguments {
         [] => vec![1, 100, 1000],
-        [list] => list.split(',').map(str::parse).collect::<Result<_, _>>().context("counts such as 1,100")?,
+        [list] => list
+            .split(',')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .context("counts such as 1,100")?,
         _ => anyhow::bail!("usage: bench [COUNT,COUNT,…]"),
     };
     let mut out = stdout();
     let terraform = find_terraform()?;
     let provider = provider_binary(|command| drop(writeln!(stdout(), "$ {command}")))?;
-    writeln!(out, "provider binary: {:.1} MB (goal: under 15)\n", megabytes(fs::metadata(&provider)?.len()))?;
+    writeln!(
+        out,
+        "provider binary: {:.1} MB (goal: under 15)\n",
+        megabytes(fs::metadata(&provider)?.len())
+    )?;
     process(&mut out, &terraform, &provider)?;
 
     writeln!(
         out,
         "{:<28}{:>10}{:>10}{:>10}{:>10}   {:>7}{:>7}{:>7}   {:>10}{:>10}",
-        "terraform", "wall s", "wall s", "CPU s", "CPU s", "wall", "CPU", "peak", "provider", "provider"
+        "terraform",
+        "wall s",
+        "wall s",
+        "CPU s",
+        "CPU s",
+        "wall",
+        "CPU",
+        "peak",
+        "provider",
+        "provider"
     )?;
     writeln!(
         out,
         "{:<28}{:>10}{:>10}{:>10}{:>10}   {:>7}{:>7}{:>7}   {:>10}{:>10}",
-        "", "built-in", "endpoint", "built-in", "endpoint", "ratio", "ratio", "memory", "CPU share", "peak MB"
+        "",
+        "built-in",
+        "endpoint",
+        "built-in",
+        "endpoint",
+        "ratio",
+        "ratio",
+        "memory",
+        "CPU share",
+        "peak MB"
     )?;
     for count in counts {
         let built_in = series(&terraform, &provider, count, BUILT_IN)?;
         let endpoint = series(&terraform, &provider, count, ENDPOINT)?;
         for (name, reference) in &built_in {
-            let ours = endpoint.get(name).context("both series have the same steps")?;
+            let ours = endpoint
+                .get(name)
+                .context("both series have the same steps")?;
             writeln!(
                 out,
                 "{:<28}{:>10.3}{:>10.3}{:>10.3}{:>10.3}   {:>6.2}x{:>6.2}x{:>6.2}x   {:>9.0}%{:>10.1}",
@@ -81,14 +109,18 @@ fn bench(arguments: &[String]) -> Result<()> {
         }
         if let Some(rpc) = endpoint.values().find_map(|measured| measured.rpc.as_ref()) {
             for (call, micros) in rpc {
-                writeln!(out, "    {call}: median {micros:.0} us per call (goal: under 1000)")?;
+                writeln!(
+                    out,
+                    "    {call}: median {micros:.0} us per call (goal: under 1000)"
+                )?;
             }
         }
     }
     Ok(())
 }
 
-const BUILT_IN: &str = "resource \"terraform_data\" \"x\" {\n  count = COUNT\n  input = \"e-${count.index}\"\n}\n";
+const BUILT_IN: &str =
+    "resource \"terraform_data\" \"x\" {\n  count = COUNT\n  input = \"e-${count.index}\"\n}\n";
 
 const ENDPOINT: &str = "terraform {\n  required_providers { openmodel = { source = \"openmodel/openmodel\" } }\n}\n\
     provider \"openmodel\" {\n  project = \"acme-ml\"\n  region  = \"us-central1\"\n}\n\
@@ -113,11 +145,19 @@ struct Measured {
 }
 
 /// First plan, apply, plan without changes.
-fn series(terraform: &Path, provider: &Path, count: usize, configuration: &str) -> Result<BTreeMap<&'static str, Measured>> {
+fn series(
+    terraform: &Path,
+    provider: &Path,
+    count: usize,
+    configuration: &str,
+) -> Result<BTreeMap<&'static str, Measured>> {
     let sandbox = Sandbox::start(Options::default())?;
     let mut workspace = Workspace::new(terraform, provider)?;
     workspace.set_env("OPENMODEL_SANDBOX", sandbox.url());
-    workspace.write("main.tf", &configuration.replace("COUNT", &count.to_string()))?;
+    workspace.write(
+        "main.tf",
+        &configuration.replace("COUNT", &count.to_string()),
+    )?;
     let init = workspace.run(&["init"])?;
     ensure!(init.status.success(), "{}", printed(&init));
 
@@ -129,11 +169,17 @@ fn series(terraform: &Path, provider: &Path, count: usize, configuration: &str) 
     }
     let apply = median(&workspace, &["apply", "-auto-approve"], 1)?;
     let again = median(&workspace, &["plan", "-detailed-exitcode"], RUNS)?;
-    Ok(BTreeMap::from([("1 first plan", first), ("2 apply", apply), ("3 plan without changes", again)]))
+    Ok(BTreeMap::from([
+        ("1 first plan", first),
+        ("2 apply", apply),
+        ("3 plan without changes", again),
+    ]))
 }
 
 fn median(workspace: &Workspace, arguments: &[&str], runs: usize) -> Result<Measured> {
-    let mut measured = (0..runs).map(|_| measure(workspace, arguments)).collect::<Result<Vec<_>>>()?;
+    let mut measured = (0..runs)
+        .map(|_| measure(workspace, arguments))
+        .collect::<Result<Vec<_>>>()?;
     measured.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
     Ok(measured.swap_remove(runs / 2))
 }
@@ -142,7 +188,11 @@ fn median(workspace: &Workspace, arguments: &[&str], runs: usize) -> Result<Meas
 fn measure(workspace: &Workspace, arguments: &[&str]) -> Result<Measured> {
     let inner = workspace.command(arguments);
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("measure").arg(inner.get_program()).args(inner.get_args()).current_dir(workspace.folder());
+    command
+        .arg("measure")
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .current_dir(workspace.folder());
     for (name, value) in inner.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -156,15 +206,28 @@ fn measure(workspace: &Workspace, arguments: &[&str]) -> Result<Measured> {
     };
     let output = command.stdin(Stdio::null()).output()?;
     done.store(true, Ordering::Relaxed);
-    let (provider_cpu, provider_peak) = sampler.join().map_err(|_| anyhow::anyhow!("the sampler failed"))?;
-    ensure!(output.status.success(), "terraform {} failed:\n{}", arguments.join(" "), printed(&output));
+    let (provider_cpu, provider_peak) = sampler
+        .join()
+        .map_err(|_| anyhow::anyhow!("the sampler failed"))?;
+    ensure!(
+        output.status.success(),
+        "terraform {} failed:\n{}",
+        arguments.join(" "),
+        printed(&output)
+    );
     let measured: Measured = serde_json::from_slice(&output.stdout)?;
-    Ok(Measured { provider_cpu, provider_peak, ..measured })
+    Ok(Measured {
+        provider_cpu,
+        provider_peak,
+        ..measured
+    })
 }
 
 /// `bench measure PROGRAM ARGUMENT…`: runs it, waits, and prints what it and its children took.
 fn measure_child(arguments: &[String]) -> Result<()> {
-    let (program, rest) = arguments.split_first().context("usage: bench measure PROGRAM ARGUMENT…")?;
+    let (program, rest) = arguments
+        .split_first()
+        .context("usage: bench measure PROGRAM ARGUMENT…")?;
     let start = Instant::now();
     let output = Command::new(program).args(rest).output()?;
     let wall = start.elapsed().as_secs_f64();
@@ -172,7 +235,9 @@ fn measure_child(arguments: &[String]) -> Result<()> {
         anyhow::bail!("{}", printed(&output));
     }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let seconds = |time: nix::sys::time::TimeVal| Duration::from_micros(u64::try_from(micros(time)).unwrap_or(0)).as_secs_f64();
+    let seconds = |time: nix::sys::time::TimeVal| {
+        Duration::from_micros(u64::try_from(micros(time)).unwrap_or(0)).as_secs_f64()
+    };
     let measured = Measured {
         wall,
         cpu: seconds(usage.user_time()) + seconds(usage.system_time()),
@@ -199,17 +264,26 @@ fn sample_providers(folder: &Path, done: &AtomicBool) -> (f64, f64) {
         }
         thread::sleep(Duration::from_millis(4));
     }
-    (processes.values().map(|(cpu, _)| cpu).sum(), processes.values().map(|(_, peak)| *peak).fold(0.0, f64::max))
+    (
+        processes.values().map(|(cpu, _)| cpu).sum(),
+        processes
+            .values()
+            .map(|(_, peak)| *peak)
+            .fold(0.0, f64::max),
+    )
 }
 
 fn providers(folder: &Path) -> Vec<(String, PathBuf)> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     let processes = entries.filter_map(Result::ok).map(|entry| entry.path());
     let ours = processes.filter(|process| {
         fs::read(process.join("comm")).is_ok_and(|name| name.starts_with(b"terraform-provi"))
             && fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder)
     });
-    ours.map(|process| (process.to_string_lossy().into_owned(), process)).collect()
+    ours.map(|process| (process.to_string_lossy().into_owned(), process))
+        .collect()
 }
 
 /// CPU seconds and peak MB of a process, from `/proc/PID/stat` (fields 14 and 15, in hundredths of
@@ -219,7 +293,9 @@ fn sample(process: &Path) -> Option<(f64, f64)> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
     let status = fs::read_to_string(process.join("status")).ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some((ticks / 100.0, kib * 1024.0 / 1e6))
 }
@@ -231,8 +307,15 @@ fn calls(workspace: &mut Workspace) -> Result<BTreeMap<String, f64>> {
     ensure!(output.status.success(), "{}", printed(&output));
     let mut calls: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stderr).lines() {
-        let Some((before, after)) = line.split_once("duration_us=") else { continue };
-        let Some(call) = before.split_once("call=").and_then(|(_, rest)| rest.split_whitespace().next()) else { continue };
+        let Some((before, after)) = line.split_once("duration_us=") else {
+            continue;
+        };
+        let Some(call) = before
+            .split_once("call=")
+            .and_then(|(_, rest)| rest.split_whitespace().next())
+        else {
+            continue;
+        };
         let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
         if let Ok(micros) = digits.parse() {
             calls.entry(call.to_owned()).or_default().push(micros);
@@ -259,7 +342,10 @@ fn process(out: &mut impl Write, terraform: &Path, provider: &Path) -> Result<()
     for _ in 0..15 {
         let start = Instant::now();
         let mut child = Command::new(provider)
-            .env("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
+            .env(
+                "TF_PLUGIN_MAGIC_COOKIE",
+                "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2",
+            )
             .env("PLUGIN_PROTOCOL_VERSIONS", "6")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -269,7 +355,11 @@ fn process(out: &mut impl Write, terraform: &Path, provider: &Path) -> Result<()
         let stdout = child.stdout.as_mut().context("stdout")?;
         let read = std::io::Read::read(stdout, &mut line)?;
         lines.push(start.elapsed().as_secs_f64() * 1e3);
-        ensure!(line[..read].starts_with(b"1|6|"), "the handshake line is {:?}", String::from_utf8_lossy(&line[..read]));
+        ensure!(
+            line[..read].starts_with(b"1|6|"),
+            "the handshake line is {:?}",
+            String::from_utf8_lossy(&line[..read])
+        );
         let process = PathBuf::from(format!("/proc/{}", child.id()));
         resident.extend(sample(&process).map(|(_, peak)| peak));
         child.kill()?;
@@ -277,8 +367,19 @@ fn process(out: &mut impl Write, terraform: &Path, provider: &Path) -> Result<()
     }
     lines.sort_by(f64::total_cmp);
     resident.sort_by(f64::total_cmp);
-    writeln!(out, "exec to handshake line: median {:.1} ms (goal: 5)", lines[lines.len() / 2])?;
-    writeln!(out, "resident at rest: {:.1} MB (goal: under 15)", resident.get(resident.len() / 2).copied().unwrap_or(f64::NAN))?;
+    writeln!(
+        out,
+        "exec to handshake line: median {:.1} ms (goal: 5)",
+        lines[lines.len() / 2]
+    )?;
+    writeln!(
+        out,
+        "resident at rest: {:.1} MB (goal: under 15)",
+        resident
+            .get(resident.len() / 2)
+            .copied()
+            .unwrap_or(f64::NAN)
+    )?;
 
     let mut workspace = Workspace::new(terraform, provider)?;
     workspace.set_env("OPENMODEL_SANDBOX", "http://127.0.0.1:9");

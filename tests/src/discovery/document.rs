@@ -119,7 +119,10 @@ impl Document {
     /// The method of a verb and path, if the document has one.
     pub(super) fn find(&self, verb: &str, path: &str) -> Option<&Method> {
         let fits = |method: &&Method| method.verb == verb && method.route.is_match(path);
-        self.methods.iter().filter(fits).max_by_key(|method| method.literal)
+        self.methods
+            .iter()
+            .filter(fits)
+            .max_by_key(|method| method.literal)
     }
 
     /// What is wrong with a query.
@@ -159,7 +162,9 @@ impl Document {
             (None, Some(_)) => vec![("/".to_owned(), "the method takes no body".to_owned())],
             // Without a body a request is the empty message, an answer is not JSON.
             (Some(_), None) if direction == Direction::Request => Vec::new(),
-            (Some(schema), None) => vec![("/".to_owned(), format!("empty, where a {schema} should be"))],
+            (Some(schema), None) => {
+                vec![("/".to_owned(), format!("empty, where a {schema} should be"))]
+            }
         }
     }
 }
@@ -172,7 +177,10 @@ impl Method {
 
     /// Whether its errors have the shape of RFC 6749 instead of Google's.
     pub(super) fn speaks_oauth(&self) -> bool {
-        matches!(self.id.as_str(), "sts.token" | "sts.oauthtoken" | "sts.introspect")
+        matches!(
+            self.id.as_str(),
+            "sts.token" | "sts.oauthtoken" | "sts.introspect"
+        )
     }
 }
 
@@ -185,7 +193,10 @@ impl Parameter {
             ("number", _) => value.parse::<f64>().is_ok(),
             ("string", Some("int64")) => value.parse::<i64>().is_ok(),
             ("string", Some("uint64")) => value.parse::<u64>().is_ok(),
-            _ => self.values.as_ref().is_none_or(|values| values.iter().any(|known| known == value)),
+            _ => self
+                .values
+                .as_ref()
+                .is_none_or(|values| values.iter().any(|known| known == value)),
         }
     }
 }
@@ -194,7 +205,12 @@ impl std::fmt::Display for Parameter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.values {
             Some(values) => write!(f, "one of {}", values.join(", ")),
-            None => write!(f, "{} {}", self.kind, self.format.as_deref().unwrap_or_default()),
+            None => write!(
+                f,
+                "{} {}",
+                self.kind,
+                self.format.as_deref().unwrap_or_default()
+            ),
         }
     }
 }
@@ -203,7 +219,10 @@ impl std::fmt::Display for Parameter {
 /// Discovery describes: the same fields, named `grantType` for `grant_type`.
 pub(super) fn form_as_message(form: Value) -> Value {
     match form {
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (camel_case(&name), value)).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (camel_case(&name), value))
+            .collect(),
         other => other,
     }
 }
@@ -219,31 +238,57 @@ fn camel_case(snake: &str) -> String {
     text
 }
 
-fn collect(collection: &RawCollection, service_path: &str, methods: &mut Vec<Method>) -> Result<()> {
+fn collect(
+    collection: &RawCollection,
+    service_path: &str,
+    methods: &mut Vec<Method>,
+) -> Result<()> {
     for raw in collection.methods.values() {
         methods.push(method(raw, service_path).with_context(|| raw.id.clone())?);
     }
-    collection.resources.values().try_for_each(|inner| collect(inner, service_path, methods))
+    collection
+        .resources
+        .values()
+        .try_for_each(|inner| collect(inner, service_path, methods))
 }
 
 fn method(raw: &RawMethod, service_path: &str) -> Result<Method> {
     let any = |_: &str| "[^/]+".to_owned();
-    let as_said = |name: &str| match raw.parameters.get(name).and_then(|parameter| parameter.pattern.as_deref()) {
-        Some(pattern) => format!("(?:{})", pattern.trim_start_matches('^').trim_end_matches('$')),
+    let as_said = |name: &str| match raw
+        .parameters
+        .get(name)
+        .and_then(|parameter| parameter.pattern.as_deref())
+    {
+        Some(pattern) => format!(
+            "(?:{})",
+            pattern.trim_start_matches('^').trim_end_matches('$')
+        ),
         None => "[^/]+".to_owned(),
     };
-    let (route, literal) = template(service_path, raw.flat_path.as_ref().unwrap_or(&raw.path), any)?;
+    let (route, literal) = template(
+        service_path,
+        raw.flat_path.as_ref().unwrap_or(&raw.path),
+        any,
+    )?;
     let (path, _) = template(service_path, &raw.path, as_said)?;
-    let query = raw.parameters.iter().filter(|(_, parameter)| parameter.location == "query");
+    let query = raw
+        .parameters
+        .iter()
+        .filter(|(_, parameter)| parameter.location == "query");
     Ok(Method {
         id: raw.id.clone(),
         request: raw.request.as_ref().map(|reference| reference.name.clone()),
-        response: raw.response.as_ref().map(|reference| reference.name.clone()),
+        response: raw
+            .response
+            .as_ref()
+            .map(|reference| reference.name.clone()),
         verb: raw.http_method.clone(),
         route,
         literal,
         path,
-        query: query.map(|(name, parameter)| (name.clone(), parameter.clone())).collect(),
+        query: query
+            .map(|(name, parameter)| (name.clone(), parameter.clone()))
+            .collect(),
     })
 }
 
@@ -258,8 +303,15 @@ fn template(
     let mut literal = 0;
     let mut rest = template;
     while let Some((before, from)) = rest.split_once('{') {
-        let (name, after) = from.split_once('}').context("a path template with an open brace")?;
-        write!(expression, "{}{}", regex::escape(before), parameter(name.trim_start_matches('+')))?;
+        let (name, after) = from
+            .split_once('}')
+            .context("a path template with an open brace")?;
+        write!(
+            expression,
+            "{}{}",
+            regex::escape(before),
+            parameter(name.trim_start_matches('+'))
+        )?;
         literal += before.len();
         rest = after;
     }

@@ -34,13 +34,33 @@ pub(super) fn check(status: u16, body: Option<&Value>, oauth: bool) -> Vec<(Stri
     if oauth && error.is_string() {
         return found;
     }
-    want(error.is_object(), "/error", "an object with code, message and status belongs here");
+    want(
+        error.is_object(),
+        "/error",
+        "an object with code, message and status belongs here",
+    );
     if error.is_object() {
-        want(error["code"] == status, "/error/code", "it repeats the HTTP status");
-        want(error["message"].as_str().is_some_and(|text| !text.is_empty()), "/error/message", "it is a text");
+        want(
+            error["code"] == status,
+            "/error/code",
+            "it repeats the HTTP status",
+        );
+        want(
+            error["message"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "/error/message",
+            "it is a text",
+        );
         let code = error["status"].as_str().unwrap_or_default();
-        want(http_status(code) == Some(status), "/error/status", "it is the canonical code of this HTTP status");
-        let details = error.get("details").map(|details| details.as_array().map(Vec::as_slice));
+        want(
+            http_status(code) == Some(status),
+            "/error/status",
+            "it is the canonical code of this HTTP status",
+        );
+        let details = error
+            .get("details")
+            .map(|details| details.as_array().map(Vec::as_slice));
         let typed = |details: &[Value]| details.iter().all(|detail| detail["@type"].is_string());
         want(
             details.is_none_or(|list| list.is_some_and(typed)),
@@ -52,7 +72,10 @@ pub(super) fn check(status: u16, body: Option<&Value>, oauth: bool) -> Vec<(Stri
 }
 
 fn http_status(code: &str) -> Option<u16> {
-    CODES.iter().find(|(name, _)| *name == code).map(|(_, status)| *status)
+    CODES
+        .iter()
+        .find(|(name, _)| *name == code)
+        .map(|(_, status)| *status)
 }
 
 #[cfg(test)]
@@ -64,7 +87,11 @@ mod tests {
     #[track_caller]
     fn places(status: u16, body: Option<&Value>, oauth: bool, expect: &[&str]) {
         let found = check(status, body, oauth);
-        assert_eq!(found.iter().map(|(at, _)| at.as_str()).collect::<Vec<_>>(), expect, "{found:?}");
+        assert_eq!(
+            found.iter().map(|(at, _)| at.as_str()).collect::<Vec<_>>(),
+            expect,
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -75,8 +102,14 @@ mod tests {
         places(400, Some(&good), false, &["/error/code", "/error/status"]);
         places(404, None, false, &["/error"]);
         places(404, Some(&json!({"detail": "no"})), false, &["/error"]);
-        let bad = json!({"error": {"code": 404, "message": "", "status": "NOT_FOUND", "details": [{}]}});
-        places(404, Some(&bad), false, &["/error/message", "/error/details"]);
+        let bad =
+            json!({"error": {"code": 404, "message": "", "status": "NOT_FOUND", "details": [{}]}});
+        places(
+            404,
+            Some(&bad),
+            false,
+            &["/error/message", "/error/details"],
+        );
     }
 
     #[test]

@@ -49,11 +49,19 @@ impl fmt::Debug for Schemas {
 
 impl Schemas {
     pub(super) fn new(discovery: Map<String, Value>) -> Self {
-        Self { discovery, compiled: Mutex::default() }
+        Self {
+            discovery,
+            compiled: Mutex::default(),
+        }
     }
 
     /// What is wrong with a body, each with its place in it.
-    pub(super) fn check(&self, name: &str, body: &Value, direction: Direction) -> Vec<(String, String)> {
+    pub(super) fn check(
+        &self,
+        name: &str,
+        body: &Value,
+        direction: Direction,
+    ) -> Vec<(String, String)> {
         let mut found = Vec::new();
         self.check_at("", name, body, direction, &mut found);
         found
@@ -76,10 +84,18 @@ impl Schemas {
                 continue;
             }
             let what = match error.kind() {
-                ValidationErrorKind::FalseSchema => "is output-only and must not be sent".to_owned(),
+                ValidationErrorKind::FalseSchema => {
+                    "is output-only and must not be sent".to_owned()
+                }
                 _ => error.to_string(),
             };
-            found.push((format!("{at}/{}", error.instance_path().as_str().trim_start_matches('/')), what));
+            found.push((
+                format!(
+                    "{at}/{}",
+                    error.instance_path().as_str().trim_start_matches('/')
+                ),
+                what,
+            ));
         }
         for (inner, typed) in typed_messages(body) {
             self.check_typed(&format!("{at}{inner}"), typed, direction, found);
@@ -94,16 +110,25 @@ impl Schemas {
         direction: Direction,
         found: &mut Vec<(String, String)>,
     ) {
-        let url = typed.get("@type").and_then(Value::as_str).unwrap_or_default();
+        let url = typed
+            .get("@type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let Some(message) = url.strip_prefix("type.googleapis.com/") else {
-            return found.push((at.to_owned(), format!("@type {url:?} is not type.googleapis.com/…")));
+            return found.push((
+                at.to_owned(),
+                format!("@type {url:?} is not type.googleapis.com/…"),
+            ));
         };
         // Error details are no part of the APIs' own documents.
         if message.starts_with("google.rpc.") {
             return;
         }
         let Some(name) = self.name_of(message) else {
-            return found.push((at.to_owned(), format!("the document has no schema for @type {message}")));
+            return found.push((
+                at.to_owned(),
+                format!("the document has no schema for @type {message}"),
+            ));
         };
         let mut body = typed.clone();
         body.remove("@type");
@@ -114,20 +139,32 @@ impl Schemas {
     /// `Service` in others.
     fn name_of(&self, message: &str) -> Option<String> {
         let upper = |part: &str| part[..1].to_ascii_uppercase() + &part[1..];
-        let long = message.split('.').filter(|part| !part.is_empty()).map(upper).collect::<String>();
+        let long = message
+            .split('.')
+            .filter(|part| !part.is_empty())
+            .map(upper)
+            .collect::<String>();
         let short = message.rsplit('.').next().unwrap_or_default().to_owned();
-        [long, short].into_iter().find(|name| self.discovery.contains_key(name))
+        [long, short]
+            .into_iter()
+            .find(|name| self.discovery.contains_key(name))
     }
 
     fn validator(&self, name: &str, direction: Direction) -> Result<Arc<Validator>, String> {
         let key = (name.to_owned(), direction);
-        let mut compiled = self.compiled.lock().map_err(|_| "a test panicked while it held the schemas")?;
+        let mut compiled = self
+            .compiled
+            .lock()
+            .map_err(|_| "a test panicked while it held the schemas")?;
         if let Some(validator) = compiled.get(&key) {
             return Ok(Arc::clone(validator));
         }
         let schema = self.json_schema(name, direction);
-        let built = jsonschema::options().with_draft(Draft::Draft202012).build(&schema);
-        let validator = Arc::new(built.map_err(|error| format!("{name} is no JSON Schema: {error}"))?);
+        let built = jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .build(&schema);
+        let validator =
+            Arc::new(built.map_err(|error| format!("{name} is no JSON Schema: {error}"))?);
         compiled.insert(key, Arc::clone(&validator));
         Ok(validator)
     }
@@ -155,7 +192,9 @@ fn translate(schema: &Value, direction: Direction) -> Value {
         "any" => json!(true),
         "object" => object(schema, direction),
         "array" => json!({"type": "array", "items": translate(&schema["items"], direction)}),
-        "integer" if format == "uint32" => json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
+        "integer" if format == "uint32" => {
+            json!({"type": "integer", "minimum": 0, "maximum": u32::MAX})
+        }
         "integer" => json!({"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX}),
         "string" => string(schema, format, direction),
         other => json!({"type": other}),
@@ -163,14 +202,20 @@ fn translate(schema: &Value, direction: Direction) -> Value {
 }
 
 fn object(schema: &Value, direction: Direction) -> Value {
-    let translated = |(name, schema): (&String, &Value)| (name.clone(), translate(schema, direction));
-    let properties: Map<String, Value> =
-        schema["properties"].as_object().into_iter().flatten().map(translated).collect();
+    let translated =
+        |(name, schema): (&String, &Value)| (name.clone(), translate(schema, direction));
+    let properties: Map<String, Value> = schema["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(translated)
+        .collect();
     let others = match schema.get("additionalProperties") {
         Some(others) => translate(others, direction),
         None => json!(false),
     };
-    let mut object = json!({"type": "object", "properties": properties, "additionalProperties": others});
+    let mut object =
+        json!({"type": "object", "properties": properties, "additionalProperties": others});
     if is_any(schema) {
         object["required"] = json!(["@type"]);
     }
@@ -201,7 +246,9 @@ fn string(schema: &Value, format: &str, direction: Direction) -> Value {
 }
 
 fn is_any(schema: &Value) -> bool {
-    schema["additionalProperties"]["description"].as_str().is_some_and(|text| text.contains(ANY))
+    schema["additionalProperties"]["description"]
+        .as_str()
+        .is_some_and(|text| text.contains(ANY))
 }
 
 /// The outermost objects in a body that name their type, with their places.
@@ -212,10 +259,19 @@ fn typed_messages(body: &Value) -> Vec<(String, &Map<String, Value>)> {
         match value {
             Value::Object(members) if members.contains_key("@type") => found.push((at, members)),
             Value::Object(members) => {
-                open.extend(members.iter().map(|(name, value)| (format!("{at}/{name}"), value)));
+                open.extend(
+                    members
+                        .iter()
+                        .map(|(name, value)| (format!("{at}/{name}"), value)),
+                );
             }
             Value::Array(items) => {
-                open.extend(items.iter().enumerate().map(|(index, value)| (format!("{at}/{index}"), value)));
+                open.extend(
+                    items
+                        .iter()
+                        .enumerate()
+                        .map(|(index, value)| (format!("{at}/{index}"), value)),
+                );
             }
             _ => {}
         }

@@ -1,16 +1,18 @@
 //! What a user would see in the log of runs that do not go smoothly, event by event.
 
-use std::future::{Future, pending};
+use std::fmt::Write as _;
+use std::future::pending;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use openmodel_apply::backoff::Backoff;
-use openmodel_apply::cloud::{Cloud, Failure};
+use openmodel_apply::cloud::{Cloud, Failure, Outcome};
+use openmodel_apply::event::Event;
 use openmodel_apply::executor::{Options, apply};
 use openmodel_apply::report::{End, Interruption, Report};
 use openmodel_apply::run::Run;
 use openmodel_graph::graph::{ExecutionGraph, StepId};
-use tokio::time::sleep;
+use tokio::sync::Notify;
 
 use crate::fake::{Fake, Lost, Script};
 use crate::graphs::{creation, update};
@@ -39,13 +41,13 @@ fn refused(step: StepId, broken: bool) -> Script {
 }
 
 /// Executes, and gives the log as text beside the report.
-async fn log_until(fake: &Fake, cancel: impl Future<Output = ()> + Send) -> (String, Report) {
+async fn log_of(fake: &Fake) -> (String, Report) {
     fake.begin();
     let log = Mutex::new(String::new());
     let mut run = Run::new(fake.graph().clone());
-    let report = apply(&mut run, fake, OPTIONS, cancel, &|event| {
+    let report = apply(&mut run, fake, OPTIONS, pending(), &|event| {
         let mut log = log.lock().expect("no writer panics");
-        log.push_str(&format!("{event}\n"));
+        writeln!(log, "{event}").expect("a string takes all text");
     })
     .await;
     assert_eq!(fake.world().offences, Vec::<String>::new());
@@ -54,7 +56,7 @@ async fn log_until(fake: &Fake, cancel: impl Future<Output = ()> + Send) -> (Str
 
 async fn log(graph: ExecutionGraph, script: Script) -> (String, Report, Fake) {
     let fake = Fake::new(graph, script);
-    let (text, report) = log_until(&fake, pending()).await;
+    let (text, report) = log_of(&fake).await;
     (text, report, fake)
 }
 
@@ -62,7 +64,21 @@ async fn log(graph: ExecutionGraph, script: Script) -> (String, Report, Fake) {
 async fn each_step_is_looked_at_then_performed() {
     let (text, report, _) = log(creation(), Script::default()).await;
     assert_eq!(report.end, End::Completed);
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @"
+    begin
+    s0 started
+    s0 looked: absent
+    s0 done: CreateSecret-s0
+    s1 started
+    s1 looked: absent
+    s1 done: CreateSecret-s0/AddSecretVersion-s1
+    s2 started
+    s2 looked: absent
+    s2 done: CreateService-s2
+    s3 started
+    s3 looked: absent
+    s3 done: CreateService-s2/SetInvokers-s3
+    ");
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +95,23 @@ async fn a_lost_answer_is_looked_up_not_repeated() {
     assert_eq!(report.end, End::Completed);
     assert_eq!(report.attempts[&SERVICE], 1);
     assert!(fake.has(SERVICE));
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @"
+    begin
+    s0 started
+    s0 looked: absent
+    s0 done: CreateSecret-s0
+    s1 started
+    s1 looked: absent
+    s1 done: CreateSecret-s0/AddSecretVersion-s1
+    s2 started
+    s2 looked: absent
+    s2 answer unknown: UNAVAILABLE: the answer was lost
+    s2 waits 485.1ms
+    s2 looked: ours, CreateService-s2
+    s3 started
+    s3 looked: absent
+    s3 done: CreateService-s2/SetInvokers-s3
+    ");
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +123,23 @@ async fn a_service_that_does_not_start_is_removed_with_its_secret() {
         report.end
     );
     assert!(fake.inventory().is_empty());
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @"
+    begin
+    s0 started
+    s0 looked: absent
+    s0 done: CreateSecret-s0
+    s1 started
+    s1 looked: absent
+    s1 done: CreateSecret-s0/AddSecretVersion-s1
+    s2 started
+    s2 looked: absent
+    s2 refused: PERMISSION_DENIED: never
+    s2 looked: broken, CreateService-s2: FAILED_PRECONDITION: it does not start
+    s2 is taken back
+    s2 undone: CreateService-s2
+    s0 is taken back
+    s0 undone: CreateSecret-s0
+    ");
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,28 +169,86 @@ async fn a_cloud_that_never_answers_interrupts_and_nothing_is_unwound() {
         [SECRET]
     );
     assert!(fake.has(SECRET));
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @"
+    begin
+    s0 started
+    s0 looked: absent
+    s0 done: CreateSecret-s0
+    s1 started
+    s1 looked: absent
+    s1 done: CreateSecret-s0/AddSecretVersion-s1
+    s2 started
+    s2 looked: absent
+    s2 answer unknown: UNAVAILABLE: the answer was lost
+    s2 waits 485.1ms
+    s2 looked: absent
+    s2 answer unknown: UNAVAILABLE: the answer was lost
+    s2 given up
+    s2 looked: absent
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vendors_wish_to_wait_is_granted() {
+    let mut granted = 0;
+    for seed in 0..20 {
+        let script = Script {
+            trouble: 100,
+            seed,
+            ..Script::default()
+        };
+        let fake = Fake::new(creation(), script);
+        let retry = Backoff {
+            base: Duration::from_millis(1),
+            attempts: 9,
+            ..OPTIONS.retry
+        };
+        let options = Options { retry, ..OPTIONS };
+        let events = Mutex::new(Vec::new());
+        let mut run = Run::new(creation());
+        apply(&mut run, &fake, options, pending(), &|event| {
+            events.lock().expect("no writer panics").push(event.clone());
+        })
+        .await;
+        for pair in events.into_inner().expect("no writer panics").windows(2) {
+            if let [
+                Event::Answered {
+                    outcome: Outcome::Refused(failure),
+                    ..
+                },
+                next,
+            ] = pair
+            {
+                let asked = failure.retry_after.expect("the fake names a time");
+                assert!(
+                    matches!(next, Event::Paused { pause, .. } if *pause >= asked),
+                    "{next}"
+                );
+                granted += 1;
+            }
+        }
+    }
+    assert!(granted > 10, "only {granted} refusals were seen");
 }
 
 #[tokio::test(start_paused = true)]
 async fn cancelling_names_the_step_that_was_under_way() {
-    let fake = Fake::new(
-        creation(),
-        Script {
-            slow: 1000,
-            ..Script::default()
-        },
-    );
-    let (_, whole) = log_until(&Fake::new(creation(), fake.script.clone()), pending()).await;
-    assert_eq!(whole.end, End::Completed);
-    let (text, report) = log_until(&fake, sleep(Duration::from_millis(1200))).await;
-    assert_eq!(
-        report.end,
-        End::Interrupted {
-            why: Interruption::Cancelled
+    let fake = Fake::new(creation(), Script::default());
+    let performing = Notify::new();
+    let mut run = Run::new(creation());
+    let report = apply(&mut run, &fake, OPTIONS, performing.notified(), &|event| {
+        if matches!(event, Event::Looked { step: SERVICE, .. }) {
+            performing.notify_one();
         }
+    })
+    .await;
+    let why = Interruption::Cancelled;
+    assert_eq!(report.end, End::Interrupted { why });
+    assert_eq!(report.unsettled, [SERVICE]);
+    assert_eq!(
+        report.left.iter().map(|left| left.step).collect::<Vec<_>>(),
+        [SECRET]
     );
-    insta::assert_snapshot!(text, @"");
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,12 +283,12 @@ async fn a_refused_update_removes_the_secret_it_made_and_keeps_one_it_found() {
     assert!(fake.inventory().is_empty());
 
     fake.script = Script::default();
-    assert_eq!(log_until(&fake, pending()).await.1.end, End::Completed);
+    assert_eq!(log_of(&fake).await.1.end, End::Completed);
     fake.world()
         .objects
         .retain(|_, (id, _)| id.starts_with("CreateSecret"));
     fake.script = refused(SERVICE, false);
-    let (_, report) = log_until(&fake, pending()).await;
+    let (_, report) = log_of(&fake).await;
     assert!(
         matches!(report.end, End::Refused { step: SERVICE, .. }),
         "{:?}",

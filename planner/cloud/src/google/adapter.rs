@@ -42,8 +42,8 @@ impl GoogleCloud {
         deadline: Instant,
     ) -> Result<Option<LiveService>, Failure> {
         let name = identity.service();
-        let (service, invokers) =
-            futures::join!(self.services(deadline).find(&name), self.access(deadline).invokers(&name));
+        let (services, access) = (self.services(deadline), self.access(deadline));
+        let (service, invokers) = futures::join!(services.find(&name), access.invokers(&name));
         match service? {
             Some(service) => Ok(Some(LiveService::new(&service, invokers?))),
             None => Ok(None),

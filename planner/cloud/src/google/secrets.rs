@@ -16,7 +16,6 @@ use super::marks::{self, Phase};
 use super::run::Service;
 use super::secret_manager::{
     self, StoredSecret, VERSION_ANNOTATION, VERSION_KEY_ANNOTATION, Version, VersionPage, secret_of_version,
-    version_number,
 };
 use super::services::Services;
 use crate::Secret;
@@ -218,12 +217,6 @@ fn taken(name: &str, managed: bool) -> Failure {
 
 fn output(name: String) -> Output {
     Output { id: name, facts: Value::Null }
-}
-
-/// The version that a name ends in, for the tests of the whole adapter.
-#[cfg(test)]
-pub(crate) fn number(name: &str) -> Option<u64> {
-    version_number(name)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Google's Discovery documents, cut down to names and types, and the routes they describe.
 //!
-//! `data/prune_discovery.py` makes them from the PyPI package google-api-python-client.
+//! `data/prune_discovery.py` makes them from the `PyPI` package google-api-python-client.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -30,7 +30,6 @@ pub(crate) struct Method {
     pub(crate) request: Option<String>,
     /// The member of the request message that the body is; the whole message when absent.
     pub(crate) body: Option<String>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "answers are checked by tests only"))]
     pub(crate) response: String,
 }
 
@@ -67,7 +66,10 @@ static DOCUMENTS: LazyLock<Vec<Document>> = LazyLock::new(|| {
         include_str!("../../data/discovery/sts.v1.json"),
     ];
     // A document that does not parse is caught by the test below, before anything is shipped.
-    texts.into_iter().filter_map(|text| serde_json::from_str(text).ok()).collect()
+    texts
+        .into_iter()
+        .filter_map(|text| serde_json::from_str(text).ok())
+        .collect()
 });
 
 /// The document of an API by name and version.
@@ -78,16 +80,14 @@ pub(crate) fn document(api: &str) -> Option<&'static Document> {
 impl Document {
     /// The method of a verb and a path.
     pub(crate) fn route(&'static self, verb: &Verb, segments: &[String]) -> Option<Route> {
-        let methods = self.methods.iter().filter(|method| method.verb == verb.as_str());
+        let methods = self
+            .methods
+            .iter()
+            .filter(|method| method.verb == verb.as_str());
         methods.into_iter().find_map(|method| {
             let path = variables(&method.path, segments)?;
             Some(Route { method, path })
         })
-    }
-
-    #[cfg(test)]
-    pub(crate) fn method(&self, id: &str) -> Option<&Method> {
-        self.methods.iter().find(|method| method.id == id)
     }
 
     /// A schema by name.
@@ -99,7 +99,11 @@ impl Document {
 impl Method {
     /// The id from its last collection on: `services.create`, `versions.access`.
     pub(crate) fn short(&self) -> &str {
-        let start = self.id.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+        let start = self
+            .id
+            .rmatch_indices('.')
+            .nth(1)
+            .map_or(0, |(at, _)| at + 1);
         &self.id[start..]
     }
 }
@@ -119,7 +123,9 @@ fn variables(template: &str, segments: &[String]) -> Option<Vec<String>> {
             continue;
         };
         let (_, custom) = variable.split_once('}')?;
-        let (value, verb) = segment.split_once(':').map_or((segment.as_str(), ""), |(value, verb)| (value, verb));
+        let (value, verb) = segment
+            .split_once(':')
+            .map_or((segment.as_str(), ""), |(value, verb)| (value, verb));
         if verb != custom.trim_start_matches(':') || value.is_empty() {
             return None;
         }
@@ -132,9 +138,9 @@ fn variables(template: &str, segments: &[String]) -> Option<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn route(api: &str, verb: Verb, path: &str) -> Option<(String, Vec<String>)> {
+    fn route(api: &str, verb: &Verb, path: &str) -> Option<(String, Vec<String>)> {
         let segments: Vec<String> = path.split('/').map(str::to_owned).collect();
-        let route = document(api).expect("a document").route(&verb, &segments)?;
+        let route = document(api).expect("a document").route(verb, &segments)?;
         Some((route.method.short().to_owned(), route.path))
     }
 
@@ -143,7 +149,11 @@ mod tests {
         assert_eq!(DOCUMENTS.len(), 4);
         for document in DOCUMENTS.iter() {
             assert!(!document.methods.is_empty());
-            for name in document.methods.iter().flat_map(|m| m.request.iter().chain([&m.response])) {
+            for name in document
+                .methods
+                .iter()
+                .flat_map(|m| m.request.iter().chain([&m.response]))
+            {
                 assert!(document.schema(name).is_some(), "{name}");
             }
         }
@@ -153,14 +163,24 @@ mod tests {
     fn paths_lead_to_methods() {
         let service = "v2/projects/p/locations/l/services/s";
         assert_eq!(
-            route("run.v2", Verb::GET, service),
-            Some(("services.get".to_owned(), vec!["p".into(), "l".into(), "s".into()]))
+            route("run.v2", &Verb::GET, service),
+            Some((
+                "services.get".to_owned(),
+                vec!["p".into(), "l".into(), "s".into()]
+            ))
         );
-        let policy = route("run.v2", Verb::POST, &format!("{service}:setIamPolicy"));
+        let policy = route("run.v2", &Verb::POST, &format!("{service}:setIamPolicy"));
         assert_eq!(policy.expect("a method").0, "services.setIamPolicy");
-        assert_eq!(route("run.v2", Verb::POST, &format!("{service}:frobnicate")), None);
-        assert_eq!(route("run.v2", Verb::PUT, service), None);
-        let version = route("secretmanager.v1", Verb::GET, "v1/projects/p/secrets/s/versions/latest:access");
+        assert_eq!(
+            route("run.v2", &Verb::POST, &format!("{service}:frobnicate")),
+            None
+        );
+        assert_eq!(route("run.v2", &Verb::PUT, service), None);
+        let version = route(
+            "secretmanager.v1",
+            &Verb::GET,
+            "v1/projects/p/secrets/s/versions/latest:access",
+        );
         assert_eq!(version.expect("a method").0, "versions.access");
     }
 }

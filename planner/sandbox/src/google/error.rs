@@ -16,7 +16,12 @@ pub(crate) struct Error {
 
 impl Error {
     fn new(code: u16, status: &'static str, message: impl Into<String>) -> Self {
-        Self { code, status, message: message.into(), details: Vec::new() }
+        Self {
+            code,
+            status,
+            message: message.into(),
+            details: Vec::new(),
+        }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -24,7 +29,7 @@ impl Error {
     }
 
     /// One or more fields that are wrong, with `google.rpc.BadRequest`.
-    pub(crate) fn bad_request(violations: Vec<Violation>) -> Self {
+    pub(crate) fn bad_request(violations: &[Violation]) -> Self {
         let lines: Vec<&str> = violations.iter().map(|v| v.description.as_str()).collect();
         let fields = violations
             .iter()
@@ -41,7 +46,10 @@ impl Error {
     /// One field whose value the service does not take.
     pub(crate) fn field(field: &str, description: impl Into<String>) -> Self {
         let description = format!("{field}: {}", description.into());
-        Self::bad_request(vec![Violation { field: field.to_owned(), description }])
+        Self::bad_request(&[Violation {
+            field: field.to_owned(),
+            description,
+        }])
     }
 
     pub(crate) fn precondition(message: impl Into<String>) -> Self {
@@ -106,14 +114,16 @@ impl Error {
 
     pub(crate) fn reply(self) -> Reply {
         let code = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut error =
-            json!({"code": self.code, "message": self.message, "status": self.status});
+        let mut error = json!({"code": self.code, "message": self.message, "status": self.status});
         if !self.details.is_empty() {
             error["details"] = Value::Array(self.details);
         }
         let reply = Reply::json(code, json!({"error": error}));
         if code == StatusCode::UNAUTHORIZED {
-            return reply.with("www-authenticate", "Bearer realm=\"https://accounts.google.com/\"");
+            return reply.with(
+                "www-authenticate",
+                "Bearer realm=\"https://accounts.google.com/\"",
+            );
         }
         reply
     }

@@ -23,16 +23,27 @@ const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 /// `oauth2.googleapis.com/token`: refresh tokens, signed assertions.
 pub(super) fn oauth_token(world: &mut World, call: &Call<'_>) -> Reply {
+    if call.request.is_read() || !call.request.path.ends_with("/token") {
+        return Error::no_route().reply();
+    }
     let fields = call.request.fields();
     let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
     let needs: &[&str] = match field("grant_type") {
         "refresh_token" => &["refresh_token", "client_id", "client_secret"],
         "urn:ietf:params:oauth:grant-type:jwt-bearer" => &["assertion"],
-        "" => return oauth_error("invalid_request", "Required parameter is missing: grant_type"),
+        "" => {
+            return oauth_error(
+                "invalid_request",
+                "Required parameter is missing: grant_type",
+            );
+        }
         _ => return oauth_error("unsupported_grant_type", "Invalid grant_type"),
     };
     if let Some(missing) = needs.iter().find(|name| field(name).is_empty()) {
-        return oauth_error("invalid_request", &format!("Missing required parameter: {missing}"));
+        return oauth_error(
+            "invalid_request",
+            &format!("Missing required parameter: {missing}"),
+        );
     }
     Reply::ok(json!({
         "access_token": access_token(world, "oauth"),
@@ -46,17 +57,23 @@ pub(super) fn oauth_token(world: &mut World, call: &Call<'_>) -> Reply {
 /// `sts.googleapis.com/v1/token`, in form or in JSON, by either spelling of the names.
 pub(super) fn sts_token(world: &mut World, call: &Call<'_>) -> Reply {
     const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-    let fields = call.request.fields();
-    if fields.is_empty() && call.request.path != "/v1/token" {
+    if call.request.is_read() || call.request.path != "/v1/token" {
         return Error::no_route().reply();
     }
+    let fields = call.request.fields();
     let field = |snake: &str, camel: &str| -> String {
-        let value = fields.get(snake).or_else(|| fields.get(camel)).and_then(Value::as_str);
+        let value = fields
+            .get(snake)
+            .or_else(|| fields.get(camel))
+            .and_then(Value::as_str);
         value.unwrap_or_default().to_owned()
     };
     let grant = field("grant_type", "grantType");
     if grant != EXCHANGE {
-        return oauth_error("unsupported_grant_type", &format!("grant_type must be {EXCHANGE}"));
+        return oauth_error(
+            "unsupported_grant_type",
+            &format!("grant_type must be {EXCHANGE}"),
+        );
     }
     for (snake, camel) in [
         ("audience", "audience"),
@@ -65,7 +82,10 @@ pub(super) fn sts_token(world: &mut World, call: &Call<'_>) -> Reply {
         ("requested_token_type", "requestedTokenType"),
     ] {
         if field(snake, camel).is_empty() {
-            return oauth_error("invalid_request", &format!("Missing required parameter: {snake}"));
+            return oauth_error(
+                "invalid_request",
+                &format!("Missing required parameter: {snake}"),
+            );
         }
     }
     Reply::ok(json!({
@@ -84,7 +104,9 @@ pub(super) fn credentials(world: &mut World, request: &Checked<'_>) -> Outcome {
     }
     let body = &request.body;
     if request.method == "serviceAccounts.generateIdToken" {
-        let audience = body["audience"].as_str().filter(|audience| !audience.is_empty());
+        let audience = body["audience"]
+            .as_str()
+            .filter(|audience| !audience.is_empty());
         let audience = audience.ok_or_else(|| Error::invalid("audience is required"))?;
         return Ok(json!({"token": id_token(account, audience)}));
     }
@@ -92,9 +114,12 @@ pub(super) fn credentials(world: &mut World, request: &Checked<'_>) -> Outcome {
         return Err(Error::invalid("Scope required."));
     }
     let lifetime = body["lifetime"].as_str().unwrap_or("3600s");
-    let seconds = lifetime.strip_suffix('s').and_then(|number| number.parse::<u64>().ok());
+    let seconds = lifetime
+        .strip_suffix('s')
+        .and_then(|number| number.parse::<u64>().ok());
     let seconds = seconds.filter(|seconds| (1..=43_200).contains(seconds));
-    let seconds = seconds.ok_or_else(|| Error::invalid("The lifetime must be from 1s to 43200s."))?;
+    let seconds =
+        seconds.ok_or_else(|| Error::invalid("The lifetime must be from 1s to 43200s."))?;
     Ok(json!({
         "accessToken": access_token(world, account),
         "expireTime": wall_clock_in(Duration::from_secs(seconds)),
@@ -121,7 +146,11 @@ pub(super) fn project(world: &mut World, call: &Call<'_>) -> Outcome {
 pub(super) fn metadata(world: &mut World, call: &Call<'_>) -> Reply {
     let request = call.request;
     if request.header("metadata-flavor") != Some("Google") {
-        return Reply::text(StatusCode::FORBIDDEN, "text/html", "Missing Metadata-Flavor:Google header.");
+        return Reply::text(
+            StatusCode::FORBIDDEN,
+            "text/html",
+            "Missing Metadata-Flavor:Google header.",
+        );
     }
     let reply = match metadata_value(world, request) {
         Some(Value::String(text)) => Reply::text(StatusCode::OK, "application/text", text),
@@ -141,9 +170,16 @@ fn metadata_value(world: &mut World, request: &Request) -> Option<Value> {
     Some(match path {
         ["project", "project-id"] => PROJECT.into(),
         ["project", "numeric-project-id"] => number_of(PROJECT).into(),
-        ["instance", "zone"] => format!("projects/{}/zones/us-central1-a", number_of(PROJECT)).into(),
+        ["instance", "zone"] => {
+            format!("projects/{}/zones/us-central1-a", number_of(PROJECT)).into()
+        }
         ["universe", "universe-domain" | "universe_domain"] => "googleapis.com".into(),
-        ["instance", "service-accounts", "default" | ACCOUNT, rest @ ..] => match rest {
+        [
+            "instance",
+            "service-accounts",
+            "default" | ACCOUNT,
+            rest @ ..,
+        ] => match rest {
             [] => json!({"aliases": ["default"], "email": ACCOUNT, "scopes": [SCOPE]}),
             ["email"] => ACCOUNT.into(),
             ["scopes"] => SCOPE.into(),
@@ -175,11 +211,18 @@ fn id_token(account: &str, audience: &str) -> String {
     let mut claims = Map::new();
     claims.insert("iss".into(), "https://accounts.google.com".into());
     claims.insert("aud".into(), audience.into());
-    claims.insert("sub".into(), ids::project_number(account).to_string().into());
+    claims.insert(
+        "sub".into(),
+        ids::project_number(account).to_string().into(),
+    );
     claims.insert("email".into(), account.into());
     claims.insert("email_verified".into(), true.into());
     claims.insert("iat".into(), now.into());
     claims.insert("exp".into(), (now + 3600).into());
     let header = part(json!({"alg": "RS256", "kid": "sandbox", "typ": "JWT"}));
-    format!("{header}.{}.{}", part(Value::Object(claims)), URL_SAFE_NO_PAD.encode("not a signature"))
+    format!(
+        "{header}.{}.{}",
+        part(Value::Object(claims)),
+        URL_SAFE_NO_PAD.encode("not a signature")
+    )
 }

@@ -19,7 +19,7 @@ pub(crate) use error::Error;
 
 use crate::http::{Reply, Request};
 use crate::world::{Answer, Call, World};
-use discovery::{Document, Route};
+use discovery::{Document, Method, Route};
 
 /// What handlers return.
 pub(crate) type Outcome = Result<Value, Error>;
@@ -40,7 +40,10 @@ pub(crate) enum Api {
 impl Api {
     /// By the host of the real service; regional hosts too.
     pub(crate) fn of_host(host: &str) -> Option<Self> {
-        if matches!(host, "metadata.google.internal" | "169.254.169.254" | "metadata") {
+        if matches!(
+            host,
+            "metadata.google.internal" | "169.254.169.254" | "metadata"
+        ) {
             return Some(Self::Metadata);
         }
         let name = host.strip_suffix(".googleapis.com")?;
@@ -63,8 +66,8 @@ impl Api {
             [] if request.header("metadata-flavor").is_some() => Self::Metadata,
             ["v2", "projects", ..] => Self::Run,
             ["v1", "projects", _, "serviceAccounts", ..] => Self::IamCredentials,
-            ["v1", "projects", _, "secrets", ..] => Self::SecretManager,
-            ["v1", "projects", _, "locations", _, "secrets", ..] => Self::SecretManager,
+            ["v1", "projects", _, "secrets", ..]
+            | ["v1", "projects", _, "locations", _, "secrets", ..] => Self::SecretManager,
             ["v1", "token"] => Self::Sts,
             ["token"] | ["o", "oauth2", "token"] | ["oauth2", "v4", "token"] => Self::OAuth,
             ["v1" | "v3", "projects", _] => Self::ResourceManager,
@@ -106,6 +109,8 @@ pub(crate) fn method_id(api: Api, request: &Request) -> Option<String> {
 /// A request that is known to a Discovery document and has passed its checks.
 struct Checked<'a> {
     call: &'a Call<'a>,
+    document: &'static Document,
+    discovered: &'static Method,
     /// Last part of the method id with its collection: `services.create`.
     method: &'static str,
     /// Values of the path's variables, in order.
@@ -140,21 +145,22 @@ pub(crate) fn answer(world: &mut World, api: Api, call: &Call<'_>) -> Answer {
         Api::IamCredentials => identity::credentials(world, &checked),
         _ => Err(Error::no_route()),
     };
-    Answer::Reply(reply(outcome))
+    Answer::Reply(reply(outcome.and_then(|answer| {
+        schema::check_answer(checked.document, checked.discovered, &answer)?;
+        Ok(answer)
+    })))
 }
 
 fn reply(outcome: Outcome) -> Reply {
-    match outcome {
-        Ok(value) => Reply::ok(value),
-        Err(error) => error.reply(),
-    }
+    outcome.map_or_else(Error::reply, Reply::ok)
 }
 
 fn check<'a>(world: &World, api: Api, call: &'a Call<'a>) -> Result<Checked<'a>, Error> {
     let request = call.request;
     let document = api.document().ok_or_else(Error::no_route)?;
-    let Route { method, path } =
-        document.route(&request.method, &request.segments).ok_or_else(Error::no_route)?;
+    let Route { method, path } = document
+        .route(&request.method, &request.segments)
+        .ok_or_else(Error::no_route)?;
     authorised(world, call)?;
     schema::check_query(method, &request.query)?;
     let body = if request.method == Verb::GET || request.method == Verb::DELETE {
@@ -162,7 +168,14 @@ fn check<'a>(world: &World, api: Api, call: &'a Call<'a>) -> Result<Checked<'a>,
     } else {
         schema::check_body(document, method, &request.body)?
     };
-    Ok(Checked { call, method: method.short(), path, body })
+    Ok(Checked {
+        call,
+        document,
+        discovered: method,
+        method: method.short(),
+        path,
+        body,
+    })
 }
 
 /// Any bearer will do; none will not, unless the sandbox was told so.
@@ -188,17 +201,29 @@ fn page<T>(
         Some(Ok(size)) if size > 0 => usize::try_from(size).unwrap_or(largest).min(largest),
         Some(_) => return Err(Error::invalid("page_size must not be negative.")),
     };
-    let after = match call.request.query("pageToken").filter(|token| !token.is_empty()) {
+    let after = match call
+        .request
+        .query("pageToken")
+        .filter(|token| !token.is_empty())
+    {
         None => None,
         Some(token) => {
-            let bytes = base64.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let bytes = base64
+                .decode(token)
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok());
             Some(bytes.ok_or_else(|| Error::invalid("The page token is invalid."))?)
         }
     };
-    let mut rest: Vec<(String, T)> =
-        items.into_iter().filter(|(name, _)| after.as_ref().is_none_or(|after| name > after)).collect();
+    let mut rest: Vec<(String, T)> = items
+        .into_iter()
+        .filter(|(name, _)| after.as_ref().is_none_or(|after| name > after))
+        .collect();
     let more = rest.len() > size;
     rest.truncate(size);
-    let next = rest.last().filter(|_| more).map(|(name, _)| base64.encode(name));
+    let next = rest
+        .last()
+        .filter(|_| more)
+        .map(|(name, _)| base64.encode(name));
     Ok((rest.into_iter().map(|(_, item)| item).collect(), next))
 }

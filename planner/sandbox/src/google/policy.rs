@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::error::Error;
 use super::Outcome;
+use super::error::Error;
 use crate::ids;
 
 /// The policy of one resource.
@@ -59,7 +59,9 @@ impl Policy {
     pub(crate) fn grants(&self, role: &str, member: &str) -> bool {
         self.bindings.iter().any(|binding| {
             binding["role"] == role
-                && binding["members"].as_array().is_some_and(|all| all.iter().any(|m| m == member))
+                && binding["members"]
+                    .as_array()
+                    .is_some_and(|all| all.iter().any(|m| m == member))
         })
     }
 
@@ -83,24 +85,47 @@ impl Policy {
 /// `testIamPermissions`: in the sandbox the caller may do everything.
 pub(crate) fn test(body: &Value) -> Outcome {
     let asked = body["permissions"].as_array().cloned().unwrap_or_default();
-    if asked.iter().any(|permission| permission.as_str().is_some_and(|text| text.contains('*'))) {
-        return Err(Error::invalid("Permissions with wildcards are not allowed."));
+    if asked
+        .iter()
+        .any(|permission| permission.as_str().is_some_and(|text| text.contains('*')))
+    {
+        return Err(Error::invalid(
+            "Permissions with wildcards are not allowed.",
+        ));
     }
-    Ok(if asked.is_empty() { json!({}) } else { json!({"permissions": asked}) })
+    Ok(if asked.is_empty() {
+        json!({})
+    } else {
+        json!({"permissions": asked})
+    })
 }
 
 fn role(binding: &Value) -> Result<&str, Error> {
     let role = binding["role"].as_str().unwrap_or_default();
-    let known = ["roles/", "projects/", "organizations/"].iter().any(|start| role.starts_with(start));
-    if known { Ok(role) } else { Err(Error::invalid(format!("Role {role} is not supported for this resource."))) }
+    let known = ["roles/", "projects/", "organizations/"]
+        .iter()
+        .any(|start| role.starts_with(start));
+    if known {
+        Ok(role)
+    } else {
+        Err(Error::invalid(format!(
+            "Role {role} is not supported for this resource."
+        )))
+    }
 }
 
 /// Members in order and once each.
 fn members(binding: &Value) -> Result<Vec<String>, Error> {
-    let given = binding["members"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let given = binding["members"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     let mut members: Vec<String> = given.map(str::to_owned).collect();
     if let Some(bad) = members.iter().find(|member| !is_member(member)) {
-        return Err(Error::invalid(format!("The member {bad} is of an unknown type. Please set a valid type prefix for the member.")));
+        return Err(Error::invalid(format!(
+            "The member {bad} is of an unknown type. Please set a valid type prefix for the member."
+        )));
     }
     members.sort();
     members.dedup();
@@ -132,20 +157,30 @@ mod tests {
     #[test]
     fn a_stale_etag_is_refused_and_changes_nothing() {
         let mut policy = Policy::default();
-        policy.set(&body("ACAB", "allUsers")).expect("the etag of an empty policy");
+        policy
+            .set(&body("ACAB", "allUsers"))
+            .expect("the etag of an empty policy");
         let before = policy.clone();
-        policy.set(&body("ACAB", "user:a@example.com")).expect_err("stale");
+        policy
+            .set(&body("ACAB", "user:a@example.com"))
+            .expect_err("stale");
         assert_eq!(policy, before);
         assert!(policy.grants("roles/run.invoker", "allUsers"));
-        policy.set(&body("", "user:a@example.com")).expect("no etag overwrites");
+        policy
+            .set(&body("", "user:a@example.com"))
+            .expect("no etag overwrites");
         assert!(!policy.grants("roles/run.invoker", "allUsers"));
     }
 
     #[test]
     fn members_and_roles_must_be_well_formed() {
         let mut policy = Policy::default();
-        policy.set(&body("", "everybody")).expect_err("no such member");
-        policy.set(&body("", "user:nobody")).expect_err("no address");
+        policy
+            .set(&body("", "everybody"))
+            .expect_err("no such member");
+        policy
+            .set(&body("", "user:nobody"))
+            .expect_err("no address");
         policy
             .set(&json!({"policy": {"bindings": [{"role": "invoker", "members": ["allUsers"]}]}}))
             .expect_err("no such role");

@@ -16,8 +16,20 @@ use super::error::{Error, Violation};
 
 /// Parameters that every method takes (the `parameters` member of each Discovery document).
 const COMMON: [&str; 14] = [
-    "$.xgafv", "$alt", "$prettyPrint", "access_token", "alt", "callback", "fields", "key",
-    "oauth_token", "prettyPrint", "quotaUser", "uploadType", "upload_protocol", "$apiVersion",
+    "$.xgafv",
+    "$alt",
+    "$prettyPrint",
+    "access_token",
+    "alt",
+    "callback",
+    "fields",
+    "key",
+    "oauth_token",
+    "prettyPrint",
+    "quotaUser",
+    "uploadType",
+    "upload_protocol",
+    "$apiVersion",
 ];
 
 /// Refuse a query parameter that the method does not have, or of the wrong type.
@@ -28,7 +40,12 @@ pub(crate) fn check_query(method: &Method, query: &[(String, String)]) -> Result
             continue;
         }
         let camel = camel_case(name);
-        match method.query.get(name).or_else(|| method.query.get(&camel)).map(String::as_str) {
+        match method
+            .query
+            .get(name)
+            .or_else(|| method.query.get(&camel))
+            .map(String::as_str)
+        {
             None => violations.push(Violation {
                 field: String::new(),
                 description: format!(
@@ -36,27 +53,52 @@ pub(crate) fn check_query(method: &Method, query: &[(String, String)]) -> Result
                      parameter. Field '{name}' could not be found in request message."
                 ),
             }),
-            Some("boolean") if !matches!(value.to_ascii_lowercase().as_str(), "true" | "false" | "1" | "0" | "") => {
-                violations.push(wrong_type(&snake_case(name), "TYPE_BOOL", &Value::from(value.as_str())));
+            Some("boolean")
+                if !matches!(
+                    value.to_ascii_lowercase().as_str(),
+                    "true" | "false" | "1" | "0" | ""
+                ) =>
+            {
+                violations.push(wrong_type(
+                    &snake_case(name),
+                    "TYPE_BOOL",
+                    &Value::from(value.as_str()),
+                ));
             }
             Some("integer") if value.parse::<i32>().is_err() => {
-                violations.push(wrong_type(&snake_case(name), "TYPE_INT32", &Value::from(value.as_str())));
+                violations.push(wrong_type(
+                    &snake_case(name),
+                    "TYPE_INT32",
+                    &Value::from(value.as_str()),
+                ));
             }
             Some(_) => {}
         }
     }
-    if violations.is_empty() { Ok(()) } else { Err(Error::bad_request(violations)) }
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::bad_request(&violations))
+    }
 }
 
 /// Check a body, and return it in canonical form.
-pub(crate) fn check_body(document: &Document, method: &Method, body: &Bytes) -> Result<Value, Error> {
+pub(crate) fn check_body(
+    document: &Document,
+    method: &Method,
+    body: &Bytes,
+) -> Result<Value, Error> {
     let value: Value = if body.iter().all(u8::is_ascii_whitespace) {
         Value::Object(Map::new())
     } else {
         serde_json::from_slice(body)
             .map_err(|error| Error::invalid(format!("Invalid JSON payload received. {error}")))?
     };
-    let Some(schema) = method.request.as_deref().and_then(|name| document.schema(name)) else {
+    let Some(schema) = method
+        .request
+        .as_deref()
+        .and_then(|name| document.schema(name))
+    else {
         return Ok(value);
     };
     if !value.is_object() {
@@ -64,10 +106,62 @@ pub(crate) fn check_body(document: &Document, method: &Method, body: &Bytes) -> 
             "Invalid JSON payload received. Unknown name \"\": Root element must be a message.",
         ));
     }
-    let mut check = Check { document, violations: Vec::new() };
+    let mut check = Check {
+        document,
+        violations: Vec::new(),
+    };
     let path = method.body.clone().unwrap_or_default();
     let clean = check.value(schema, value, &path);
-    if check.violations.is_empty() { Ok(clean) } else { Err(Error::bad_request(check.violations)) }
+    if check.violations.is_empty() {
+        Ok(clean)
+    } else {
+        Err(Error::bad_request(&check.violations))
+    }
+}
+
+/// Hold an answer of ours against its schema. One that breaks it is a defect of the sandbox, and
+/// is reported as such instead of being sent.
+pub(crate) fn check_answer(
+    document: &Document,
+    method: &Method,
+    answer: &Value,
+) -> Result<(), Error> {
+    let mut check = Check {
+        document,
+        violations: Vec::new(),
+    };
+    if let Some(schema) = document.schema(&method.response) {
+        check.value(schema, answer.clone(), "");
+    }
+    // An operation carries messages of any type, which name it.
+    for member in ["metadata", "response"] {
+        let mut inner = answer[member].clone();
+        let kind = inner
+            .as_object_mut()
+            .and_then(|members| members.remove("@type"));
+        let name = kind
+            .as_ref()
+            .and_then(Value::as_str)
+            .and_then(|kind| kind.rsplit('.').next());
+        if let Some(schema) =
+            name.and_then(|name| document.schema(&format!("GoogleCloudRunV2{name}")))
+        {
+            check.value(schema, inner, member);
+        }
+    }
+    let faults: Vec<String> = check
+        .violations
+        .into_iter()
+        .map(|v| v.description)
+        .collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Error::internal(format!(
+        "The sandbox's answer to {} breaks the API's schema: {}",
+        method.id,
+        faults.join("; ")
+    )))
 }
 
 /// Whether a field path such as `template.containers` or `template.max_instance_request_concurrency`
@@ -115,7 +209,9 @@ impl Check<'_> {
             "array" => match (value, &field.items) {
                 (Value::Array(values), Some(item)) => {
                     let values = values.into_iter().enumerate();
-                    values.map(|(at, value)| self.value(item, value, &format!("{path}[{at}]"))).collect()
+                    values
+                        .map(|(at, value)| self.value(item, value, &format!("{path}[{at}]")))
+                        .collect()
                 }
                 (other, _) => self.wrong(path, "TYPE_MESSAGE", &other),
             },
@@ -141,7 +237,10 @@ impl Check<'_> {
                 continue;
             };
             let inner = join(path, &snake_case(canonical));
-            if value.is_array() && kind.kind.as_deref() != Some("array") && kind.kind.as_deref() != Some("any") {
+            if value.is_array()
+                && kind.kind.as_deref() != Some("array")
+                && kind.kind.as_deref() != Some("any")
+            {
                 self.not_repeating(&name, path);
                 continue;
             }
@@ -155,7 +254,7 @@ impl Check<'_> {
 
     fn scalar(&mut self, field: &Field, value: Value, path: &str) -> Value {
         if let Some(names) = &field.names {
-            return self.name(names, value, path);
+            return self.name(names, &value, path);
         }
         let format = field.format.as_deref().unwrap_or_default();
         match (field.kind.as_deref(), format) {
@@ -171,7 +270,15 @@ impl Check<'_> {
             },
             (_, "int64" | "uint64") => match number(&value) {
                 Some(number) if format == "int64" || number >= 0 => Value::from(number.to_string()),
-                _ => self.wrong(path, if format == "int64" { "TYPE_INT64" } else { "TYPE_UINT64" }, &value),
+                _ => self.wrong(
+                    path,
+                    if format == "int64" {
+                        "TYPE_INT64"
+                    } else {
+                        "TYPE_UINT64"
+                    },
+                    &value,
+                ),
             },
             (_, _) => match value {
                 Value::String(text) if is_format(format, &text) => Value::String(text),
@@ -181,22 +288,26 @@ impl Check<'_> {
     }
 
     /// An enum by name, or by its place in the list of names.
-    fn name(&mut self, names: &[String], value: Value, path: &str) -> Value {
-        let found = match &value {
+    fn name(&mut self, names: &[String], value: &Value, path: &str) -> Value {
+        let found = match value {
             Value::String(text) => names.iter().find(|name| *name == text),
-            Value::Number(number) => {
-                number.as_u64().and_then(|at| names.get(usize::try_from(at).unwrap_or(usize::MAX)))
-            }
+            Value::Number(number) => number
+                .as_u64()
+                .and_then(|at| names.get(usize::try_from(at).unwrap_or(usize::MAX))),
             _ => None,
         };
         match found {
             Some(name) => Value::from(name.as_str()),
-            None => self.wrong(path, "TYPE_ENUM", &value),
+            None => self.wrong(path, "TYPE_ENUM", value),
         }
     }
 
     fn unknown(&mut self, name: &str, path: &str) {
-        let place = if path.is_empty() { String::new() } else { format!(" at '{path}'") };
+        let place = if path.is_empty() {
+            String::new()
+        } else {
+            format!(" at '{path}'")
+        };
         self.violations.push(Violation {
             field: path.to_owned(),
             description: format!(
@@ -206,7 +317,11 @@ impl Check<'_> {
     }
 
     fn not_repeating(&mut self, name: &str, path: &str) {
-        let place = if path.is_empty() { String::new() } else { format!(" at '{path}'") };
+        let place = if path.is_empty() {
+            String::new()
+        } else {
+            format!(" at '{path}'")
+        };
         self.violations.push(Violation {
             field: path.to_owned(),
             description: format!(
@@ -227,12 +342,18 @@ fn wrong_type(path: &str, kind: &str, value: &Value) -> Violation {
         Value::Object(_) | Value::Array(_) => String::new(),
         other => format!(", {other}"),
     };
-    Violation { field: path.to_owned(), description: format!("Invalid value at '{path}' ({kind}){shown}") }
+    Violation {
+        field: path.to_owned(),
+        description: format!("Invalid value at '{path}' ({kind}){shown}"),
+    }
 }
 
 fn lookup<'a>(field: &'a Field, name: &str) -> Option<(&'a str, &'a Field)> {
     let camel = camel_case(name);
-    let found = field.properties.get_key_value(name).or_else(|| field.properties.get_key_value(&camel))?;
+    let found = field
+        .properties
+        .get_key_value(name)
+        .or_else(|| field.properties.get_key_value(&camel))?;
     Some((found.0.as_str(), found.1))
 }
 
@@ -255,9 +376,9 @@ fn float(value: &Value) -> Option<f64> {
 /// Whether a text is of the format that Discovery gives for it.
 fn is_format(format: &str, text: &str) -> bool {
     match format {
-        "google-duration" => text
-            .strip_suffix('s')
-            .is_some_and(|number| !number.contains(['e', 'E', '+']) && number.parse::<f64>().is_ok()),
+        "google-duration" => text.strip_suffix('s').is_some_and(|number| {
+            !number.contains(['e', 'E', '+']) && number.parse::<f64>().is_ok()
+        }),
         "google-datetime" | "date-time" => OffsetDateTime::parse(text, &Rfc3339).is_ok(),
         "byte" => decode_base64(text).is_some(),
         _ => true,
@@ -275,7 +396,9 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
             other => other,
         })
         .collect();
-    base64::engine::general_purpose::STANDARD_NO_PAD.decode(plain).ok()
+    base64::engine::general_purpose::STANDARD_NO_PAD
+        .decode(plain)
+        .ok()
 }
 
 fn wire_type(format: &str) -> &'static str {
@@ -296,7 +419,11 @@ fn message_type(schema: &str) -> String {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 fn snake_case(name: &str) -> String {
@@ -322,7 +449,7 @@ fn camel_case(name: &str) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::super::discovery;
     use super::*;
     use axum::http::Method as Verb;
@@ -339,7 +466,10 @@ pub(crate) mod tests {
     #[track_caller]
     fn refused(body: &Value, words: &str) {
         let error = check(body).expect_err("must be refused");
-        assert!(error.replace("\\\"", "\"").contains(words), "{error}\nlacks {words}");
+        assert!(
+            error.replace("\\\"", "\"").contains(words),
+            "{error}\nlacks {words}"
+        );
     }
 
     #[test]
@@ -348,7 +478,10 @@ pub(crate) mod tests {
             &json!({"template": {"x": 1}}),
             "Invalid JSON payload received. Unknown name \"x\" at 'service.template': Cannot find field.",
         );
-        refused(&json!({"x": 1}), "Unknown name \"x\" at 'service': Cannot find field.");
+        refused(
+            &json!({"x": 1}),
+            "Unknown name \"x\" at 'service': Cannot find field.",
+        );
         refused(
             &json!({"template": {"containers": [{"resources": {"gpu": 1}}]}}),
             "Unknown name \"gpu\" at 'service.template.containers[0].resources'",
@@ -361,12 +494,30 @@ pub(crate) mod tests {
             &json!({"template": {"maxInstanceRequestConcurrency": "many"}}),
             "Invalid value at 'service.template.max_instance_request_concurrency' (TYPE_INT32), \"many\"",
         );
-        refused(&json!({"ingress": "OPEN"}), "Invalid value at 'service.ingress' (TYPE_ENUM), \"OPEN\"");
-        refused(&json!({"labels": {"a": 1}}), "Invalid value at 'service.labels[a]' (TYPE_STRING), 1");
-        refused(&json!({"template": {"timeout": "5m"}}), "google.protobuf.Duration");
-        refused(&json!({"template": "x"}), "type.googleapis.com/google.cloud.run.v2.RevisionTemplate");
-        refused(&json!({"description": ["a"]}), "Proto field is not repeating, cannot start list.");
-        refused(&json!({"invokerIamDisabled": "true"}), "(TYPE_BOOL), \"true\"");
+        refused(
+            &json!({"ingress": "OPEN"}),
+            "Invalid value at 'service.ingress' (TYPE_ENUM), \"OPEN\"",
+        );
+        refused(
+            &json!({"labels": {"a": 1}}),
+            "Invalid value at 'service.labels[a]' (TYPE_STRING), 1",
+        );
+        refused(
+            &json!({"template": {"timeout": "5m"}}),
+            "google.protobuf.Duration",
+        );
+        refused(
+            &json!({"template": "x"}),
+            "type.googleapis.com/google.cloud.run.v2.RevisionTemplate",
+        );
+        refused(
+            &json!({"description": ["a"]}),
+            "Proto field is not repeating, cannot start list.",
+        );
+        refused(
+            &json!({"invokerIamDisabled": "true"}),
+            "(TYPE_BOOL), \"true\"",
+        );
     }
 
     #[test]
@@ -391,7 +542,10 @@ pub(crate) mod tests {
     fn a_parameter_must_belong_to_the_method() {
         let document = discovery::document("run.v2").expect("a document");
         let segments = ["v2", "projects", "p", "locations", "l", "services"].map(str::to_owned);
-        let method = document.route(&Verb::POST, &segments).expect("a method").method;
+        let method = document
+            .route(&Verb::POST, &segments)
+            .expect("a method")
+            .method;
         let query = |name: &str, value: &str| [(name.to_owned(), value.to_owned())];
         assert!(check_query(method, &query("serviceId", "a")).is_ok());
         assert!(check_query(method, &query("service_id", "a")).is_ok());
@@ -409,20 +563,5 @@ pub(crate) mod tests {
         assert_eq!(found, ["template", "maxInstanceRequestConcurrency"]);
         assert_eq!(path("labels.team").expect("a label"), ["labels", "team"]);
         assert_eq!(path("template.nonsense"), None);
-    }
-
-    /// What is wrong with an answer by the schema of its method; for the tests of the services.
-    pub(crate) fn response_faults(method: &str, answer: &Value) -> Vec<String> {
-        let (api, _) = method.split_once('.').expect("a method id");
-        let document = ["run.v2", "secretmanager.v1", "iamcredentials.v1", "sts.v1"]
-            .iter()
-            .filter(|name| name.starts_with(api))
-            .find_map(|name| discovery::document(name))
-            .expect("a document");
-        let method = document.method(method).expect("a method");
-        let schema = document.schema(&method.response).expect("a schema");
-        let mut check = Check { document, violations: Vec::new() };
-        check.value(schema, answer.clone(), "");
-        check.violations.into_iter().map(|violation| violation.description).collect()
     }
 }

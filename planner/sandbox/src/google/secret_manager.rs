@@ -73,14 +73,23 @@ struct Place {
 
 impl Place {
     fn of(world: &mut World, request: &Checked<'_>) -> Self {
-        let regional = request.call.request.segments.get(3).is_some_and(|part| part == "locations");
+        let regional = request
+            .call
+            .request
+            .segments
+            .get(3)
+            .is_some_and(|part| part == "locations");
         let mut parts = request.path.iter().cloned();
         let mut next = || parts.next().unwrap_or_default();
         let mut parent = format!("projects/{}", world.projects.id(&next()));
         if regional {
             parent = format!("{parent}/locations/{}", next());
         }
-        Self { parent, secret: next(), version: next() }
+        Self {
+            parent,
+            secret: next(),
+            version: next(),
+        }
     }
 
     fn name(&self) -> String {
@@ -128,23 +137,30 @@ pub(super) fn answer(world: &mut World, request: &Checked<'_>) -> Outcome {
 
 impl Secrets {
     fn find(&self, place: &Place) -> Result<&Secret, Error> {
-        self.secrets.get(&place.name()).ok_or_else(|| missing(&place.name()))
+        self.secrets
+            .get(&place.name())
+            .ok_or_else(|| missing(&place.name()))
     }
 
     fn find_mut(&mut self, place: &Place) -> Result<&mut Secret, Error> {
-        self.secrets.get_mut(&place.name()).ok_or_else(|| missing(&place.name()))
+        self.secrets
+            .get_mut(&place.name())
+            .ok_or_else(|| missing(&place.name()))
     }
 
     /// Drop the secrets whose `expireTime` has come.
     fn expire(&mut self, now: Time) {
         let now = now.rfc3339();
         self.secrets.retain(|_, secret| {
-            secret.spec["expireTime"].as_str().is_none_or(|expiry| expiry > now.as_str())
+            secret.spec["expireTime"]
+                .as_str()
+                .is_none_or(|expiry| expiry > now.as_str())
         });
     }
 
     fn create(&mut self, request: &Checked<'_>, mut place: Place, now: Time) -> Outcome {
-        place.secret = request.call.request.query("secretId").unwrap_or_default().to_owned();
+        let id = request.call.request.query("secretId");
+        id.unwrap_or_default().clone_into(&mut place.secret);
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if place.secret.is_empty() || place.secret.len() > 255 || !place.secret.chars().all(fits) {
             return Err(Error::invalid(
@@ -153,16 +169,33 @@ impl Secrets {
         }
         let name = place.name();
         if self.secrets.contains_key(&name) {
-            return Err(Error::exists(format!("Secret [{}] already exists.", shown(&name))));
+            return Err(Error::exists(format!(
+                "Secret [{}] already exists.",
+                shown(&name)
+            )));
         }
         let regional = place.parent.contains("/locations/");
-        let replication = request.body["replication"].as_object().is_some_and(|r| r.len() == 1);
+        let replication = request.body["replication"]
+            .as_object()
+            .is_some_and(|r| r.len() == 1);
         if replication == regional {
-            let rule = if regional { "must not have" } else { "must have one" };
-            return Err(Error::invalid(format!("A secret of this kind {rule} replication policy.")));
+            let rule = if regional {
+                "must not have"
+            } else {
+                "must have one"
+            };
+            return Err(Error::invalid(format!(
+                "A secret of this kind {rule} replication policy."
+            )));
         }
         let spec = spec(request.body.clone(), now)?;
-        let secret = Secret { spec, created: now, versions: BTreeMap::new(), policy: Policy::default(), writes: 0 };
+        let secret = Secret {
+            spec,
+            created: now,
+            versions: BTreeMap::new(),
+            policy: Policy::default(),
+            writes: 0,
+        };
         let view = secret.view(&name);
         self.secrets.insert(name, secret);
         Ok(view)
@@ -170,13 +203,21 @@ impl Secrets {
 
     fn list(&self, request: &Checked<'_>, place: &Place) -> Outcome {
         let start = format!("{}/secrets/", place.parent);
-        let found = self.secrets.iter().filter(|(name, _)| name.starts_with(&start));
+        let found = self
+            .secrets
+            .iter()
+            .filter(|(name, _)| name.starts_with(&start));
         let wanted = request.call.request.query("filter").unwrap_or_default();
         let found = found.filter(|(name, secret)| secret.matches(name, wanted));
-        let found: Vec<_> = found.map(|(name, secret)| (name.clone(), (name, secret))).collect();
+        let found: Vec<_> = found
+            .map(|(name, secret)| (name.clone(), (name, secret)))
+            .collect();
         let total = found.len();
         let (secrets, next) = page(request.call, found, 25_000)?;
-        let views: Vec<Value> = secrets.iter().map(|(name, secret)| secret.view(name)).collect();
+        let views: Vec<Value> = secrets
+            .iter()
+            .map(|(name, secret)| secret.view(name))
+            .collect();
         Ok(listing("secrets", views, total, next))
     }
 
@@ -192,10 +233,14 @@ impl Secrets {
             let known = discovery::document("secretmanager.v1")
                 .and_then(|document| schema::field_path(document, "Secret", path));
             let Some([member, ..]) = known.as_deref() else {
-                return Err(Error::invalid(format!("The update mask has an unknown field: {path}.")));
+                return Err(Error::invalid(format!(
+                    "The update mask has an unknown field: {path}."
+                )));
             };
             if matches!(member.as_str(), "name" | "replication" | "createTime") {
-                return Err(Error::invalid(format!("The field {path} cannot be updated.")));
+                return Err(Error::invalid(format!(
+                    "The field {path} cannot be updated."
+                )));
             }
             let members = secret.spec.as_object_mut();
             let members = members.ok_or_else(|| Error::internal("a secret has no members"))?;
@@ -210,20 +255,30 @@ impl Secrets {
 
     fn delete(&mut self, request: &Checked<'_>, place: &Place) -> Outcome {
         let name = place.name();
-        check_etag(request.call.request.query("etag"), &self.find(place)?.etag(&name))?;
+        check_etag(
+            request.call.request.query("etag"),
+            &self.find(place)?.etag(&name),
+        )?;
         self.secrets.remove(&name);
         Ok(json!({}))
     }
 
     fn add_version(&mut self, request: &Checked<'_>, place: &Place, now: Time) -> Outcome {
         let payload = &request.body["payload"];
-        let data = payload["data"].as_str().and_then(schema::decode_base64).unwrap_or_default();
+        let data = payload["data"]
+            .as_str()
+            .and_then(schema::decode_base64)
+            .unwrap_or_default();
         if data.is_empty() || data.len() > PAYLOAD {
-            return Err(Error::invalid("The secret payload must have 1 to 65536 bytes."));
+            return Err(Error::invalid(
+                "The secret payload must have 1 to 65536 bytes.",
+            ));
         }
         let checksum = payload["dataCrc32c"].as_str();
         if checksum.is_some_and(|sum| sum != crc32c(&data).to_string()) {
-            return Err(Error::invalid("The data_crc32c does not match the payload."));
+            return Err(Error::invalid(
+                "The data_crc32c does not match the payload.",
+            ));
         }
         let name = place.name();
         let secret = self.find_mut(place)?;
@@ -244,7 +299,10 @@ impl Secrets {
         let name = place.name();
         let wanted = request.call.request.query("filter").unwrap_or_default();
         let versions = self.find(place)?.versions.iter().filter(|(_, version)| {
-            wanted.is_empty() || wanted.to_ascii_uppercase().contains(&format!("STATE:{}", version.state.name()))
+            wanted.is_empty()
+                || wanted
+                    .to_ascii_uppercase()
+                    .contains(&format!("STATE:{}", version.state.name()))
         });
         // Newest first; the key is what a page token holds and must grow.
         let found: Vec<_> = versions
@@ -253,8 +311,10 @@ impl Secrets {
             .collect();
         let total = found.len();
         let (versions, next) = page(request.call, found, 25_000)?;
-        let views: Vec<Value> =
-            versions.iter().map(|(number, version)| version.view(&name, *number)).collect();
+        let views: Vec<Value> = versions
+            .iter()
+            .map(|(number, version)| version.view(&name, *number))
+            .collect();
         Ok(listing("versions", views, total, next))
     }
 
@@ -269,7 +329,11 @@ impl Secrets {
     fn access(&self, place: &Place) -> Outcome {
         let (number, version) = self.version(place)?;
         let name = shown(&format!("{}/versions/{number}", place.name()));
-        let Some(data) = version.data.as_ref().filter(|_| version.state == State::Enabled) else {
+        let Some(data) = version
+            .data
+            .as_ref()
+            .filter(|_| version.state == State::Enabled)
+        else {
             return Err(Error::precondition(format!(
                 "Secret Version [{name}] is in {} state.",
                 version.state.name()
@@ -282,13 +346,21 @@ impl Secrets {
         }))
     }
 
-    fn set_state(&mut self, request: &Checked<'_>, place: &Place, state: State, now: Time) -> Outcome {
+    fn set_state(
+        &mut self,
+        request: &Checked<'_>,
+        place: &Place,
+        state: State,
+        now: Time,
+    ) -> Outcome {
         let (number, version) = self.version(place)?;
         let name = place.name();
         check_etag(request.body["etag"].as_str(), &version.etag(&name, number))?;
         let full = shown(&format!("{name}/versions/{number}"));
         if version.state == State::Destroyed {
-            return Err(Error::precondition(format!("Secret Version [{full}] is in DESTROYED state.")));
+            return Err(Error::precondition(format!(
+                "Secret Version [{full}] is in DESTROYED state."
+            )));
         }
         let mut changed = version.clone();
         changed.state = state;
@@ -314,7 +386,10 @@ impl Secrets {
             _ => (number_of(project), secret),
         };
         let shown_name = format!("projects/{project}/secrets/{id}");
-        let found = self.secrets.iter().find(|(name, _)| shown(name) == shown_name);
+        let found = self
+            .secrets
+            .iter()
+            .find(|(name, _)| shown(name) == shown_name);
         let full = format!("{shown_name}/versions/{version}");
         let known = found.and_then(|(_, secret)| secret.versions.get(&secret.number(version)?));
         let (Some((_, secret)), Some(known)) = (found, known) else {
@@ -326,7 +401,10 @@ impl Secrets {
         let Some(account) = account else {
             return Ok(());
         };
-        if secret.policy.grants("roles/secretmanager.secretAccessor", &format!("serviceAccount:{account}")) {
+        if secret.policy.grants(
+            "roles/secretmanager.secretAccessor",
+            &format!("serviceAccount:{account}"),
+        ) {
             return Ok(());
         }
         Err(format!(
@@ -346,7 +424,11 @@ impl Secrets {
             for (number, version) in &secret.versions {
                 let name = format!("{name}/versions/{number}");
                 let data = json!({"state": version.state.name()});
-                assets.push(asset("secretmanager.googleapis.com/SecretVersion", &name, data));
+                assets.push(asset(
+                    "secretmanager.googleapis.com/SecretVersion",
+                    &name,
+                    data,
+                ));
             }
         }
         assets
@@ -376,15 +458,21 @@ impl Secret {
 
     /// A filter of terms `name:text` and `labels.key=value`, all of which must hold.
     fn matches(&self, name: &str, filter: &str) -> bool {
-        filter.split(" AND ").flat_map(str::split_whitespace).all(|term| {
-            if let Some(text) = term.strip_prefix("name:") {
-                return name.contains(text.trim_matches('"'));
-            }
-            match term.strip_prefix("labels.").and_then(|rest| rest.split_once('=')) {
-                Some((key, value)) => self.spec["labels"][key] == value.trim_matches('"'),
-                None => name.contains(term),
-            }
-        })
+        filter
+            .split(" AND ")
+            .flat_map(str::split_whitespace)
+            .all(|term| {
+                if let Some(text) = term.strip_prefix("name:") {
+                    return name.contains(text.trim_matches('"'));
+                }
+                match term
+                    .strip_prefix("labels.")
+                    .and_then(|rest| rest.split_once('='))
+                {
+                    Some((key, value)) => self.spec["labels"][key] == value.trim_matches('"'),
+                    None => name.contains(term),
+                }
+            })
     }
 }
 
@@ -409,7 +497,15 @@ impl Version {
     }
 
     fn etag(&self, secret: &str, number: u64) -> String {
-        ids::etag(number, &["version", secret, self.state.name(), &self.created.rfc3339()])
+        ids::etag(
+            number,
+            &[
+                "version",
+                secret,
+                self.state.name(),
+                &self.created.rfc3339(),
+            ],
+        )
     }
 }
 
@@ -422,7 +518,9 @@ fn spec(body: Value, now: Time) -> Outcome {
     members.remove("name");
     members.remove("etag");
     if let Some(ttl) = members.remove("ttl") {
-        let seconds = ttl.as_str().and_then(|text| text.strip_suffix('s')?.parse::<f64>().ok());
+        let seconds = ttl
+            .as_str()
+            .and_then(|text| text.strip_suffix('s')?.parse::<f64>().ok());
         let span = seconds.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
         let span = span.ok_or_else(|| Error::invalid("The ttl must not be negative."))?;
         members.insert("expireTime".to_owned(), now.plus(span).rfc3339().into());
@@ -440,8 +538,15 @@ fn check_etag(given: Option<&str>, current: &str) -> Result<(), Error> {
 }
 
 fn missing(name: &str) -> Error {
-    let kind = if name.contains("/versions/") { "Secret Version" } else { "Secret" };
-    Error::not_found(format!("{kind} [{}] not found or has no versions.", shown(name)))
+    let kind = if name.contains("/versions/") {
+        "Secret Version"
+    } else {
+        "Secret"
+    };
+    Error::not_found(format!(
+        "{kind} [{}] not found or has no versions.",
+        shown(name)
+    ))
 }
 
 fn listing(member: &str, items: Vec<Value>, total: usize, next: Option<String>) -> Value {
@@ -481,6 +586,9 @@ mod tests {
     #[test]
     fn names_are_shown_with_the_projects_number() {
         let name = shown("projects/acme-ml/secrets/a");
-        assert_eq!(name, format!("projects/{}/secrets/a", ids::project_number("acme-ml")));
+        assert_eq!(
+            name,
+            format!("projects/{}/secrets/a", ids::project_number("acme-ml"))
+        );
     }
 }

@@ -56,12 +56,16 @@ impl Iterator for Piece {
 /// Answer a GET or HEAD for a file: whole, in part (206), unchanged (304) or out of range (416).
 pub(crate) fn serve(request: &Request, source: Arc<dyn Source>, etag: &str) -> Reply {
     let size = source.size();
-    let known = request.header("if-none-match").is_some_and(|known| matches(known, etag));
+    let known = request
+        .header("if-none-match")
+        .is_some_and(|known| matches(known, etag));
     if known {
         return Reply::empty(StatusCode::NOT_MODIFIED).with("etag", etag);
     }
     let wanted = request.header("range").filter(|_| {
-        request.header("if-range").is_none_or(|condition| matches(condition, etag))
+        request
+            .header("if-range")
+            .is_none_or(|condition| matches(condition, etag))
     });
     let (status, range) = match wanted.map_or(Wanted::Whole, |text| wanted_range(text, size)) {
         Wanted::Whole => (StatusCode::OK, 0..size),
@@ -87,7 +91,10 @@ pub(crate) fn serve(request: &Request, source: Arc<dyn Source>, etag: &str) -> R
 
 /// Whether an `If-None-Match` or `If-Range` value names this entity tag.
 fn matches(condition: &str, etag: &str) -> bool {
-    condition.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag)
+    condition
+        .split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag == etag)
 }
 
 #[derive(Debug, PartialEq)]
@@ -99,7 +106,9 @@ enum Wanted {
 
 /// RFC 9110 §14.2; a malformed or multiple range is ignored, as the Hub's CDN does.
 fn wanted_range(text: &str, size: u64) -> Wanted {
-    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|spec| spec.split_once('-'))
+    let Some((first, last)) = text
+        .strip_prefix("bytes=")
+        .and_then(|spec| spec.split_once('-'))
     else {
         return Wanted::Whole;
     };
@@ -115,7 +124,11 @@ fn wanted_range(text: &str, size: u64) -> Wanted {
         },
         (Err(_), _) => return Wanted::Whole,
     };
-    if range.start >= range.end { Wanted::Nothing } else { Wanted::Part(range) }
+    if range.start >= range.end {
+        Wanted::Nothing
+    } else {
+        Wanted::Part(range)
+    }
 }
 
 #[cfg(test)]
@@ -139,7 +152,10 @@ mod tests {
     #[test]
     fn a_piece_is_sent_in_chunks_that_add_up() {
         let bytes = Bytes::from(vec![7; 600 << 10]);
-        let piece = Piece { source: Arc::new(bytes), range: 1..(600 << 10) };
+        let piece = Piece {
+            source: Arc::new(bytes),
+            range: 1..(600 << 10),
+        };
         let chunks: Vec<_> = piece.map(|chunk| chunk.len()).collect();
         assert_eq!(chunks, [256 << 10, 256 << 10, (88 << 10) - 1]);
     }

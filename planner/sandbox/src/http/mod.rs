@@ -38,8 +38,16 @@ impl Request {
         let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
         Self {
             method: parts.method.clone(),
-            host: host.split(':').next().unwrap_or_default().to_ascii_lowercase(),
-            segments: path.split('/').filter(|part| !part.is_empty()).map(decode).collect(),
+            host: host
+                .split(':')
+                .next()
+                .unwrap_or_default()
+                .to_ascii_lowercase(),
+            segments: path
+                .split('/')
+                .filter(|part| !part.is_empty())
+                .map(decode)
+                .collect(),
             path,
             query: query.into_owned().collect(),
             headers: parts.headers.clone(),
@@ -48,12 +56,16 @@ impl Request {
     }
 
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A boolean parameter; absent is false.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.query(name).is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1")
+        self.query(name)
+            .is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1")
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -66,7 +78,9 @@ impl Request {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        bearer.or_else(|| self.query("access_token")).filter(|token| !token.is_empty())
+        bearer
+            .or_else(|| self.query("access_token"))
+            .filter(|token| !token.is_empty())
     }
 
     pub(crate) fn is_read(&self) -> bool {
@@ -114,11 +128,19 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn empty(status: StatusCode) -> Self {
-        Self { status, headers: Vec::new(), content: Content::Empty }
+        Self {
+            status,
+            headers: Vec::new(),
+            content: Content::Empty,
+        }
     }
 
     pub(crate) fn json(status: StatusCode, value: Value) -> Self {
-        let reply = Self { status, headers: Vec::new(), content: Content::Json(value) };
+        let reply = Self {
+            status,
+            headers: Vec::new(),
+            content: Content::Json(value),
+        };
         reply.with("content-type", "application/json; charset=utf-8")
     }
 
@@ -127,13 +149,21 @@ impl Reply {
     }
 
     pub(crate) fn text(status: StatusCode, media_type: &str, text: impl Into<String>) -> Self {
-        let reply = Self { status, headers: Vec::new(), content: Content::Text(text.into()) };
+        let reply = Self {
+            status,
+            headers: Vec::new(),
+            content: Content::Text(text.into()),
+        };
         reply.with("content-type", media_type)
     }
 
     pub(crate) fn events(events: Vec<String>) -> Self {
         let content = Content::Events(events);
-        let reply = Self { status: StatusCode::OK, headers: Vec::new(), content };
+        let reply = Self {
+            status: StatusCode::OK,
+            headers: Vec::new(),
+            content,
+        };
         reply.with("content-type", "text/event-stream; charset=utf-8")
     }
 
@@ -165,7 +195,10 @@ mod tests {
     #[test]
     fn a_path_is_split_before_it_is_decoded() {
         let request = request("/api/models/a/b/revision/feature%2Fx?blobs=true", "");
-        assert_eq!(request.segments, ["api", "models", "a", "b", "revision", "feature/x"]);
+        assert_eq!(
+            request.segments,
+            ["api", "models", "a", "b", "revision", "feature/x"]
+        );
         assert!(request.flag("blobs"));
         assert_eq!(request.host, "run.googleapis.com");
         assert_eq!(request.token(), Some("abc"));

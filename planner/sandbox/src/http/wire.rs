@@ -25,7 +25,8 @@ pub(crate) struct Line(Arc<AtomicU8>);
 impl Line {
     /// Send nothing more and close.
     pub(crate) fn cut(&self, reset: bool) {
-        self.0.store(if reset { RESET } else { CUT }, Ordering::Release);
+        self.0
+            .store(if reset { RESET } else { CUT }, Ordering::Release);
     }
 
     fn state(&self) -> u8 {
@@ -46,7 +47,13 @@ impl Listener for Door {
                 Ok((stream, peer)) => {
                     // Small answers must not wait for an acknowledgement. A failure only slows.
                     drop(stream.set_nodelay(true));
-                    return (Connection { stream, line: Line::default() }, peer);
+                    return (
+                        Connection {
+                            stream,
+                            line: Line::default(),
+                        },
+                        peer,
+                    );
                 }
                 // Out of file descriptors, or the peer has gone: try again a little later.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,

@@ -2,7 +2,11 @@
 //! state.
 
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tfplug::framework::{Context, EphemeralResource, Opened};
 use tfplug::schema::{Attribute, Schema};
 use tfplug::serve::log;
@@ -10,6 +14,10 @@ use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
 
 use crate::client::Client;
+use crate::errors;
+
+/// Longest wait for a token.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `ephemeral "openmodel_access_token"`.
 pub struct AccessToken;
@@ -45,16 +53,14 @@ impl EphemeralResource for AccessToken {
         context: &Context<Client>,
         config: AccessTokenModel,
     ) -> Result<Opened<AccessTokenModel>, Diagnostics> {
-        let google = context.client()?.google(std::collections::BTreeMap::new())?;
+        let google = context.client()?.google(BTreeMap::new())?;
+        let (transport, deadline) = (google.transport(), Instant::now() + PATIENCE);
         let token = match config.audience.as_known() {
-            Some(audience) => google.id_token(audience).await,
-            None => google.access_token().await,
+            Some(audience) => transport.auth().id_token(transport, audience, deadline).await,
+            None => transport.auth().access_token().await,
         };
         let token = token.map_err(|error| {
-            Diagnostic::error("No token could be made").detail(format!(
-                "{error} Credentials come from the provider block, from GOOGLE_CREDENTIALS, or from `gcloud auth \
-                 application-default login`."
-            ))
+            Diagnostic::error("No token could be made").detail(errors::sentence(&error.to_string()))
         })?;
         log::conceal(token.expose());
         Ok(Opened::from(AccessTokenModel { token: Value::from(token.expose()), ..config }))

@@ -42,7 +42,7 @@ impl Function for ParseModelId {
 
     fn call(&self, arguments: Arguments) -> Result<Parts, FunctionError> {
         let id: ModelId =
-            arguments.id.parse().map_err(|error| FunctionError::argument(0, format!("{error}.")))?;
+            arguments.id.parse().map_err(|error| FunctionError::new(format!("{error}.")).at("id"))?;
         Ok(Parts {
             namespace: id.namespace().map(str::to_owned).into(),
             name: id.name().to_owned(),

@@ -112,6 +112,10 @@ fn block(report: &mut Report, block: &NestedBlock, planned: &Dynamic, actual: &D
 }
 
 fn value(report: &mut Report, planned: &Dynamic, actual: &Dynamic) {
+    // Without a type of its own, a planned null promises nothing about a place of dynamic type.
+    if matches!((planned, actual), (Dynamic::Null, Dynamic::Typed(..))) {
+        return;
+    }
     if let Dynamic::Typed(before, _) = planned {
         let same = match actual {
             Dynamic::Typed(after, _) => before == after || before.has_dynamic(),

@@ -2,7 +2,8 @@
 //!
 //! A provider may plan for each attribute what is configured, or what was there before where the
 //! two mean the same; it decides freely only where the attribute is computed and not configured.
-//! Blocks are always as many as configured.
+//! Blocks are as many as configured. Objects in a set have no address by which to compare them, so
+//! the core trusts the provider about them, and so must this.
 
 use super::report::{Fields, Report, child, element, entry, is_secret, nesting, show};
 use super::{Rule, Violation};
@@ -110,7 +111,8 @@ fn attribute(report: &mut Report, attribute: &Attribute, place: Place<'_>) {
     }
     // The provider says that the new value means the same as the one before.
     let kept = planned == prior && !prior.is_null() && !config.is_null();
-    if kept || (attribute.computed && config.is_null()) {
+    let free = attribute.computed && (config.is_null() || !attribute.is_configurable());
+    if kept || free {
         return;
     }
     let shown = |value| show(value, sensitive || is_secret(attribute));
@@ -136,11 +138,30 @@ fn attribute(report: &mut Report, attribute: &Attribute, place: Place<'_>) {
 }
 
 fn block(report: &mut Report, block: &NestedBlock, place: Place<'_>) {
-    let collects = nesting(block) != Nesting::Single;
-    if collects && place.planned.is_null() && !place.config.is_unknown() {
+    let nesting = nesting(block);
+    if nesting != Nesting::Single && place.planned.is_null() && !place.config.is_unknown() {
         return report.say("planned null; no blocks are an empty collection");
     }
-    collection(report, (&block.block).into(), nesting(block), place);
+    if nesting != Nesting::Set {
+        return collection(report, (&block.block).into(), nesting, place);
+    }
+    match place.presence() {
+        Some(Ok(())) => {}
+        Some(Err(problem)) => report.say(problem),
+        None => {
+            if place
+                .planned
+                .as_sequence()
+                .unwrap_or_default()
+                .iter()
+                .any(Dynamic::is_unknown)
+            {
+                report.say(
+                    "a block is planned to be unknown; make attributes inside it unknown instead",
+                );
+            }
+        }
+    }
 }
 
 fn collection(report: &mut Report, fields: Fields<'_>, nesting: Nesting, place: Place<'_>) {
@@ -187,14 +208,17 @@ fn collection(report: &mut Report, fields: Fields<'_>, nesting: Nesting, place: 
                 });
             }
         }
-        // Elements of a set have no address by which to compare them, so only counts are.
         Nesting::Set => {
-            let (planned, config) = (set_length(place.planned), set_length(place.config));
-            if planned.0 > config.1 || config.0 > planned.1 {
+            let (planned, config) = (length(place.planned), length(place.config));
+            // Elements that are not known yet may turn out equal.
+            let fewest = if place.planned.is_wholly_known() {
+                planned
+            } else {
+                planned.min(1)
+            };
+            if place.config.is_wholly_known() && !(fewest..=planned).contains(&config) {
                 report.say(format!(
-                    "planned {} elements, but configured {}",
-                    length(place.planned),
-                    length(place.config)
+                    "planned {planned} elements, but configured {config}"
                 ));
             }
         }
@@ -203,16 +227,6 @@ fn collection(report: &mut Report, fields: Fields<'_>, nesting: Nesting, place: 
 
 fn length(value: &Dynamic) -> usize {
     value.as_sequence().map_or(0, <[_]>::len)
-}
-
-/// Fewest and most elements: those that are not known yet may turn out equal.
-fn set_length(value: &Dynamic) -> (usize, usize) {
-    let length = length(value);
-    if value.is_wholly_known() {
-        (length, length)
-    } else {
-        (length.min(1), length)
-    }
 }
 
 fn without_promises(value: &Dynamic) -> Dynamic {
@@ -360,6 +374,30 @@ mod tests {
     }
 
     #[test]
+    fn a_set_of_objects_has_as_many_as_configured() {
+        let set = || Attribute::set_of_objects("s", [Attribute::string("a").optional()]).optional();
+        let of = |items: Vec<Dynamic>| {
+            Dynamic::Set(
+                items
+                    .into_iter()
+                    .map(|a| Dynamic::object([("a", a)]))
+                    .collect(),
+            )
+        };
+        let one = || of(vec![text("x")]);
+        let two = || of(vec![text("x"), text("y")]);
+        let vague = || of(vec![Dynamic::unknown(), text("y")]);
+        attribute_check(set(), [Dynamic::Null, one(), one()], &[]);
+        attribute_check(
+            set(),
+            [Dynamic::Null, one(), two()],
+            &["s: planned 2 elements, but configured 1"],
+        );
+        attribute_check(set(), [Dynamic::Null, vague(), one()], &[]);
+        attribute_check(set(), [Dynamic::Null, one(), vague()], &[]);
+    }
+
+    #[test]
     fn keys_of_a_map_are_those_configured() {
         let map = Attribute::map_of_objects("m", [Attribute::string("a").optional()]).optional();
         let of = |key: &str| {
@@ -411,9 +449,10 @@ mod tests {
             ["b: planned to be known, but the configuration is not known yet"]
         );
         assert_eq!(on_set(set(&["x"]), set(&["y"])), [""; 0], "not correlated");
+        let vague = Dynamic::Set(vec![Dynamic::unknown()]);
         assert_eq!(
-            on_set(set(&["x"]), set(&["x", "y"])),
-            ["b: planned 2 elements, but configured 1"]
+            on_set(set(&["x"]), vague),
+            ["b: a block is planned to be unknown; make attributes inside it unknown instead"]
         );
         assert_eq!(
             messages(

@@ -9,16 +9,13 @@ use std::collections::BTreeMap;
 
 use super::report::{Fields, child, element, entry, nesting};
 use crate::{
-    schema::{Attribute, AttributeKind, NestedBlock, Nesting, Schema},
-    value::{Dynamic, normalize_set},
+    schema::{Attribute, AttributeKind, Nesting, Schema},
+    value::{Dynamic, Type, normalize_set},
 };
 
-/// The proposed new state of a plan. `prior` is null on create; write-only attributes are as
-/// configured, it is for the provider to make them null.
+/// The proposed new state of a plan. `prior` is null on create, `config` and the proposal on
+/// destroy; write-only attributes are as configured, it is for the provider to make them null.
 pub fn proposed_new(schema: &Schema, prior: &Dynamic, config: &Dynamic) -> Dynamic {
-    if config.is_null() || config.is_unknown() {
-        return prior.clone();
-    }
     object((&schema.block).into(), prior, config)
 }
 
@@ -122,9 +119,10 @@ fn holds_configured(attributes: &[Attribute], value: &Dynamic) -> bool {
     }
 }
 
-/// Whether a prior object could have come from this configuration.
+/// Whether a prior object could have come from this configuration. What the prior does not have
+/// says nothing against it; sets that differ, inside of a set, always do.
 fn fits(fields: Fields<'_>, prior: &Dynamic, config: &Dynamic) -> bool {
-    if prior == config {
+    if prior == config || prior.is_null() {
         return true;
     }
     if !matches!((prior, config), (Dynamic::Object(_), Dynamic::Object(_))) {
@@ -137,13 +135,13 @@ fn fits(fields: Fields<'_>, prior: &Dynamic, config: &Dynamic) -> bool {
         );
         prior == config
             || match &attribute.kind {
-                _ if config.is_null() => attribute.computed,
+                AttributeKind::Type(Type::Set(_)) => false,
+                AttributeKind::Type(_) => attribute.computed && config.is_null(),
                 AttributeKind::Nested(nested) => {
                     all_fit(nested.into(), nested.nesting, prior, config)
                 }
-                AttributeKind::Type(_) => false,
             }
-    }) && fields.blocks.iter().all(|block: &NestedBlock| {
+    }) && fields.blocks.iter().all(|block| {
         let (prior, config) = (child(prior, &block.name), child(config, &block.name));
         prior == config || all_fit((&block.block).into(), nesting(block), prior, config)
     })
@@ -151,22 +149,19 @@ fn fits(fields: Fields<'_>, prior: &Dynamic, config: &Dynamic) -> bool {
 
 fn all_fit(fields: Fields<'_>, nesting: Nesting, prior: &Dynamic, config: &Dynamic) -> bool {
     match (nesting, prior, config) {
-        (Nesting::Single, prior, config) => fits(fields, prior, config),
+        (Nesting::Set, ..) => false,
+        (Nesting::Single, ..) => fits(fields, prior, config),
+        (_, Dynamic::Null, _) => true,
         (Nesting::List, Dynamic::List(priors), Dynamic::List(configs)) => {
-            priors.len() == configs.len()
+            priors.len() <= configs.len()
                 && priors
                     .iter()
                     .zip(configs)
                     .all(|(prior, config)| fits(fields, prior, config))
         }
-        (Nesting::Map, Dynamic::Map(priors), Dynamic::Map(configs)) => {
-            priors.keys().eq(configs.keys())
-                && priors
-                    .values()
-                    .zip(configs.values())
-                    .all(|(p, c)| fits(fields, p, c))
-        }
-        // Sets within sets are not matched again: only equal ones fit, and these are not.
+        (Nesting::Map, Dynamic::Map(priors), Dynamic::Map(configs)) => priors
+            .iter()
+            .all(|(key, prior)| configs.get(key).is_some_and(|c| fits(fields, prior, c))),
         _ => false,
     }
 }
@@ -213,12 +208,12 @@ mod tests {
     }
 
     #[test]
-    fn on_create_nothing_is_kept_and_on_destroy_everything() {
+    fn on_create_and_on_destroy_nothing_is_kept() {
         let schema = Schema::new("").attributes(inner());
         let config = item(text("x"), Dynamic::Null);
         assert_eq!(proposed_new(&schema, &Dynamic::Null, &config), config);
         let prior = item(text("x"), text("1"));
-        assert_eq!(proposed_new(&schema, &prior, &Dynamic::Null), prior);
+        assert_eq!(proposed_new(&schema, &prior, &Dynamic::Null), Dynamic::Null);
     }
 
     #[test]

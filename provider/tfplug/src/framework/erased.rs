@@ -270,9 +270,9 @@ impl<R: Resource> Erased<R> {
         remove_write_only(&schema.block, &mut planned);
         // Once more, because the resource may have changed values that carry such a rule.
         let mut replace = requires_replace(schema, &config, &prior, &planned);
-        named
-            .iter()
-            .for_each(|path| push_replace(&mut replace, path));
+        for path in &named {
+            push_replace(&mut replace, path);
+        }
         rules::plan(schema, &prior, &config, &planned, &replace)?;
         Ok(AnyPlanned {
             planned,
@@ -394,7 +394,7 @@ impl<R: Resource> Erased<R> {
                 mut diagnostics,
                 state,
             }) => {
-                let state = match state.map(encode) {
+                let state = match state.map(|state| encode(*state)) {
                     None => prior,
                     Some(Ok(state)) => AnyState {
                         state: known_part(state.state),

@@ -3,10 +3,12 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 use futures::FutureExt;
 
 use crate::Diagnostic;
+use crate::log::{self, Level};
 
 /// Runs a call; `doing` completes "the provider crashed while …", and `name` is what it is done to.
 pub(super) async fn guard<T>(
@@ -14,12 +16,19 @@ pub(super) async fn guard<T>(
     name: &str,
     call: impl Future<Output = T>,
 ) -> Result<T, Diagnostic> {
+    let began = log::enabled(Level::Debug).then(Instant::now);
     // Unwind safety: what the call shares with others is behind locks that ignore poison, or
     // belongs to the provider's client, as in any server that outlives a panic of a request.
-    AssertUnwindSafe(call)
-        .catch_unwind()
-        .await
-        .map_err(|panic| crashed(doing, name, panic.as_ref()))
+    let outcome = AssertUnwindSafe(call).catch_unwind().await;
+    if let Some(began) = began {
+        let milliseconds = began.elapsed().as_secs_f64() * 1e3;
+        log::debug(
+            "framework",
+            &format!("done {doing}"),
+            &[("of", &name), ("milliseconds", &milliseconds)],
+        );
+    }
+    outcome.map_err(|panic| crashed(doing, name, panic.as_ref()))
 }
 
 /// As [`guard`], for a call that does not wait.
@@ -51,7 +60,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_becomes_a_diagnostic_with_its_message() {
         let found = guard("reading", "example_note", async { panic!("index {}", 7) }).await;
-        let error: Diagnostic = found.map(|()| ()).expect_err("it panicked");
+        let error: Diagnostic = found.expect_err("it panicked");
         assert!(
             error
                 .detail
@@ -61,7 +70,6 @@ mod tests {
         assert_eq!(guard_sync("adding", "1", || 1 + 1), Ok(2));
         assert!(
             guard_sync("adding", "1", || panic!("no"))
-                .map(|()| ())
                 .is_err()
         );
     }

@@ -323,8 +323,8 @@ pub type Imported<M> = Result<State<M>, Diagnostics>;
 pub struct Failed<M> {
     /// Why.
     pub diagnostics: Diagnostics,
-    /// What is there now; `None`: as before.
-    pub state: Option<State<M>>,
+    /// What is there now; `None`: as before. Boxed, because an error should be small.
+    pub state: Option<Box<State<M>>>,
 }
 
 impl<M> Failed<M> {
@@ -332,7 +332,7 @@ impl<M> Failed<M> {
     pub fn with_state(state: impl Into<State<M>>, why: impl Into<Diagnostics>) -> Self {
         Self {
             diagnostics: why.into(),
-            state: Some(state.into()),
+            state: Some(Box::new(state.into())),
         }
     }
 }

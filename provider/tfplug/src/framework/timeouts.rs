@@ -6,8 +6,8 @@
 //! use tfplug::value::Value;
 //!
 //! const TIMEOUTS: Timeouts = Timeouts::new(&[
-//!     ("create", Duration::from_secs(30 * 60)),
-//!     ("delete", Duration::from_secs(10 * 60)),
+//!     ("create", Duration::from_mins(30)),
+//!     ("delete", Duration::from_mins(10)),
 //! ]);
 //! // In the schema: `.attribute(TIMEOUTS.attribute())`, in the model:
 //! let timeouts: Value<TimeoutsModel> = Value::Null;
@@ -117,11 +117,11 @@ fn in_words(duration: Duration) -> String {
         (seconds / 60 % 60, "m"),
         (seconds % 60, "s"),
     ];
-    let text: String = parts
-        .iter()
-        .filter(|(count, _)| *count > 0)
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let text = parts
         .map(|(count, unit)| format!("{count}{unit}"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     if text.is_empty() {
         "0s".to_owned()
     } else {
@@ -161,7 +161,7 @@ mod tests {
         let users = TimeoutsModel::from([("create".to_owned(), Value::Known("5m".to_owned()))]);
         assert_eq!(
             TIMEOUTS.of(&Value::Known(users), "create"),
-            Duration::from_secs(300)
+            Duration::from_mins(5)
         );
         assert_eq!(
             TIMEOUTS.of(&Value::Null, "create"),

@@ -299,9 +299,9 @@ pub fn each(validator: Validator) -> Validator {
                     .iter()
                     .for_each(|item| run(Step::Element(item.clone()), item)),
                 Dynamic::Map(items) => {
-                    items
-                        .iter()
-                        .for_each(|(key, item)| run(Step::Key(key.clone()), item));
+                    for (key, item) in items {
+                    run(Step::Key(key.clone()), item);
+                }
                 }
                 _ => {}
             }

@@ -1,8 +1,8 @@
 //! A value of any type, null or unknown at any depth: what every part of the crate passes on.
 
-use std::{cmp::Ordering, collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt};
 
-use super::{CodecError, Number, Path, Refinement, Step, Type};
+use super::{Number, Path, Refinement, Step, Type};
 
 /// A value as Terraform sees it.
 ///
@@ -183,82 +183,6 @@ impl Dynamic {
             })
     }
 
-    /// Whether this is a value of `ty`: the error says where not, and what is required there.
-    pub fn conforms_to(&self, ty: &Type) -> Result<(), CodecError> {
-        match (ty, self) {
-            (_, Self::Null | Self::Unknown(_))
-            | (Type::Bool, Self::Bool(_))
-            | (Type::Number, Self::Number(_))
-            | (Type::String, Self::String(_)) => Ok(()),
-            (Type::Dynamic, Self::Typed(own, value)) => value.conforms_to(own),
-            (Type::List(element), Self::List(values)) => {
-                all_conform(values, element, |index, _| Step::Index(index))
-            }
-            (Type::Set(element), Self::Set(values)) => {
-                all_conform(values, element, |_, value| Step::Element(value.clone()))
-            }
-            (Type::Map(element), Self::Map(values)) => {
-                values.iter().try_for_each(|(key, value)| {
-                    value
-                        .conforms_to(element)
-                        .map_err(|e| e.under(Step::Key(key.clone())))
-                })
-            }
-            (Type::Tuple(elements), Self::Tuple(values)) => {
-                require_length(elements.len(), values.len())?;
-                (0..)
-                    .zip(elements.iter().zip(values))
-                    .try_for_each(|(index, (element, value))| {
-                        value
-                            .conforms_to(element)
-                            .map_err(|e| e.under(Step::Index(index)))
-                    })
-            }
-            (Type::Object(attributes), Self::Object(values)) => {
-                require_attributes(attributes, values)?;
-                attributes
-                    .iter()
-                    .zip(values.values())
-                    .try_for_each(|((name, ty), value)| {
-                        value
-                            .conforms_to(ty)
-                            .map_err(|e| e.under(Step::Attribute(name.clone())))
-                    })
-            }
-            _ => Err(CodecError::new(format!(
-                "{} is required, found {}",
-                a_value(ty),
-                self.kind()
-            ))),
-        }
-    }
-
-    /// The type of a value that nobody declared: sequences are tuples and mappings are objects,
-    /// unless they say otherwise; a null or unknown can be of any type.
-    pub fn inferred_type(&self) -> Type {
-        fn common<'a>(mut values: impl Iterator<Item = &'a Dynamic>) -> Type {
-            let first = values.find(|value| !matches!(value, Dynamic::Null | Dynamic::Unknown(_)));
-            first.map_or(Type::Dynamic, Dynamic::inferred_type)
-        }
-        match self {
-            Self::Null | Self::Unknown(_) => Type::Dynamic,
-            Self::Bool(_) => Type::Bool,
-            Self::Number(_) => Type::Number,
-            Self::String(_) => Type::String,
-            Self::List(values) => Type::list(common(values.iter())),
-            Self::Set(values) => Type::set(common(values.iter())),
-            Self::Map(values) => Type::map(common(values.values())),
-            Self::Tuple(values) => Type::Tuple(values.iter().map(Self::inferred_type).collect()),
-            Self::Object(values) => Type::Object(
-                values
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.inferred_type()))
-                    .collect(),
-            ),
-            Self::Typed(ty, _) => ty.as_ref().clone(),
-        }
-    }
-
     /// What it is, in a word, without its content.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -280,127 +204,6 @@ impl Dynamic {
         match self {
             Self::Typed(_, value) => value.untyped_mut(),
             other => other,
-        }
-    }
-
-    /// Variants apart, for [`Ord`].
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Null => 0,
-            Self::Unknown(_) => 1,
-            Self::Bool(_) => 2,
-            Self::Number(_) => 3,
-            Self::String(_) => 4,
-            Self::List(_) => 5,
-            Self::Set(_) => 6,
-            Self::Map(_) => 7,
-            Self::Tuple(_) => 8,
-            Self::Object(_) => 9,
-            Self::Typed(..) => 10,
-        }
-    }
-}
-
-/// Sort a set and drop equal elements. An unknown is equal to nothing, not even to itself, so
-/// elements that are not wholly known all stay.
-pub(crate) fn normalize_set(elements: &mut Vec<Dynamic>) {
-    elements.sort();
-    elements.dedup_by(|later, earlier| later == earlier && earlier.is_wholly_known());
-}
-
-/// `a string`, `a list(string)`, `any`: what a message says that a type requires.
-pub(crate) fn a_value(ty: &Type) -> String {
-    match ty {
-        Type::Object(_) => "an object".to_owned(),
-        Type::Tuple(elements) => format!("a tuple of {} elements", elements.len()),
-        Type::Dynamic => "a value with a type of its own".to_owned(),
-        other => format!("a {other}"),
-    }
-}
-
-pub(crate) fn require_length(required: usize, given: usize) -> Result<(), CodecError> {
-    if required == given {
-        return Ok(());
-    }
-    Err(CodecError::new(format!(
-        "a tuple of {required} elements is required ({given} given)"
-    )))
-}
-
-/// Exactly the attributes of the type; no more, no less.
-pub(crate) fn require_attributes<V>(
-    required: &BTreeMap<String, Type>,
-    given: &BTreeMap<String, V>,
-) -> Result<(), CodecError> {
-    if required.len() == given.len() && required.keys().eq(given.keys()) {
-        return Ok(());
-    }
-    let missing = required.keys().find(|name| !given.contains_key(*name));
-    let extra = given.keys().find(|name| !required.contains_key(*name));
-    let missing = missing.map_or_else(String::new, |name| format!(": {name:?} is missing"));
-    let extra = extra.map_or_else(String::new, |name| format!(": there is no {name:?}"));
-    let (required, given) = (required.len(), given.len());
-    Err(CodecError::new(format!(
-        "an object with {required} attributes is required ({given} given){missing}{extra}"
-    )))
-}
-
-fn all_conform(
-    values: &[Dynamic],
-    element: &Type,
-    step: impl Fn(i64, &Dynamic) -> Step,
-) -> Result<(), CodecError> {
-    (0..).zip(values).try_for_each(|(index, value)| {
-        value
-            .conforms_to(element)
-            .map_err(|error| error.under(step(index, value)))
-    })
-}
-
-impl PartialEq for Dynamic {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Dynamic {}
-
-impl PartialOrd for Dynamic {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Dynamic {
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Unknown(left), Self::Unknown(right)) => left.cmp(right),
-            (Self::Bool(left), Self::Bool(right)) => left.cmp(right),
-            (Self::Number(left), Self::Number(right)) => left.cmp(right),
-            (Self::String(left), Self::String(right)) => left.cmp(right),
-            (Self::List(left), Self::List(right)) | (Self::Tuple(left), Self::Tuple(right)) => {
-                left.cmp(right)
-            }
-            (Self::Set(left), Self::Set(right)) => {
-                // Sets are mostly kept sorted, so that this is mostly all.
-                if left == right {
-                    return Ordering::Equal;
-                }
-                let (mut left, mut right) = (
-                    left.iter().collect::<Vec<_>>(),
-                    right.iter().collect::<Vec<_>>(),
-                );
-                left.sort();
-                right.sort();
-                left.cmp(&right)
-            }
-            (Self::Map(left), Self::Map(right)) | (Self::Object(left), Self::Object(right)) => {
-                left.cmp(right)
-            }
-            (Self::Typed(left_type, left), Self::Typed(right_type, right)) => {
-                left_type.cmp(right_type).then_with(|| left.cmp(right))
-            }
-            _ => self.rank().cmp(&other.rank()),
         }
     }
 }
@@ -482,43 +285,6 @@ impl fmt::Display for Dynamic {
 mod tests {
     use super::*;
 
-    fn set(texts: &[&str]) -> Dynamic {
-        Dynamic::Set(texts.iter().copied().map(Dynamic::from).collect())
-    }
-
-    #[test]
-    fn sets_have_no_order_and_lists_have() {
-        assert_eq!(set(&["a", "b"]), set(&["b", "a"]));
-        assert_ne!(set(&["a", "b"]), set(&["a", "c"]));
-        let list = |set| match set {
-            Dynamic::Set(elements) => Dynamic::List(elements),
-            other => other,
-        };
-        assert_ne!(list(set(&["a", "b"])), list(set(&["b", "a"])));
-    }
-
-    #[test]
-    fn a_set_in_an_object_in_a_set_has_no_order_either() {
-        let nest = |inner| Dynamic::Set(vec![Dynamic::object([("s", inner)]), Dynamic::Null]);
-        let other = |inner| Dynamic::Set(vec![Dynamic::Null, Dynamic::object([("s", inner)])]);
-        assert_eq!(nest(set(&["a", "b"])), other(set(&["b", "a"])));
-    }
-
-    #[test]
-    fn equal_elements_of_a_set_are_one_but_unknowns_are_not() {
-        let mut elements = vec![
-            Dynamic::from("a"),
-            Dynamic::unknown(),
-            Dynamic::from("a"),
-            Dynamic::unknown(),
-        ];
-        normalize_set(&mut elements);
-        assert_eq!(
-            elements,
-            [Dynamic::unknown(), Dynamic::unknown(), Dynamic::from("a")]
-        );
-    }
-
     #[test]
     fn finds_what_is_at_a_path() {
         let mut value = Dynamic::object([
@@ -531,7 +297,7 @@ mod tests {
                 "any",
                 Dynamic::Typed(Box::new(Type::String), Box::new(Dynamic::from("y"))),
             ),
-            ("set", set(&["z"])),
+            ("set", Dynamic::Set(vec![Dynamic::from("z")])),
         ]);
         let at = |value: &Dynamic, path: &Path| value.get(path).map(ToString::to_string);
         assert_eq!(
@@ -556,27 +322,6 @@ mod tests {
         let second = Path::attribute("list").with_index(1);
         *value.get_mut(&second).expect("there is a second") = Dynamic::from(2);
         assert_eq!(at(&value, &second).as_deref(), Some("2"));
-    }
-
-    #[test]
-    fn says_where_a_value_is_not_of_its_type() {
-        let ty = Type::object([("a", Type::list(Type::Number)), ("b", Type::Bool)]);
-        let wrong = |value: Dynamic| value.conforms_to(&ty).map_err(|error| error.to_string());
-        let object = |list: Vec<Dynamic>| {
-            Dynamic::object([("a", Dynamic::List(list)), ("b", Dynamic::Null)])
-        };
-        assert_eq!(
-            wrong(object(vec![Dynamic::from(1), Dynamic::unknown()])),
-            Ok(())
-        );
-        assert_eq!(
-            wrong(object(vec![Dynamic::from(1), Dynamic::from("2")])),
-            Err("a[1]: a number is required, found a string".to_owned())
-        );
-        assert_eq!(
-            wrong(Dynamic::object([("a", Dynamic::Null)])),
-            Err("an object with 2 attributes is required (1 given): \"b\" is missing".to_owned())
-        );
     }
 
     #[test]

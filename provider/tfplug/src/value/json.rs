@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::value::RawValue;
 
-use super::dynamic::{a_value, normalize_set, require_attributes, require_length};
+use super::conform::{a_value, require_attributes, require_length};
+use super::order::normalize_set;
 use super::{CodecError, Dynamic, Number, Step, Type};
 
 /// Levels of nesting; only values of dynamic type within each other can exceed a type's own.

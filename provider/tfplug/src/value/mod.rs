@@ -10,11 +10,13 @@
 //! unknown at any depth, and compares as Terraform compares. A [`Type`] drives both codecs,
 //! because the wire does not say by itself whether an array is a list, a set or a tuple.
 
+mod conform;
 mod convert;
 mod dynamic;
 mod json;
 mod msgpack;
 mod number;
+mod order;
 mod path;
 mod refinement;
 mod typed;
@@ -22,10 +24,10 @@ mod types;
 
 pub use convert::{ConvertError, from_dynamic, to_dynamic};
 pub use dynamic::Dynamic;
-pub(crate) use dynamic::normalize_set;
 pub use json::{decode_json, encode_json};
 pub use msgpack::{decode_msgpack, encode_msgpack};
 pub use number::{Number, NumberError};
+pub(crate) use order::normalize_set;
 pub use path::{Path, Step};
 pub use refinement::{Bound, Refinement};
 pub use typed::Value;

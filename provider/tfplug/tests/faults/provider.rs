@@ -158,35 +158,35 @@ impl Provider for Faulty {
         &self,
         _: Request<wire::validate_provider_config::Request>,
     ) -> Result<Response<wire::validate_provider_config::Response>, Status> {
-        Ok(Response::default())
+        Ok(nothing_to_say())
     }
 
     async fn validate_resource_config(
         &self,
         _: Request<wire::validate_resource_config::Request>,
     ) -> Result<Response<wire::validate_resource_config::Response>, Status> {
-        Ok(Response::default())
+        Ok(nothing_to_say())
     }
 
     async fn validate_data_resource_config(
         &self,
         _: Request<wire::validate_data_resource_config::Request>,
     ) -> Result<Response<wire::validate_data_resource_config::Response>, Status> {
-        Ok(Response::default())
+        Ok(nothing_to_say())
     }
 
     async fn validate_ephemeral_resource_config(
         &self,
         _: Request<wire::validate_ephemeral_resource_config::Request>,
     ) -> Result<Response<wire::validate_ephemeral_resource_config::Response>, Status> {
-        Ok(Response::default())
+        Ok(nothing_to_say())
     }
 
     async fn configure_provider(
         &self,
         _: Request<wire::configure_provider::Request>,
     ) -> Result<Response<wire::configure_provider::Response>, Status> {
-        Ok(Response::default())
+        Ok(nothing_to_say())
     }
 
     async fn upgrade_resource_state(
@@ -406,7 +406,7 @@ impl Provider for Faulty {
         &self,
         _: Request<wire::close_ephemeral_resource::Request>,
     ) -> Result<Response<wire::close_ephemeral_resource::Response>, Status> {
-        Ok(Response::default())
+        Ok(nothing_to_say())
     }
 
     /// `echo` gives its argument, the name of the case.
@@ -450,7 +450,7 @@ impl Provider for Faulty {
         &self,
         _: Request<wire::stop_provider::Request>,
     ) -> Result<Response<wire::stop_provider::Response>, Status> {
-        Ok(Response::default())
+        Ok(nothing_to_say())
     }
 }
 
@@ -458,6 +458,11 @@ fn decode(schema: &Schema, value: Option<&DynamicValue>) -> Dynamic {
     let value = value.expect("Terraform sends every value");
     decode_msgpack(&value.msgpack, &schema.implied_type())
         .expect("Terraform sends what the schema says")
+}
+
+/// An answer without content.
+fn nothing_to_say<T: Default>() -> Response<T> {
+    Response::new(T::default())
 }
 
 fn name_of(value: &Dynamic) -> String {

@@ -9,13 +9,14 @@ use tfplug::check::Action;
 use tfplug::framework::{MoveRequest, UpgradeRequest};
 use tfplug::prelude::*;
 use tfplug::schema::one_of;
+use tfplug::testing::{Harness, ResourceHarness};
 
 /// What is there: name to contents.
 #[derive(Clone, Default)]
-pub struct Shelf(Arc<Mutex<BTreeMap<String, BoxModel>>>);
+pub(crate) struct Shelf(Arc<Mutex<BTreeMap<String, BoxModel>>>);
 
 impl Shelf {
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.0
             .lock()
             .expect("no test panics with the lock")
@@ -24,7 +25,7 @@ impl Shelf {
             .collect()
     }
 
-    pub fn get(&self, name: &str) -> Option<BoxModel> {
+    pub(crate) fn get(&self, name: &str) -> Option<BoxModel> {
         self.0
             .lock()
             .expect("no test panics with the lock")
@@ -32,7 +33,7 @@ impl Shelf {
             .cloned()
     }
 
-    pub fn put(&self, model: BoxModel) {
+    pub(crate) fn put(&self, model: BoxModel) {
         let name = model.name.clone().known_or(String::new());
         self.0
             .lock()
@@ -40,7 +41,7 @@ impl Shelf {
             .insert(name, model);
     }
 
-    pub fn remove(&self, name: &str) {
+    pub(crate) fn remove(&self, name: &str) {
         self.0
             .lock()
             .expect("no test panics with the lock")
@@ -48,19 +49,19 @@ impl Shelf {
     }
 }
 
-pub struct Boxes {
-    pub shelf: Shelf,
+pub(crate) struct Boxes {
+    pub(crate) shelf: Shelf,
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub struct Settings {
-    pub room: Value<String>,
+pub(crate) struct Settings {
+    pub(crate) room: Value<String>,
 }
 
 /// The configured provider.
-pub struct Client {
-    pub shelf: Shelf,
-    pub room: Value<String>,
+pub(crate) struct Client {
+    pub(crate) shelf: Shelf,
+    pub(crate) room: Value<String>,
 }
 
 impl Provider for Boxes {
@@ -101,31 +102,31 @@ impl Provider for Boxes {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Lid {
-    pub color: Value<String>,
-    pub lock: Value<String>,
+pub(crate) struct Lid {
+    pub(crate) color: Value<String>,
+    pub(crate) lock: Value<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct BoxModel {
-    pub id: Value<String>,
-    pub name: Value<String>,
-    pub size: Value<i64>,
-    pub behaviour: Value<String>,
-    pub policy: Value<String>,
-    pub lids: Value<Vec<Value<Lid>>>,
-    pub labels: Value<BTreeMap<String, Value<String>>>,
-    pub secret_wo: Value<String>,
-    pub secret_wo_version: Value<i64>,
-    pub secret_length: Value<i64>,
-    pub weight: Value<i64>,
-    pub timeouts: Value<TimeoutsModel>,
+pub(crate) struct BoxModel {
+    pub(crate) id: Value<String>,
+    pub(crate) name: Value<String>,
+    pub(crate) size: Value<i64>,
+    pub(crate) behaviour: Value<String>,
+    pub(crate) policy: Value<String>,
+    pub(crate) lids: Value<Vec<Value<Lid>>>,
+    pub(crate) labels: Value<BTreeMap<String, Value<String>>>,
+    pub(crate) secret_wo: Value<String>,
+    pub(crate) secret_wo_version: Value<i64>,
+    pub(crate) secret_length: Value<i64>,
+    pub(crate) weight: Value<i64>,
+    pub(crate) timeouts: Value<TimeoutsModel>,
 }
 
-const TIMEOUTS: Timeouts = Timeouts::new(&[("create", Duration::from_secs(60))]);
+const TIMEOUTS: Timeouts = Timeouts::new(&[("create", Duration::from_mins(1))]);
 
 #[derive(Default)]
-pub struct BoxResource;
+pub(crate) struct BoxResource;
 
 impl BoxResource {
     fn finish(client: &Client, mut model: BoxModel, secret: &Value<String>) -> BoxModel {
@@ -133,7 +134,7 @@ impl BoxResource {
         model.id = format!("box/{name}").into();
         model.secret_length = secret
             .as_known()
-            .map(|secret| secret.chars().count() as i64)
+            .map(|secret| i64::try_from(secret.len()).unwrap_or(i64::MAX))
             .into();
         if let Value::Known(lids) = &mut model.lids {
             for (index, lid) in lids.iter_mut().enumerate() {
@@ -370,14 +371,14 @@ impl Resource for BoxResource {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FoundBox {
-    pub name: Value<String>,
-    pub size: Value<i64>,
-    pub room: Value<String>,
+pub(crate) struct FoundBox {
+    pub(crate) name: Value<String>,
+    pub(crate) size: Value<i64>,
+    pub(crate) room: Value<String>,
 }
 
 #[derive(Default)]
-pub struct BoxSource;
+pub(crate) struct BoxSource;
 
 impl DataSource for BoxSource {
     const TYPE: &'static str = "box";
@@ -412,13 +413,13 @@ impl DataSource for BoxSource {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct KeyModel {
-    pub name: Value<String>,
-    pub code: Value<String>,
+pub(crate) struct KeyModel {
+    pub(crate) name: Value<String>,
+    pub(crate) code: Value<String>,
 }
 
 #[derive(Default)]
-pub struct Key;
+pub(crate) struct Key;
 
 impl EphemeralResource for Key {
     const TYPE: &'static str = "key";
@@ -447,7 +448,7 @@ impl EphemeralResource for Key {
             code: format!("code of {name}").into(),
             ..config
         };
-        let renew_at = Some(SystemTime::now() + Duration::from_secs(3600));
+        let renew_at = Some(SystemTime::now() + Duration::from_hours(1));
         Ok(Opened {
             result,
             renew_at,
@@ -466,12 +467,12 @@ impl EphemeralResource for Key {
 }
 
 #[derive(Deserialize)]
-pub struct JoinArguments {
+pub(crate) struct JoinArguments {
     separator: String,
     parts: Vec<String>,
 }
 
-pub struct Join;
+pub(crate) struct Join;
 
 impl Function for Join {
     const NAME: &'static str = "join";
@@ -490,9 +491,38 @@ impl Function for Join {
                 FunctionError::new("A part is empty. Leave it out.").at_element("parts", index)
             );
         }
-        if arguments.separator == "panic" {
-            panic!("no glue");
-        }
+        assert_ne!(arguments.separator, "panic", "no glue");
         Ok(arguments.parts.join(&arguments.separator))
+    }
+}
+
+/// A configured provider, and its shelf.
+pub(crate) async fn harness() -> (Harness<Boxes>, Shelf) {
+    let shelf = Shelf::default();
+    let harness = Harness::new(Boxes {
+        shelf: shelf.clone(),
+    });
+    harness
+        .configure(&Settings::default())
+        .await
+        .expect("there is nothing to configure");
+    (harness, shelf)
+}
+
+pub(crate) fn boxes(harness: &Harness<Boxes>) -> ResourceHarness<'_, Boxes, BoxResource> {
+    harness.resource()
+}
+
+pub(crate) fn named(name: &str) -> BoxModel {
+    BoxModel {
+        name: name.into(),
+        ..BoxModel::default()
+    }
+}
+
+pub(crate) fn behaving(name: &str, behaviour: &str) -> BoxModel {
+    BoxModel {
+        behaviour: behaviour.into(),
+        ..named(name)
     }
 }

@@ -91,7 +91,7 @@ pub(crate) async fn companions() {
 pub(crate) async fn shutdown() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_str().expect("text");
-    let (process, handshake, channel) = started(&[("PLUGIN_UNIX_SOCKET_DIR", path)]).await;
+    let (mut process, handshake, channel) = started(&[("PLUGIN_UNIX_SOCKET_DIR", path)]).await;
     assert!(handshake.socket().starts_with(folder.path()));
     GrpcControllerClient::new(channel)
         .shutdown(Empty {})
@@ -109,7 +109,7 @@ pub(crate) async fn shutdown() {
 }
 
 pub(crate) async fn signals() {
-    let (process, handshake, channel) = started(&[]).await;
+    let (mut process, handshake, channel) = started(&[]).await;
     let id = process
         .child
         .id()
@@ -148,7 +148,7 @@ pub(crate) async fn large_message() {
 }
 
 pub(crate) async fn panics() {
-    let (process, _, channel) = started(&[]).await;
+    let (mut process, _, channel) = started(&[]).await;
     let failed = read(channel.clone(), "probe_panic", Vec::new()).await;
     failed.expect_err("the call is lost; the framework is what answers it");
     read(channel.clone(), "probe", Vec::new())
@@ -166,7 +166,7 @@ pub(crate) async fn panics() {
         "{err}"
     );
     assert!(
-        err.contains("serve_process.rs:") && !err.contains("hf_secret"),
+        err.contains("probe.rs:") && !err.contains("hf_secret"),
         "{err}"
     );
 }
@@ -185,7 +185,7 @@ pub(crate) async fn logs() {
             vec![],
         ),
     ] {
-        let (process, _, channel) = started(&variables).await;
+        let (mut process, _, channel) = started(&variables).await;
         let configure = configure_provider::Request::default();
         ProviderClient::new(channel.clone())
             .configure_provider(configure)

@@ -27,14 +27,26 @@ const GPUS: [Gpu; 2] = [
         name: "nvidia-l4",
         cpus: 4.0,
         memory_gib: 16.0,
-        regions: &["asia-southeast1", "asia-south1", "europe-west1", "europe-west4", "us-central1", "us-east4"],
+        regions: &[
+            "asia-southeast1",
+            "asia-south1",
+            "europe-west1",
+            "europe-west4",
+            "us-central1",
+            "us-east4",
+        ],
         quota: "NvidiaL4Gpu",
     },
     Gpu {
         name: "nvidia-rtx-pro-6000",
         cpus: 20.0,
         memory_gib: 80.0,
-        regions: &["asia-southeast1", "asia-south2", "europe-west4", "us-central1"],
+        regions: &[
+            "asia-southeast1",
+            "asia-south2",
+            "europe-west4",
+            "us-central1",
+        ],
         quota: "NvidiaRtxPro6000Gpu",
     },
 ];
@@ -52,8 +64,11 @@ pub(crate) struct Quota {
 /// Refuse resources that no instance can have.
 pub(super) fn check_template(template: &Value, region: &str) -> Result<(), Error> {
     let accelerator = template["nodeSelector"]["accelerator"].as_str();
-    let containers = template["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut gpus = 0;
+    let containers = template["containers"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let mut gpus = 0_u32;
     for (at, container) in containers.iter().enumerate() {
         let path = format!("template.containers[{at}].resources");
         let limits = &container["resources"]["limits"];
@@ -66,7 +81,8 @@ pub(super) fn check_template(template: &Value, region: &str) -> Result<(), Error
                 gpus += 1;
                 check_gpu(count, accelerator, cpus, gib, region, &path)?;
                 if container["resources"]["cpuIdle"] == true {
-                    let text = "must be false for a container with a GPU, which is billed by instance";
+                    let text =
+                        "must be false for a container with a GPU, which is billed by instance";
                     return Err(Error::field(&format!("{path}.cpu_idle"), text));
                 }
             }
@@ -74,7 +90,12 @@ pub(super) fn check_template(template: &Value, region: &str) -> Result<(), Error
     }
     match (accelerator, gpus) {
         (None, 0) | (Some(_), 1) => {}
-        (_, 2..) => return Err(Error::field("template.containers", "only one container can have a GPU")),
+        (_, 2..) => {
+            return Err(Error::field(
+                "template.containers",
+                "only one container can have a GPU",
+            ));
+        }
         (Some(_), 0) => {
             let text = format!("an accelerator needs {GPU} = \"1\" in the limits of a container");
             return Err(Error::field("template.node_selector", text));
@@ -85,7 +106,10 @@ pub(super) fn check_template(template: &Value, region: &str) -> Result<(), Error
         }
     }
     if gpus == 1 && template["executionEnvironment"] == "EXECUTION_ENVIRONMENT_GEN1" {
-        return Err(Error::field("template.execution_environment", "GPUs need the second generation"));
+        return Err(Error::field(
+            "template.execution_environment",
+            "GPUs need the second generation",
+        ));
     }
     Ok(())
 }
@@ -118,8 +142,15 @@ pub(super) fn check(run: &Run, service: &Service) -> Result<(), Error> {
     });
     let asked = others.map(Service::most_instances).sum::<u64>() + service.most_instances();
     if asked > quota.limit {
-        let kind = GPUS.iter().find(|gpu| gpu.name == accelerator).map_or("Gpu", |gpu| gpu.quota);
-        let redundancy = if redundant { "Alloc" } else { "AllocNoZonalRedundancy" };
+        let kind = GPUS
+            .iter()
+            .find(|gpu| gpu.name == accelerator)
+            .map_or("Gpu", |gpu| gpu.quota);
+        let redundancy = if redundant {
+            "Alloc"
+        } else {
+            "AllocNoZonalRedundancy"
+        };
         return Err(Error::field(
             "template.scaling.max_instance_count",
             format!(
@@ -139,7 +170,12 @@ fn demand(service: &Service) -> Option<(&str, bool)> {
 }
 
 fn check_keys(limits: &Value, path: &str) -> Result<(), Error> {
-    for key in limits.as_object().into_iter().flatten().map(|(key, _)| key.as_str()) {
+    for key in limits
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.as_str())
+    {
         if !matches!(key, "cpu" | "memory" | GPU) {
             return Err(Error::field(
                 &format!("{path}.limits"),
@@ -159,7 +195,10 @@ fn check_gpu(
     path: &str,
 ) -> Result<(), Error> {
     if count != "1" {
-        return Err(Error::field(&format!("{path}.limits"), format!("{GPU} must be \"1\", not {count}")));
+        return Err(Error::field(
+            &format!("{path}.limits"),
+            format!("{GPU} must be \"1\", not {count}"),
+        ));
     }
     let Some(accelerator) = accelerator else {
         return Ok(());
@@ -168,7 +207,10 @@ fn check_gpu(
         let known: Vec<&str> = GPUS.iter().map(|gpu| gpu.name).collect();
         return Err(Error::field(
             "template.node_selector.accelerator",
-            format!("'{accelerator}' is not supported: use one of {}", known.join(", ")),
+            format!(
+                "'{accelerator}' is not supported: use one of {}",
+                known.join(", ")
+            ),
         ));
     };
     if !gpu.regions.contains(&region) {
@@ -193,9 +235,14 @@ fn check_gpu(
 fn check_plain(cpus: f64, gib: f64, path: &str) -> Result<(), Error> {
     const WHOLE: [f64; 5] = [1.0, 2.0, 4.0, 6.0, 8.0];
     let field = format!("{path}.limits");
-    let whole = WHOLE.iter().any(|known| (known - cpus).abs() < f64::EPSILON);
+    let whole = WHOLE
+        .iter()
+        .any(|known| (known - cpus).abs() < f64::EPSILON);
     if !whole && !(0.08..1.0).contains(&cpus) {
-        return Err(Error::field(&field, format!("cpu must be 1, 2, 4, 6, 8 or from 0.08 to 1, not {cpus}")));
+        return Err(Error::field(
+            &field,
+            format!("cpu must be 1, 2, 4, 6, 8 or from 0.08 to 1, not {cpus}"),
+        ));
     }
     let least = match cpus {
         c if c >= 6.0 => 4.0,
@@ -223,7 +270,9 @@ fn check_plain(cpus: f64, gib: f64, path: &str) -> Result<(), Error> {
 /// A Kubernetes quantity as a number: `4`, `500m`, `16Gi`, `512M`.
 fn amount(value: &Value, path: &str) -> Result<f64, Error> {
     let text = value.as_str().unwrap_or_default();
-    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let unit_at = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let scale = match unit {
         "" => 1.0,
@@ -257,7 +306,8 @@ mod tests {
 
     #[track_caller]
     fn refused(accelerator: Option<&str>, region: &str, limits: &Value, words: &str) {
-        let error = check_template(&template(accelerator, limits), region).expect_err("must be refused");
+        let error =
+            check_template(&template(accelerator, limits), region).expect_err("must be refused");
         let error = format!("{error:?}");
         assert!(error.contains(words), "{error}\nlacks {words}");
     }
@@ -267,28 +317,74 @@ mod tests {
         let l4 = json!({"cpu": "4", "memory": "16Gi", GPU: "1"});
         let rtx = json!({"cpu": "20", "memory": "80Gi", GPU: "1"});
         check_template(&template(Some("nvidia-l4"), &l4), "us-central1").expect("the least L4");
-        check_template(&template(Some("nvidia-rtx-pro-6000"), &rtx), "us-central1").expect("the least RTX");
-        refused(Some("nvidia-rtx-pro-6000"), "us-central1", &l4, "20 whole CPUs and 80Gi");
-        refused(Some("nvidia-l4"), "europe-north1", &l4, "not available in europe-north1");
-        refused(Some("nvidia-h100"), "us-central1", &l4, "is not supported: use one of nvidia-l4");
-        refused(None, "us-central1", &l4, "is required where a container has");
+        check_template(&template(Some("nvidia-rtx-pro-6000"), &rtx), "us-central1")
+            .expect("the least RTX");
+        refused(
+            Some("nvidia-rtx-pro-6000"),
+            "us-central1",
+            &l4,
+            "20 whole CPUs and 80Gi",
+        );
+        refused(
+            Some("nvidia-l4"),
+            "europe-north1",
+            &l4,
+            "not available in europe-north1",
+        );
+        refused(
+            Some("nvidia-h100"),
+            "us-central1",
+            &l4,
+            "is not supported: use one of nvidia-l4",
+        );
+        refused(
+            None,
+            "us-central1",
+            &l4,
+            "is required where a container has",
+        );
         let two = json!({"cpu": "8", "memory": "32Gi", GPU: "2"});
         refused(Some("nvidia-l4"), "us-central1", &two, "must be \\\"1\\\"");
         let small = json!({"cpu": "2", "memory": "16Gi", GPU: "1"});
-        refused(Some("nvidia-l4"), "us-central1", &small, "4 whole CPUs and 16Gi");
+        refused(
+            Some("nvidia-l4"),
+            "us-central1",
+            &small,
+            "4 whole CPUs and 16Gi",
+        );
         let none = json!({"cpu": "4", "memory": "16Gi"});
-        refused(Some("nvidia-l4"), "us-central1", &none, "an accelerator needs");
+        refused(
+            Some("nvidia-l4"),
+            "us-central1",
+            &none,
+            "an accelerator needs",
+        );
     }
 
     #[test]
     fn cpu_and_memory_come_in_pairs() {
         let check = |cpu: &str, memory: &str| {
-            check_template(&template(None, &json!({"cpu": cpu, "memory": memory})), "us-central1")
+            check_template(
+                &template(None, &json!({"cpu": cpu, "memory": memory})),
+                "us-central1",
+            )
         };
-        for (cpu, memory) in [("1000m", "512Mi"), ("1", "4Gi"), ("4", "16Gi"), ("8", "32Gi"), ("0.5", "1Gi")] {
+        for (cpu, memory) in [
+            ("1000m", "512Mi"),
+            ("1", "4Gi"),
+            ("4", "16Gi"),
+            ("8", "32Gi"),
+            ("0.5", "1Gi"),
+        ] {
             check(cpu, memory).unwrap_or_else(|error| panic!("{cpu} {memory}: {error:?}"));
         }
-        for (cpu, memory) in [("3", "4Gi"), ("1", "8Gi"), ("8", "2Gi"), ("4", "lots"), ("8", "64Gi")] {
+        for (cpu, memory) in [
+            ("3", "4Gi"),
+            ("1", "8Gi"),
+            ("8", "2Gi"),
+            ("4", "lots"),
+            ("8", "64Gi"),
+        ] {
             check(cpu, memory).expect_err(&format!("{cpu} {memory}"));
         }
     }

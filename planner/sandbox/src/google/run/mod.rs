@@ -22,8 +22,8 @@ use super::{Checked, Error, Outcome, page, policy};
 use crate::clock::Time;
 use crate::ids;
 use crate::world::{World, asset};
-use operation::{Change, Operation};
 pub(crate) use limits::Quota;
+use operation::{Change, Operation};
 pub(crate) use service::{Revision, Service};
 
 /// All of Cloud Run in a sandbox.
@@ -61,7 +61,7 @@ pub(super) fn answer(world: &mut World, request: &Checked<'_>) -> Result<Progres
         "services.getIamPolicy" => Ok(world.run.service(&place)?.policy.view()),
         "services.setIamPolicy" => world.run.service_mut(&place)?.policy.set(body),
         "services.testIamPermissions" => policy::test(body),
-        "revisions.get" => get_revision(world, request, &place),
+        "revisions.get" => get_revision(world, &place),
         "revisions.list" => list_revisions(world, request, &place),
         "revisions.delete" => delete_revision(world, request, &place),
         "operations.get" => get_operation(world, &place),
@@ -74,6 +74,7 @@ pub(super) fn answer(world: &mut World, request: &Checked<'_>) -> Result<Progres
 }
 
 /// Where a request points: project, location, and the service, revision or operation.
+#[derive(Clone)]
 struct Place {
     project: String,
     location: String,
@@ -86,7 +87,12 @@ impl Place {
     fn of(world: &mut World, request: &Checked<'_>) -> Self {
         let part = |at: usize| request.path.get(at).cloned().unwrap_or_default();
         let project = world.projects.id(&part(0));
-        Self { project, location: part(1), id: part(2), revision: part(3) }
+        Self {
+            project,
+            location: part(1),
+            id: part(2),
+            revision: part(3),
+        }
     }
 
     fn parent(&self) -> String {
@@ -111,7 +117,9 @@ impl Place {
 
 impl Run {
     fn service(&self, place: &Place) -> Result<&Service, Error> {
-        self.services.get(&place.service()).ok_or_else(|| place.missing("SERVICE", &place.id))
+        self.services
+            .get(&place.service())
+            .ok_or_else(|| place.missing("SERVICE", &place.id))
     }
 
     fn service_mut(&mut self, place: &Place) -> Result<&mut Service, Error> {
@@ -158,7 +166,11 @@ impl Run {
             assets.push(asset("run.googleapis.com/Service", name, service.summary()));
             for (id, revision) in &service.revisions {
                 let name = format!("{name}/revisions/{id}");
-                assets.push(asset("run.googleapis.com/Revision", &name, revision.summary()));
+                assets.push(asset(
+                    "run.googleapis.com/Revision",
+                    &name,
+                    revision.summary(),
+                ));
             }
         }
         assets
@@ -167,13 +179,22 @@ impl Run {
 
 fn create(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
     let id = match request.call.request.query("serviceId").unwrap_or_default() {
-        "" => format!("service-{}", &world.fresh("service id", &place.parent())[..8]),
+        "" => format!(
+            "service-{}",
+            &world.fresh("service id", &place.parent())[..8]
+        ),
         id => id.to_owned(),
     };
-    let place = &Place { id, project: place.project.clone(), location: place.location.clone(), revision: String::new() };
+    let place = &Place {
+        id,
+        ..place.clone()
+    };
     spec::check_service_id(&place.id)?;
     if world.run.services.contains_key(&place.service()) {
-        return Err(Error::exists(format!("Resource '{}' already exists.", place.id)));
+        return Err(Error::exists(format!(
+            "Resource '{}' already exists.",
+            place.id
+        )));
     }
     let spec = spec::complete(&request.body, &place.project);
     let service = Service::new(world, place, spec);
@@ -210,7 +231,12 @@ fn change(
     verb: &str,
     force: bool,
 ) -> Outcome {
-    spec::check(&service.spec, place, &world.secrets, world.strict_secret_access)?;
+    spec::check(
+        &service.spec,
+        place,
+        &world.secrets,
+        world.strict_secret_access,
+    )?;
     limits::check(&world.run, &service)?;
     let now = world.now();
     service.updated = now;
@@ -220,7 +246,11 @@ fn change(
     service.begin(now);
     if request.call.request.flag("validateOnly") {
         let view = service.view(request.call.base);
-        let name = Place { id: world.fresh("operation", &place.service()), ..place.copy() }.operation();
+        let name = Place {
+            id: world.fresh("operation", &place.service()),
+            ..place.clone()
+        }
+        .operation();
         return Ok(json!({
             "name": name,
             "done": true,
@@ -230,7 +260,16 @@ fn change(
     }
     let generation = service.generation;
     world.run.services.insert(place.service(), service);
-    start(world, request, place, Change::Apply { generation, failure }, verb)
+    Ok(start(
+        world,
+        request,
+        place,
+        Change::Apply {
+            generation,
+            failure,
+        },
+        verb,
+    ))
 }
 
 fn delete(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
@@ -238,19 +277,39 @@ fn delete(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
     check_etag(service, request.call.request.query("etag"))?;
     if request.call.request.flag("validateOnly") {
         let view = service.view(request.call.base);
-        let name = Place { id: world.fresh("operation", &place.service()), ..place.copy() }.operation();
-        return Ok(json!({"name": name, "done": true, "response": operation::any("Service", view)}));
+        let name = Place {
+            id: world.fresh("operation", &place.service()),
+            ..place.clone()
+        }
+        .operation();
+        return Ok(
+            json!({"name": name, "done": true, "response": operation::any("Service", view)}),
+        );
     }
     let failure = request.call.plan.filter(|plan| plan.code != 0).cloned();
     start(world, request, place, Change::Delete { failure }, "delete")
 }
 
-fn start(world: &mut World, request: &Checked<'_>, place: &Place, change: Change, verb: &str) -> Outcome {
+fn start(
+    world: &mut World,
+    request: &Checked<'_>,
+    place: &Place,
+    change: Change,
+    verb: &str,
+) -> Value {
     let now = world.now();
-    let takes = request.call.plan.and_then(|plan| plan.seconds).map(Duration::from_secs);
+    let takes = request
+        .call
+        .plan
+        .and_then(|plan| plan.seconds)
+        .map(Duration::from_secs);
     let id = world.fresh("operation", &format!("{verb} {}", place.service()));
     let operation = Operation {
-        name: Place { id, ..place.copy() }.operation(),
+        name: Place {
+            id,
+            ..place.clone()
+        }
+        .operation(),
         service: place.service(),
         revision: place.revision.clone(),
         base: request.call.base.to_owned(),
@@ -260,7 +319,7 @@ fn start(world: &mut World, request: &Checked<'_>, place: &Place, change: Change
     };
     let name = world.run.start(operation);
     world.run.settle(now);
-    Ok(world.run.operations[&name].view(&world.run.services))
+    world.run.operations[&name].view(&world.run.services)
 }
 
 fn get(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
@@ -277,14 +336,18 @@ fn list(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
     let found = world.run.services.iter().filter(|(_, service)| {
         service.project == place.project && (everywhere || service.location == place.location)
     });
-    let found = found.map(|(name, service)| (name.clone(), service)).collect();
+    let found = found
+        .map(|(name, service)| (name.clone(), service))
+        .collect();
     let (services, next) = page(request.call, found, 1000)?;
-    let views: Vec<Value> =
-        services.iter().map(|service| service.view(request.call.base)).collect();
+    let views: Vec<Value> = services
+        .iter()
+        .map(|service| service.view(request.call.base))
+        .collect();
     Ok(listing("services", views, next))
 }
 
-fn get_revision(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
+fn get_revision(world: &World, place: &Place) -> Outcome {
     let service = world.run.service(place)?;
     let revision = service.revisions.get(&place.revision);
     let revision = revision.ok_or_else(|| place.missing("REVISION", &place.revision))?;
@@ -299,7 +362,10 @@ fn list_revisions(world: &mut World, request: &Checked<'_>, place: &Place) -> Ou
             && (place.id == "-" || service.id == place.id)
     });
     let found = services.flat_map(|service| {
-        service.revisions.iter().map(move |(id, revision)| (id.clone(), (service, revision)))
+        service
+            .revisions
+            .iter()
+            .map(move |(id, revision)| (id.clone(), (service, revision)))
     });
     let (revisions, next) = page(request.call, found.collect(), 1000)?;
     let views: Vec<Value> = revisions
@@ -315,13 +381,26 @@ fn delete_revision(world: &mut World, request: &Checked<'_>, place: &Place) -> O
         return Err(place.missing("REVISION", &place.revision));
     }
     service.check_unused(&place.revision)?;
-    start(world, request, place, Change::DeleteRevision, "delete revision")
+    Ok(start(
+        world,
+        request,
+        place,
+        Change::DeleteRevision,
+        "delete revision",
+    ))
 }
 
 fn get_operation(world: &mut World, place: &Place) -> Outcome {
     let name = place.operation();
     let missing = || Error::not_found(format!("Operation {name} was not found."));
-    if world.run.operations.get(&name).ok_or_else(missing)?.outcome.is_none() {
+    if world
+        .run
+        .operations
+        .get(&name)
+        .ok_or_else(missing)?
+        .outcome
+        .is_none()
+    {
         world.clock.look();
         let now = world.now();
         world.run.settle(now);
@@ -340,7 +419,8 @@ fn wait(world: &mut World, request: &Checked<'_>, place: &Place) -> Result<Progr
     world.run.settle(now);
     if !come && request.call.may_wait {
         let seconds = request.body["timeout"].as_str().and_then(|text| {
-            text.strip_suffix('s').and_then(|number| number.parse::<f64>().ok())
+            text.strip_suffix('s')
+                .and_then(|number| number.parse::<f64>().ok())
         });
         let longest = Duration::try_from_secs_f64(seconds.unwrap_or(30.0)).unwrap_or_default();
         return Ok(Progress::Wait(longest));
@@ -351,11 +431,19 @@ fn wait(world: &mut World, request: &Checked<'_>, place: &Place) -> Result<Progr
 
 fn list_operations(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
     let start = format!("{}/operations/", place.parent());
-    let found = world.run.operations.iter().filter(|(name, _)| name.starts_with(&start));
-    let found = found.map(|(name, operation)| (name.clone(), operation)).collect();
+    let found = world
+        .run
+        .operations
+        .iter()
+        .filter(|(name, _)| name.starts_with(&start));
+    let found = found
+        .map(|(name, operation)| (name.clone(), operation))
+        .collect();
     let (operations, next) = page(request.call, found, 100)?;
-    let views: Vec<Value> =
-        operations.iter().map(|operation| operation.view(&world.run.services)).collect();
+    let views: Vec<Value> = operations
+        .iter()
+        .map(|operation| operation.view(&world.run.services))
+        .collect();
     Ok(listing("operations", views, next))
 }
 
@@ -364,7 +452,9 @@ fn delete_operation(world: &mut World, place: &Place) -> Outcome {
     let missing = || Error::not_found(format!("Operation {name} was not found."));
     let operation = world.run.operations.get(&name).ok_or_else(missing)?;
     if operation.outcome.is_none() {
-        return Err(Error::precondition(format!("Operation {name} is still running.")));
+        return Err(Error::precondition(format!(
+            "Operation {name} is still running."
+        )));
     }
     world.run.operations.remove(&name);
     Ok(json!({}))
@@ -394,18 +484,10 @@ fn listing(member: &str, items: Vec<Value>, next: Option<String>) -> Value {
     Value::Object(page)
 }
 
-impl Place {
-    fn copy(&self) -> Self {
-        Self {
-            project: self.project.clone(),
-            location: self.location.clone(),
-            id: self.id.clone(),
-            revision: self.revision.clone(),
-        }
-    }
-}
-
 /// The account that revisions run as when the template names none.
 fn default_account(project: &str) -> String {
-    format!("{}-compute@developer.gserviceaccount.com", ids::project_number(project))
+    format!(
+        "{}-compute@developer.gserviceaccount.com",
+        ids::project_number(project)
+    )
 }

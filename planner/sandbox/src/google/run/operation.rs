@@ -27,8 +27,13 @@ pub(super) struct Operation {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Change {
     /// Bring a generation of a service into being, or fail to.
-    Apply { generation: u64, failure: Option<OperationPlan> },
-    Delete { failure: Option<OperationPlan> },
+    Apply {
+        generation: u64,
+        failure: Option<OperationPlan>,
+    },
+    Delete {
+        failure: Option<OperationPlan>,
+    },
     DeleteRevision,
 }
 
@@ -43,12 +48,16 @@ impl Operation {
     /// End it, at its time.
     pub(super) fn finish(&mut self, services: &mut BTreeMap<String, Service>, now: Time) {
         let finished = match &self.change {
-            Change::Apply { generation, failure } => {
-                self.apply(services, *generation, failure.as_ref(), now)
-            }
-            Change::Delete { failure: Some(failure) } => {
-                Finished { metadata: json!({}), result: Err(status(failure)) }
-            }
+            Change::Apply {
+                generation,
+                failure,
+            } => self.apply(services, *generation, failure.as_ref(), now),
+            Change::Delete {
+                failure: Some(failure),
+            } => Finished {
+                metadata: json!({}),
+                result: Err(status(failure)),
+            },
             Change::Delete { failure: None } => self.delete(services, now),
             Change::DeleteRevision => self.delete_revision(services, now),
         };
@@ -64,7 +73,10 @@ impl Operation {
     ) -> Finished {
         let Some(service) = services.get_mut(&self.service) else {
             let gone = json!({"code": 10, "message": "The service was deleted in the meantime."});
-            return Finished { metadata: json!({}), result: Err(gone) };
+            return Finished {
+                metadata: json!({}),
+                result: Err(gone),
+            };
         };
         // A later change has taken over; this one is then told how things stand.
         if service.generation == generation {
@@ -72,7 +84,10 @@ impl Operation {
         }
         let view = any("Service", service.view(&self.base));
         let result = failure.map_or_else(|| Ok(view.clone()), |failure| Err(status(failure)));
-        Finished { metadata: view, result }
+        Finished {
+            metadata: view,
+            result,
+        }
     }
 
     fn delete(&self, services: &mut BTreeMap<String, Service>, now: Time) -> Finished {
@@ -82,7 +97,10 @@ impl Operation {
         };
         view["deleteTime"] = now.rfc3339().into();
         let view = any("Service", view);
-        Finished { metadata: view.clone(), result: Ok(view) }
+        Finished {
+            metadata: view.clone(),
+            result: Ok(view),
+        }
     }
 
     fn delete_revision(&self, services: &mut BTreeMap<String, Service>, now: Time) -> Finished {
@@ -94,16 +112,25 @@ impl Operation {
         }
         view["deleteTime"] = now.rfc3339().into();
         let view = any("Revision", view);
-        Finished { metadata: view.clone(), result: Ok(view) }
+        Finished {
+            metadata: view.clone(),
+            result: Ok(view),
+        }
     }
 
     /// The operation as the API shows it.
     pub(super) fn view(&self, services: &BTreeMap<String, Service>) -> Value {
         match &self.outcome {
-            Some(Finished { metadata, result: Ok(response) }) => {
+            Some(Finished {
+                metadata,
+                result: Ok(response),
+            }) => {
                 json!({"name": self.name, "metadata": metadata, "done": true, "response": response})
             }
-            Some(Finished { metadata, result: Err(error) }) => {
+            Some(Finished {
+                metadata,
+                result: Err(error),
+            }) => {
                 json!({"name": self.name, "metadata": metadata, "done": true, "error": error})
             }
             None => {

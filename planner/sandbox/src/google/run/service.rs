@@ -101,7 +101,10 @@ impl Service {
 
     /// Full resource name.
     pub(crate) fn name(&self) -> String {
-        format!("projects/{}/locations/{}/services/{}", self.project, self.location, self.id)
+        format!(
+            "projects/{}/locations/{}/services/{}",
+            self.project, self.location, self.id
+        )
     }
 
     /// The first label of its host: `chat-123456789012` of `chat-123456789012.us-central1.run.app`.
@@ -115,7 +118,8 @@ impl Service {
 
     /// Whether anybody may call it without a token.
     pub(crate) fn is_public(&self) -> bool {
-        self.spec["invokerIamDisabled"] == true || self.policy.grants("roles/run.invoker", "allUsers")
+        self.spec["invokerIamDisabled"] == true
+            || self.policy.grants("roles/run.invoker", "allUsers")
     }
 
     /// A mark of this version of the service.
@@ -148,9 +152,18 @@ impl Service {
         } else {
             wanted
         };
-        let uid = ids::uuid(seed, &["revision", &self.uid, &self.revision_count.to_string()]);
+        let uid = ids::uuid(
+            seed,
+            &["revision", &self.uid, &self.revision_count.to_string()],
+        );
         let ready = Condition::reconciling(now);
-        let revision = Revision { name: name.clone(), uid, created: now, template: settings, ready };
+        let revision = Revision {
+            name: name.clone(),
+            uid,
+            created: now,
+            template: settings,
+            ready,
+        };
         self.revisions.insert(name.clone(), revision);
         self.latest_created = name;
         Ok(())
@@ -165,7 +178,8 @@ impl Service {
     /// The spec is worked off, or could not be.
     pub(super) fn settle(&mut self, now: Time, failure: Option<&OperationPlan>) {
         self.observed = self.generation;
-        let condition = failure.map_or_else(|| Condition::succeeded(now), |f| Condition::failed(now, f));
+        let condition =
+            failure.map_or_else(|| Condition::succeeded(now), |f| Condition::failed(now, f));
         if let Some(revision) = self.revisions.get_mut(&self.latest_created)
             && revision.ready.state != State::Succeeded
         {
@@ -177,7 +191,10 @@ impl Service {
             self.ready = condition;
         } else {
             let reason = Some("REVISION_FAILED".to_owned());
-            self.ready = Condition { reason, ..condition };
+            self.ready = Condition {
+                reason,
+                ..condition
+            };
         }
     }
 
@@ -189,9 +206,16 @@ impl Service {
                 let latest = target["type"] == "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST";
                 let named = target["revision"].as_str().unwrap_or_default();
                 Route {
-                    revision: if latest { self.latest_created.clone() } else { named.to_owned() },
+                    revision: if latest {
+                        self.latest_created.clone()
+                    } else {
+                        named.to_owned()
+                    },
                     percent: target["percent"].as_u64().unwrap_or_default(),
-                    tag: target["tag"].as_str().filter(|tag| !tag.is_empty()).map(str::to_owned),
+                    tag: target["tag"]
+                        .as_str()
+                        .filter(|tag| !tag.is_empty())
+                        .map(str::to_owned),
                     latest,
                 }
             })
@@ -220,7 +244,11 @@ impl Service {
     /// URL of the service, or of one of its tags, on the sandbox's own port.
     fn url(&self, base: &str, tag: Option<&str>) -> String {
         let tag = tag.map(|tag| format!("{tag}---")).unwrap_or_default();
-        format!("{base}/run.app/{tag}{}-{}", self.host_label(), self.location)
+        format!(
+            "{base}/run.app/{tag}{}-{}",
+            self.host_label(),
+            self.location
+        )
     }
 
     /// The service as the API shows it. Members at their default are absent, as in protobuf's JSON.
@@ -239,8 +267,6 @@ impl Service {
             "latestCreatedRevision": self.revision_name(&self.latest_created),
             "terminalCondition": self.ready.view("Ready"),
             "conditions": [self.ready.view("RoutesReady"), self.ready.view("ConfigurationsReady")],
-            "uri": uri,
-            "urls": [uri, own_host],
             "etag": self.etag(),
         });
         if self.observed > 0 {
@@ -248,12 +274,17 @@ impl Service {
         }
         if let Some(ready) = &self.latest_ready {
             output["latestReadyRevision"] = self.revision_name(ready).into();
+            output["uri"] = uri.clone().into();
+            output["urls"] = json!([uri, own_host]);
         }
         if self.reconciling() {
             output["reconciling"] = true.into();
         }
         if !self.traffic.is_empty() {
-            let statuses = self.traffic.iter().map(|route| self.traffic_status(route, base));
+            let statuses = self
+                .traffic
+                .iter()
+                .map(|route| self.traffic_status(route, base));
             output["trafficStatuses"] = statuses.collect();
         }
         extend(&mut view, output);
@@ -263,7 +294,10 @@ impl Service {
     fn traffic_status(&self, route: &Route, base: &str) -> Value {
         let mut status = Map::new();
         let kind = if route.latest { "LATEST" } else { "REVISION" };
-        status.insert("type".into(), format!("TRAFFIC_TARGET_ALLOCATION_TYPE_{kind}").into());
+        status.insert(
+            "type".into(),
+            format!("TRAFFIC_TARGET_ALLOCATION_TYPE_{kind}").into(),
+        );
         if !route.latest {
             status.insert("revision".into(), route.revision.clone().into());
         }
@@ -284,18 +318,23 @@ impl Service {
     /// What the inventory says of it.
     pub(super) fn summary(&self) -> Value {
         let mut summary = self.spec.clone();
-        extend(&mut summary, json!({
-            "state": self.ready.state.name(),
-            "latestCreatedRevision": self.latest_created,
-            "latestReadyRevision": self.latest_ready,
-            "bindings": self.policy.bindings(),
-        }));
+        extend(
+            &mut summary,
+            json!({
+                "state": self.ready.state.name(),
+                "latestCreatedRevision": self.latest_created,
+                "latestReadyRevision": self.latest_ready,
+                "bindings": self.policy.bindings(),
+            }),
+        );
         summary
     }
 
     /// Instances that it may have at most, for quotas.
     pub(super) fn most_instances(&self) -> u64 {
-        self.spec["template"]["scaling"]["maxInstanceCount"].as_u64().unwrap_or(100)
+        self.spec["template"]["scaling"]["maxInstanceCount"]
+            .as_u64()
+            .unwrap_or(100)
     }
 }
 
@@ -308,23 +347,26 @@ impl Revision {
     /// The revision as the API shows it.
     pub(super) fn view(&self, service: &Service) -> Value {
         let mut view = without(&self.template, "healthCheckDisabled");
-        extend(&mut view, json!({
-            "name": service.revision_name(&self.name),
-            "uid": self.uid,
-            "generation": "1",
-            "createTime": self.created.rfc3339(),
-            "updateTime": self.ready.at.rfc3339(),
-            "service": service.id,
-            "creator": "sandbox@example.com",
-            "launchStage": service.spec["launchStage"],
-            "conditions": [
-                self.ready.view("Ready"),
-                self.ready.view("ResourcesAvailable"),
-                self.ready.view("ContainerHealthy"),
-            ],
-            "observedGeneration": "1",
-            "etag": ids::etag(0, &[&self.uid]),
-        }));
+        extend(
+            &mut view,
+            json!({
+                "name": service.revision_name(&self.name),
+                "uid": self.uid,
+                "generation": "1",
+                "createTime": self.created.rfc3339(),
+                "updateTime": self.ready.at.rfc3339(),
+                "service": service.id,
+                "creator": "sandbox@example.com",
+                "launchStage": service.spec["launchStage"],
+                "conditions": [
+                    self.ready.view("Ready"),
+                    self.ready.view("ResourcesAvailable"),
+                    self.ready.view("ContainerHealthy"),
+                ],
+                "observedGeneration": "1",
+                "etag": ids::etag(0, &[&self.uid]),
+            }),
+        );
         if self.ready.state == State::Reconciling {
             view["reconciling"] = true.into();
         }
@@ -349,16 +391,29 @@ impl State {
 
 impl Condition {
     fn reconciling(at: Time) -> Self {
-        Self { state: State::Reconciling, at, message: String::new(), reason: None }
+        Self {
+            state: State::Reconciling,
+            at,
+            message: String::new(),
+            reason: None,
+        }
     }
 
     fn succeeded(at: Time) -> Self {
-        Self { state: State::Succeeded, ..Self::reconciling(at) }
+        Self {
+            state: State::Succeeded,
+            ..Self::reconciling(at)
+        }
     }
 
     fn failed(at: Time, failure: &OperationPlan) -> Self {
         let reason = failure.reason.clone();
-        Self { state: State::Failed, at, message: failure.message.clone(), reason }
+        Self {
+            state: State::Failed,
+            at,
+            message: failure.message.clone(),
+            reason,
+        }
     }
 
     fn view(&self, kind: &str) -> Value {
@@ -383,20 +438,35 @@ impl Condition {
 /// The traffic of a spec must name revisions that there are, and add up to all of it.
 pub(super) fn check_traffic(service: &Service) -> Result<(), Error> {
     let routes = service.routes();
-    if let Some(route) = routes.iter().find(|route| !service.revisions.contains_key(&route.revision)) {
+    if let Some(route) = routes
+        .iter()
+        .find(|route| !service.revisions.contains_key(&route.revision))
+    {
         return Err(Error::field(
             "traffic",
-            format!("Revision '{}' of service '{}' does not exist.", route.revision, service.id),
+            format!(
+                "Revision '{}' of service '{}' does not exist.",
+                route.revision, service.id
+            ),
         ));
     }
     let total: u64 = routes.iter().map(|route| route.percent).sum();
     if total != 100 {
-        return Err(Error::field("traffic", format!("Traffic percentages must add up to 100, not {total}.")));
+        return Err(Error::field(
+            "traffic",
+            format!("Traffic percentages must add up to 100, not {total}."),
+        ));
     }
-    let mut tags: Vec<&String> = routes.iter().filter_map(|route| route.tag.as_ref()).collect();
+    let mut tags: Vec<&String> = routes
+        .iter()
+        .filter_map(|route| route.tag.as_ref())
+        .collect();
     tags.sort();
     if tags.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(Error::field("traffic", "Each traffic tag can be used only once."));
+        return Err(Error::field(
+            "traffic",
+            "Each traffic tag can be used only once.",
+        ));
     }
     Ok(())
 }

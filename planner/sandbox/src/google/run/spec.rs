@@ -10,8 +10,12 @@ use super::{Place, default_account, limits};
 
 const SCHEMA: &str = "GoogleCloudRunV2Service";
 /// Label and annotation namespaces that v2 refuses (Discovery, `Service.labels`).
-const SYSTEM: [&str; 4] =
-    ["run.googleapis.com", "cloud.googleapis.com", "serving.knative.dev", "autoscaling.knative.dev"];
+const SYSTEM: [&str; 4] = [
+    "run.googleapis.com",
+    "cloud.googleapis.com",
+    "serving.knative.dev",
+    "autoscaling.knative.dev",
+];
 /// Environment variables that Cloud Run sets itself.
 const RESERVED: [&str; 4] = ["PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
 
@@ -30,10 +34,18 @@ pub(super) fn check_service_id(id: &str) -> Result<(), Error> {
 /// A new spec from an old one and a body, replacing what the mask names; all of it without a mask.
 pub(super) fn merge(old: &Value, body: &Value, mask: &str) -> Result<Value, Error> {
     let mut paths = Vec::new();
-    for path in mask.split(',').map(str::trim).filter(|path| !path.is_empty() && *path != "*") {
+    for path in mask
+        .split(',')
+        .map(str::trim)
+        .filter(|path| !path.is_empty() && *path != "*")
+    {
         let known = discovery::document("run.v2")
             .and_then(|document| schema::field_path(document, SCHEMA, path))
-            .ok_or_else(|| Error::invalid(format!("Invalid update_mask: field '{path}' does not exist.")))?;
+            .ok_or_else(|| {
+                Error::invalid(format!(
+                    "Invalid update_mask: field '{path}' does not exist."
+                ))
+            })?;
         paths.push(known);
     }
     if paths.is_empty() {
@@ -41,7 +53,10 @@ pub(super) fn merge(old: &Value, body: &Value, mask: &str) -> Result<Value, Erro
     }
     let mut merged = old.clone();
     for path in &paths {
-        let value = path.iter().try_fold(body, |value, name| value.get(name)).cloned();
+        let value = path
+            .iter()
+            .try_fold(body, |value, name| value.get(name))
+            .cloned();
         put(&mut merged, path, value);
     }
     Ok(merged)
@@ -60,7 +75,11 @@ fn put(target: &mut Value, path: &[String], value: Option<Value>) {
     match (rest.is_empty(), value) {
         (true, None) => drop(members.remove(name)),
         (true, Some(value)) => drop(members.insert(name.clone(), value)),
-        (false, value) => put(members.entry(name.clone()).or_insert_with(|| json!({})), rest, value),
+        (false, value) => put(
+            members.entry(name.clone()).or_insert_with(|| json!({})),
+            rest,
+            value,
+        ),
     }
 }
 
@@ -76,10 +95,22 @@ pub(super) fn complete(body: &Value, project: &str) -> Value {
     if spec["traffic"].as_array().is_some_and(Vec::is_empty) {
         spec.insert("traffic".to_owned(), json!([latest]));
     }
-    let mut template = spec.remove("template").and_then(|t| t.as_object().cloned()).unwrap_or_default();
+    let mut template = spec
+        .remove("template")
+        .and_then(|t| t.as_object().cloned())
+        .unwrap_or_default();
     default(&mut template, "timeout", json!("300s"));
-    default(&mut template, "serviceAccount", json!(default_account(project)));
-    if template.get("maxInstanceRequestConcurrency").and_then(Value::as_i64).unwrap_or(0) == 0 {
+    default(
+        &mut template,
+        "serviceAccount",
+        json!(default_account(project)),
+    );
+    if template
+        .get("maxInstanceRequestConcurrency")
+        .and_then(Value::as_i64)
+        .unwrap_or(0)
+        == 0
+    {
         template.insert("maxInstanceRequestConcurrency".to_owned(), json!(80));
     }
     default(&mut template, "scaling", json!({}));
@@ -99,8 +130,15 @@ pub(super) fn complete(body: &Value, project: &str) -> Value {
 }
 
 fn complete_container(container: &mut Map<String, Value>, first: bool) {
-    default(container, "resources", json!({"cpuIdle": true, "startupCpuBoost": true}));
-    if let Some(resources) = container.get_mut("resources").and_then(Value::as_object_mut) {
+    default(
+        container,
+        "resources",
+        json!({"cpuIdle": true, "startupCpuBoost": true}),
+    );
+    if let Some(resources) = container
+        .get_mut("resources")
+        .and_then(Value::as_object_mut)
+    {
         default(resources, "limits", json!({}));
         if let Some(limits) = resources.get_mut("limits").and_then(Value::as_object_mut) {
             default(limits, "cpu", json!("1000m"));
@@ -110,7 +148,11 @@ fn complete_container(container: &mut Map<String, Value>, first: bool) {
     if !first && !container.contains_key("ports") {
         return;
     }
-    default(container, "ports", json!([{"name": "http1", "containerPort": 8080}]));
+    default(
+        container,
+        "ports",
+        json!([{"name": "http1", "containerPort": 8080}]),
+    );
     let ports = container.get_mut("ports").and_then(Value::as_array_mut);
     for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
         default(port, "name", json!("http1"));
@@ -151,7 +193,12 @@ fn prune(members: &mut Map<String, Value>) {
         if let Some(inner) = value.as_object_mut() {
             prune(inner);
         }
-        for inner in value.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        for inner in value
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object_mut)
+        {
             prune(inner);
         }
         match value {
@@ -164,31 +211,64 @@ fn prune(members: &mut Map<String, Value>) {
 }
 
 /// Refuse a spec that Cloud Run would refuse.
-pub(super) fn check(spec: &Value, place: &Place, secrets: &Secrets, strict: bool) -> Result<(), Error> {
+pub(super) fn check(
+    spec: &Value,
+    place: &Place,
+    secrets: &Secrets,
+    strict: bool,
+) -> Result<(), Error> {
     let template = &spec["template"];
     check_marks(spec, "")?;
     check_marks(template, "template.")?;
-    if spec["description"].as_str().is_some_and(|text| text.chars().count() > 512) {
-        return Err(Error::field("description", "must have at most 512 characters"));
+    if spec["description"]
+        .as_str()
+        .is_some_and(|text| text.chars().count() > 512)
+    {
+        return Err(Error::field(
+            "description",
+            "must have at most 512 characters",
+        ));
     }
     check_revision_name(template, place)?;
     check_scaling(template)?;
-    let containers = template["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let containers = template["containers"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if containers.is_empty() {
-        return Err(Error::field("template.containers", "must contain at least one container"));
+        return Err(Error::field(
+            "template.containers",
+            "must contain at least one container",
+        ));
     }
-    let serving = containers.iter().filter(|container| container.get("ports").is_some()).count();
+    let serving = containers
+        .iter()
+        .filter(|container| container.get("ports").is_some())
+        .count();
     if serving != 1 {
-        return Err(Error::field("template.containers", "exactly one container must have a port"));
+        return Err(Error::field(
+            "template.containers",
+            "exactly one container must have a port",
+        ));
     }
     for (at, container) in containers.iter().enumerate() {
-        check_container(container, &format!("template.containers[{at}]"), template, place, secrets, strict)?;
+        check_container(
+            container,
+            &format!("template.containers[{at}]"),
+            template,
+            place,
+            secrets,
+            strict,
+        )?;
     }
     limits::check_template(template, &place.location)
 }
 
 fn check_revision_name(template: &Value, place: &Place) -> Result<(), Error> {
-    let Some(name) = template["revision"].as_str().filter(|name| !name.is_empty()) else {
+    let Some(name) = template["revision"]
+        .as_str()
+        .filter(|name| !name.is_empty())
+    else {
         return Ok(());
     };
     if is_name(name) && name.len() <= 63 && name.starts_with(&format!("{}-", place.id)) {
@@ -208,7 +288,10 @@ fn check_scaling(template: &Value) -> Result<(), Error> {
     let count = |member: &str| template["scaling"][member].as_i64().unwrap_or(0);
     let (least, most) = (count("minInstanceCount"), count("maxInstanceCount"));
     if least < 0 || most < 1 {
-        return Err(Error::field("template.scaling", "instance counts must not be negative"));
+        return Err(Error::field(
+            "template.scaling",
+            "instance counts must not be negative",
+        ));
     }
     if least > most {
         return Err(Error::field(
@@ -216,11 +299,18 @@ fn check_scaling(template: &Value) -> Result<(), Error> {
             format!("must be at most max_instance_count, which is {most}"),
         ));
     }
-    let concurrency = template["maxInstanceRequestConcurrency"].as_i64().unwrap_or(80);
+    let concurrency = template["maxInstanceRequestConcurrency"]
+        .as_i64()
+        .unwrap_or(80);
     if !(1..=1000).contains(&concurrency) {
-        return Err(Error::field("template.max_instance_request_concurrency", "must be from 1 to 1000"));
+        return Err(Error::field(
+            "template.max_instance_request_concurrency",
+            "must be from 1 to 1000",
+        ));
     }
-    let timeout = template["timeout"].as_str().and_then(|text| text.strip_suffix('s')?.parse::<f64>().ok());
+    let timeout = template["timeout"]
+        .as_str()
+        .and_then(|text| text.strip_suffix('s')?.parse::<f64>().ok());
     if !timeout.is_some_and(|seconds| seconds > 0.0 && seconds <= 3600.0) {
         return Err(Error::field("template.timeout", "must be from 1s to 3600s"));
     }
@@ -238,11 +328,22 @@ fn check_container(
     if container["image"].as_str().unwrap_or_default().is_empty() {
         return Err(Error::field(&format!("{path}.image"), "is required"));
     }
-    if container["ports"].as_array().is_some_and(|ports| ports.len() > 1) {
-        return Err(Error::field(&format!("{path}.ports"), "only one port can be specified"));
+    if container["ports"]
+        .as_array()
+        .is_some_and(|ports| ports.len() > 1)
+    {
+        return Err(Error::field(
+            &format!("{path}.ports"),
+            "only one port can be specified",
+        ));
     }
     let mut seen = std::collections::BTreeSet::new();
-    for (at, variable) in container["env"].as_array().into_iter().flatten().enumerate() {
+    for (at, variable) in container["env"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
         let name = variable["name"].as_str().unwrap_or_default();
         let path = format!("{path}.env[{at}]");
         if name.is_empty() {
@@ -258,7 +359,10 @@ fn check_container(
             ));
         }
         if !seen.insert(name) {
-            return Err(Error::field(&path, format!("the name {name} is used twice")));
+            return Err(Error::field(
+                &path,
+                format!("the name {name} is used twice"),
+            ));
         }
         let wanted = &variable["valueSource"]["secretKeyRef"];
         if let Some(secret) = wanted["secret"].as_str() {
@@ -266,10 +370,15 @@ fn check_container(
             let account = template["serviceAccount"].as_str().unwrap_or_default();
             secrets
                 .check_reference(&place.project, secret, version, strict.then_some(account))
-                .map_err(|reason| Error::field(&format!("{path}.value_source.secret_key_ref"), reason))?;
+                .map_err(|reason| {
+                    Error::field(&format!("{path}.value_source.secret_key_ref"), reason)
+                })?;
         }
     }
-    let volumes = template["volumes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let volumes = template["volumes"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for mount in container["volumeMounts"].as_array().into_iter().flatten() {
         if !volumes.iter().any(|volume| volume["name"] == mount["name"]) {
             let text = format!("no volume is named {}", mount["name"]);
@@ -284,7 +393,10 @@ fn check_marks(holder: &Value, path: &str) -> Result<(), Error> {
     for kind in ["labels", "annotations"] {
         for (key, value) in holder[kind].as_object().into_iter().flatten() {
             let space = key.split_once('/').map_or("", |(space, _)| space);
-            if SYSTEM.iter().any(|name| space == *name || space.ends_with(&format!(".{name}"))) {
+            if SYSTEM
+                .iter()
+                .any(|name| space == *name || space.ends_with(&format!(".{name}")))
+            {
                 return Err(Error::field(
                     &format!("{path}{kind}"),
                     format!("'{key}': the namespace {space} is not supported in the v2 API"),
@@ -292,9 +404,16 @@ fn check_marks(holder: &Value, path: &str) -> Result<(), Error> {
             }
             let fits = |text: &str| {
                 text.chars().count() <= 63
-                    && text.chars().all(|c| c.is_numeric() || "_-".contains(c) || (c.is_alphabetic() && !c.is_uppercase()))
+                    && text.chars().all(|c| {
+                        c.is_numeric()
+                            || "_-".contains(c)
+                            || (c.is_alphabetic() && !c.is_uppercase())
+                    })
             };
-            let starts = key.chars().next().is_some_and(|c| c.is_alphabetic() && !c.is_uppercase());
+            let starts = key
+                .chars()
+                .next()
+                .is_some_and(|c| c.is_alphabetic() && !c.is_uppercase());
             if kind == "labels" && !(starts && fits(key) && value.as_str().is_some_and(fits)) {
                 return Err(Error::field(
                     &format!("{path}labels"),
@@ -305,8 +424,15 @@ fn check_marks(holder: &Value, path: &str) -> Result<(), Error> {
                 ));
             }
         }
-        if kind == "labels" && holder[kind].as_object().is_some_and(|labels| labels.len() > 64) {
-            return Err(Error::field(&format!("{path}labels"), "at most 64 labels are allowed"));
+        if kind == "labels"
+            && holder[kind]
+                .as_object()
+                .is_some_and(|labels| labels.len() > 64)
+        {
+            return Err(Error::field(
+                &format!("{path}labels"),
+                "at most 64 labels are allowed",
+            ));
         }
     }
     Ok(())
@@ -316,7 +442,9 @@ fn check_marks(holder: &Value, path: &str) -> Result<(), Error> {
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && !name.ends_with('-')
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 #[cfg(test)]
@@ -326,9 +454,11 @@ mod tests {
     #[test]
     fn a_mask_replaces_what_it_names_and_removes_what_is_absent() {
         let old = json!({"labels": {"a": "1", "b": "2"}, "description": "x", "template": {"timeout": "5s"}});
-        let body = json!({"labels": {"a": "3"}, "template": {"timeout": "9s", "sessionAffinity": true}});
+        let body =
+            json!({"labels": {"a": "3"}, "template": {"timeout": "9s", "sessionAffinity": true}});
         let merged = merge(&old, &body, "labels,description,template.session_affinity");
-        let expect = json!({"labels": {"a": "3"}, "template": {"timeout": "5s", "sessionAffinity": true}});
+        let expect =
+            json!({"labels": {"a": "3"}, "template": {"timeout": "5s", "sessionAffinity": true}});
         assert_eq!(merged.expect("a good mask"), expect);
         assert_eq!(merge(&old, &body, "").expect("no mask"), body);
         merge(&old, &body, "template.nonsense").expect_err("no such field");
@@ -343,8 +473,14 @@ mod tests {
         let template = &spec["template"];
         assert_eq!(template["timeout"], "300s");
         assert_eq!(template["maxInstanceRequestConcurrency"], 80);
-        assert_eq!(template["containers"][0]["resources"]["limits"]["memory"], "512Mi");
-        assert_eq!(template["containers"][0]["startupProbe"]["tcpSocket"]["port"], 8080);
+        assert_eq!(
+            template["containers"][0]["resources"]["limits"]["memory"],
+            "512Mi"
+        );
+        assert_eq!(
+            template["containers"][0]["startupProbe"]["tcpSocket"]["port"],
+            8080
+        );
         assert_eq!(spec.get("etag"), None);
         // Completing twice changes nothing: a second apply of the same body finds no difference.
         assert_eq!(complete(&spec, "acme-ml"), spec);
@@ -367,6 +503,7 @@ mod tests {
         ] {
             check_marks(&bad, "").expect_err(&bad.to_string());
         }
-        check_marks(&json!({"annotations": {"example.com/Any": "Thing"}}), "").expect("a free annotation");
+        check_marks(&json!({"annotations": {"example.com/Any": "Thing"}}), "")
+            .expect("a free annotation");
     }
 }

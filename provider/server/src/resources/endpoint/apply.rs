@@ -9,6 +9,7 @@
 //! | interrupted, or undo failed | what is live now | what exists, what it costs, both ways on |
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use openmodel_apply::cloud::Failure;
 use openmodel_apply::event::Event;
@@ -27,6 +28,7 @@ use tfplug::framework::{Context, CreateRequest, Failed, Private, State, UpdateRe
 use tfplug::serve::log;
 use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
+use tokio::time::Instant;
 
 use super::inputs::{Identity, Inputs, inputs};
 use super::model::EndpointModel;
@@ -38,6 +40,11 @@ use crate::errors;
 
 /// Operations of one endpoint that may run at once; its graph is no wider.
 const WIDTH: usize = 4;
+
+/// When a single look at an endpoint must have answered.
+pub fn read_deadline() -> Instant {
+    Instant::now() + Duration::from_secs(120)
+}
 
 /// Makes an endpoint.
 pub async fn create(
@@ -56,7 +63,7 @@ pub async fn create(
     }
     // Something may exist, so it must be in the state, whatever can be seen of it.
     let mut state = request.planned;
-    match job.google.read_endpoint(&job.identity).await {
+    match job.google.read_endpoint(&job.identity, read_deadline()).await {
         Ok(Some(live)) => state = overlay(state, &job.frozen.placement, &live),
         Ok(None) if report.left.is_empty() && report.unsettled.is_empty() => return Err(diagnostic.into()),
         Ok(None) | Err(_) => state.status = Value::from("provisioning"),
@@ -88,7 +95,7 @@ pub async fn update(
     let diagnostic = job.explain(&report, "updated");
     // What the service itself records is what it was last brought to: the old spec or the new one.
     // The next plan shows what is still to be done.
-    let recorded = match job.google.read_endpoint(&job.identity).await {
+    let recorded = match job.google.read_endpoint(&job.identity, read_deadline()).await {
         Ok(Some(live)) => from_record(&live).ok(),
         Ok(None) | Err(_) => None,
     };
@@ -193,7 +200,7 @@ impl<'a> Job<'a> {
     }
 
     async fn live(&self) -> Result<Option<LiveService>, Diagnostic> {
-        self.google.read_endpoint(&self.identity).await.map_err(|failure| unreadable(&self.identity, &failure))
+        self.google.read_endpoint(&self.identity, read_deadline()).await.map_err(|failure| unreadable(&self.identity, &failure))
     }
 
     /// The plan, with what only the finished service knows.

@@ -83,7 +83,7 @@ impl Resource for Endpoint {
     ) -> Result<Option<State<EndpointModel>>, Diagnostics> {
         let identity = identity(&request.state)?;
         let google = context.client()?.google(std::collections::BTreeMap::new())?;
-        let live = google.read_endpoint(&identity).await.map_err(|failure| apply::unreadable(&identity, &failure))?;
+        let live = google.read_endpoint(&identity, apply::read_deadline()).await.map_err(|failure| apply::unreadable(&identity, &failure))?;
         let Some(live) = live else { return Ok(None) };
         Ok(Some(match Frozen::read(&request.private)? {
             Some(frozen) => read::overlay(request.state, &frozen.placement, &live).into(),

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use openmodel_cloud::huggingface::HubError;
 use openmodel_resolve::place;
 use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, ProjectId, Region, Revision};
 use openmodel_schemas::report::Placement;
@@ -173,13 +174,18 @@ async fn commit_of(
     match client.hub().resolve(model, revision).await {
         Ok(commit) => Ok(commit),
         Err(error) => match before {
-            Some(commit) if error.is_transient() => {
+            Some(commit) if is_passing(&error) => {
                 log::warn("endpoint", &format!("{model}@{revision} keeps its commit: {error}"), &[]);
                 Ok(commit)
             }
             _ => Err(errors::hub(client, &error)),
         },
     }
+}
+
+/// Whether the Hub may answer later.
+fn is_passing(error: &HubError) -> bool {
+    matches!(error, HubError::RateLimited { .. } | HubError::Unreachable { .. } | HubError::Offline { .. })
 }
 
 /// Leaves what the advice would fill unknown, and tells the log what it waits for.

@@ -1,14 +1,16 @@
 //! Do a model struct and a schema say the same? Found out by example, both ways: a sample value of
 //! the schema's type must become a model, and that model the same value again.
 
+use crate::check;
 use crate::framework::{Model, Resource};
 use crate::schema::{
     Attribute, AttributeKind, Block, BlockNesting, NestedObject, Nesting, Schema, Validator,
 };
 use crate::value::{Dynamic, Type, from_dynamic, to_dynamic};
 
-/// Asserts that a resource's model has exactly the attributes and blocks of its schema, at every
-/// depth, each of the right type and able to be null and unknown.
+/// Asserts that a resource's schema is one that Terraform can use, and that its model has exactly
+/// the attributes and blocks of it, at every depth, each of the right type and able to be null and
+/// unknown.
 ///
 /// # Panics
 ///
@@ -25,6 +27,8 @@ pub fn assert_model_matches_schema<R: Resource + Default>() {
 /// Where they differ, with the place.
 #[track_caller]
 pub fn assert_model_matches<M: Model>(schema: &Schema) {
+    let faults = check::schema(schema);
+    assert!(faults.is_empty(), "the schema is not one that Terraform can use: {faults:?}");
     let r#type = schema.implied_type();
     for leaf in [Leaf::Known, Leaf::Null, Leaf::Unknown] {
         for depth in [Depth::Leaves, Depth::Top] {
@@ -86,11 +90,11 @@ fn sample_block(block: &Block, leaf: Leaf, depth: Depth) -> Dynamic {
 
 fn sample_attribute(attribute: &Attribute, leaf: Leaf, depth: Depth) -> Dynamic {
     match (leaf, depth, &attribute.kind) {
-        (Leaf::Null, Depth::Top, _) => Dynamic::Null,
-        (Leaf::Unknown, Depth::Top, _) => Dynamic::unknown(),
+        (Leaf::Null, Depth::Top, _) | (Leaf::Null, _, AttributeKind::Type(_)) => Dynamic::Null,
+        (Leaf::Unknown, Depth::Top, _) | (Leaf::Unknown, _, AttributeKind::Type(_)) => {
+            Dynamic::unknown()
+        }
         (_, _, AttributeKind::Nested(object)) => sample_object(object, leaf, depth),
-        (Leaf::Null, Depth::Leaves, AttributeKind::Type(_)) => Dynamic::Null,
-        (Leaf::Unknown, Depth::Leaves, AttributeKind::Type(_)) => Dynamic::unknown(),
         (Leaf::Known, _, AttributeKind::Type(r#type)) => {
             let word = attribute.validators.iter().find_map(Validator::example);
             sample_value(r#type, word.unwrap_or("text"))
@@ -173,7 +177,7 @@ mod tests {
     }
 
     fn schema(count: Attribute) -> Schema {
-        const TIMEOUTS: Timeouts = Timeouts::new(&[("create", std::time::Duration::from_secs(60))]);
+        const TIMEOUTS: Timeouts = Timeouts::new(&[("create", std::time::Duration::from_mins(1))]);
         let inner = [Attribute::number("count").required()];
         Schema::new("")
             .attribute(

@@ -7,7 +7,8 @@ use serde::ser::{
     SerializeTupleStruct, Serializer,
 };
 
-use super::super::dynamic::{a_value, normalize_set, require_attributes, require_length};
+use super::super::conform::{a_value, require_attributes, require_length};
+use super::super::order::normalize_set;
 use super::super::{Dynamic, Number, Step, Type};
 use super::{ConvertError, carry};
 

@@ -44,6 +44,8 @@ pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) stdout: BufReader<ChildStdout>,
     stderr: ChildStderr,
+    /// Its temporary folder: what a killed one leaves behind is gone with the test.
+    _folder: tempfile::TempDir,
 }
 
 impl Process {
@@ -57,8 +59,10 @@ impl Process {
         ] {
             command.env_remove(inherited);
         }
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let mut child = command
             .env(ROLE, "1")
+            .env("TMPDIR", folder.path())
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -72,6 +76,7 @@ impl Process {
             child,
             stdout,
             stderr,
+            _folder: folder,
         }
     }
 
@@ -104,7 +109,7 @@ impl Process {
     }
 
     /// Waits for the end; gives the status and what is left of both streams.
-    pub(crate) async fn end(mut self) -> (ExitStatus, String, String) {
+    pub(crate) async fn end(&mut self) -> (ExitStatus, String, String) {
         let (mut out, mut err) = (String::new(), String::new());
         let reading = async {
             self.stdout.read_to_string(&mut out).await.expect("text");

@@ -1,4 +1,4 @@
-//! The plan pipeline: (schema, configuration, prior, proposed) → planned, requires_replace.
+//! The plan pipeline: (schema, configuration, prior, proposed) → planned, paths to replace for.
 
 use proptest::prelude::*;
 use tfplug::check;

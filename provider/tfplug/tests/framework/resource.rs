@@ -1,59 +1,12 @@
 //! A provider of one's own, driven through every call, with Terraform's rules applied to each
 //! answer.
 
-#[path = "framework/boxes.rs"]
-mod boxes;
-
-use boxes::{
-    BoxModel, BoxResource, BoxSource, Boxes, FoundBox, Join, Key, KeyModel, Lid, Settings, Shelf,
-};
 use tfplug::check::Action;
-use tfplug::framework::{FunctionError, MoveRequest, Provider, Resource, Service};
-use tfplug::testing::{
-    Harness, ResourceHarness, assert_model_matches, assert_model_matches_schema,
-};
-use tfplug::value::{Dynamic, Value};
-use tfplug::wire::{self, provider_server::Provider as _};
+use tfplug::framework::{MoveRequest, TimeoutsModel};
+use tfplug::testing::Harness;
+use tfplug::value::Value;
 
-async fn harness() -> (Harness<Boxes>, Shelf) {
-    let shelf = Shelf::default();
-    let harness = Harness::new(Boxes {
-        shelf: shelf.clone(),
-    });
-    harness
-        .configure(&Settings::default())
-        .await
-        .expect("there is nothing to configure");
-    (harness, shelf)
-}
-
-fn boxes(harness: &Harness<Boxes>) -> ResourceHarness<'_, Boxes, BoxResource> {
-    harness.resource()
-}
-
-fn named(name: &str) -> BoxModel {
-    BoxModel {
-        name: name.into(),
-        ..BoxModel::default()
-    }
-}
-
-fn behaving(name: &str, behaviour: &str) -> BoxModel {
-    BoxModel {
-        behaviour: behaviour.into(),
-        ..named(name)
-    }
-}
-
-#[test]
-fn models_and_schemas_agree() {
-    assert_model_matches_schema::<BoxResource>();
-    let provider = Boxes {
-        shelf: Shelf::default(),
-    };
-    assert_model_matches::<Settings>(&provider.schema());
-    assert_eq!(tfplug::check::schema(&BoxResource.schema()), []);
-}
+use crate::boxes::{BoxModel, Boxes, Lid, Shelf, behaving, boxes, harness, named};
 
 #[tokio::test]
 async fn a_box_lives_through_create_update_replace_and_destroy() {
@@ -297,13 +250,9 @@ async fn the_users_time_limit_reaches_the_call_and_is_checked() {
     let (harness, _) = harness().await;
     let boxes = boxes(&harness);
     let limited = |limit: &str| {
-        let timeouts = Value::from(
-            [("create".to_owned(), Value::from(limit))]
-                .into_iter()
-                .collect(),
-        );
+        let limits: TimeoutsModel = [("create".to_owned(), limit.into())].into();
         BoxModel {
-            timeouts: timeouts.map(|limits: std::collections::BTreeMap<_, _>| limits),
+            timeouts: limits.into(),
             ..named("a")
         }
     };
@@ -420,7 +369,7 @@ async fn state_of_another_type_is_taken_over_where_the_resource_knows_it() {
         type_name: type_name.to_owned(),
         version: 0,
         json: br#"{"label":"a"}"#.as_slice().into(),
-        private: Default::default(),
+        private: bytes::Bytes::new(),
     };
     let saved = boxes
         .take_over(from("other_crate"))
@@ -440,74 +389,6 @@ async fn state_of_another_type_is_taken_over_where_the_resource_knows_it() {
 }
 
 #[tokio::test]
-async fn warnings_are_shown_beside_the_result() {
-    let shelf = Shelf::default();
-    let harness = Harness::new(Boxes {
-        shelf: shelf.clone(),
-    });
-    let warnings = harness
-        .configure(&Settings {
-            room: "cellar".into(),
-        })
-        .await
-        .expect("it is allowed");
-    assert_eq!(warnings.to_string(), "warning at room: It is dark there");
-
-    let boxes = boxes(&harness);
-    let labels = [("fragile".to_owned(), Value::from("yes"))]
-        .into_iter()
-        .collect();
-    let config = BoxModel {
-        labels: Value::Known(labels),
-        ..named("a")
-    };
-    let saved = boxes.apply(None, &config).await.expect("it can be created");
-    let read = boxes
-        .read(&saved)
-        .await
-        .expect("readable")
-        .expect("it is there");
-    assert_eq!(
-        read.warnings.to_string(),
-        "warning at labels: Handle with care"
-    );
-}
-
-#[tokio::test]
-async fn an_unknown_provider_configuration_is_tolerated() {
-    let harness = Harness::new(Boxes {
-        shelf: Shelf::default(),
-    });
-    harness
-        .configure(&Settings {
-            room: Value::unknown(),
-        })
-        .await
-        .expect("it is only a plan");
-    boxes(&harness)
-        .plan(None, &named("a"))
-        .await
-        .expect("it can be planned");
-}
-
-#[tokio::test]
-async fn a_call_that_needs_the_client_of_an_unconfigured_provider_says_so() {
-    let harness = Harness::new(Boxes {
-        shelf: Shelf::default(),
-    });
-    let failed = boxes(&harness)
-        .apply(None, &named("a"))
-        .await
-        .expect_err("there is no client");
-    assert!(
-        failed
-            .diagnostics
-            .to_string()
-            .contains("Provider is not configured")
-    );
-}
-
-#[tokio::test]
 async fn a_stop_reaches_a_running_create() {
     let (harness, _) = harness().await;
     let config = behaving("a", "wait");
@@ -523,134 +404,5 @@ async fn a_stop_reaches_a_running_create() {
             .diagnostics
             .to_string()
             .contains("Stopped")
-    );
-}
-
-#[tokio::test]
-async fn a_data_source_reads_with_defaults_or_says_what_is_missing() {
-    let (harness, shelf) = harness().await;
-    shelf.put(BoxModel {
-        size: 4.into(),
-        ..named("first")
-    });
-    let config = FoundBox {
-        name: Value::Null,
-        size: Value::Null,
-        room: Value::Null,
-    };
-    let found = harness
-        .data::<BoxSource>(&config)
-        .await
-        .expect("it is there");
-    assert_eq!((found.name, found.size), ("first".into(), 4.into()));
-    let config = FoundBox {
-        name: "second".into(),
-        ..config
-    };
-    let missing = harness
-        .data::<BoxSource>(&config)
-        .await
-        .expect_err("it is not there");
-    assert!(
-        missing
-            .to_string()
-            .starts_with("error at name: No such box"),
-        "{missing}"
-    );
-}
-
-#[tokio::test]
-async fn an_ephemeral_value_is_given_back() {
-    let (harness, shelf) = harness().await;
-    let config = KeyModel {
-        name: "a".into(),
-        code: Value::Null,
-    };
-    let key = harness
-        .ephemeral::<Key>(&config)
-        .await
-        .expect("there is a key");
-    assert_eq!(key.code, "code of a".into());
-    assert!(
-        shelf.names().is_empty(),
-        "close got the private data of open"
-    );
-}
-
-#[tokio::test]
-async fn a_function_runs_unconfigured_and_points_at_the_argument_at_fault() {
-    let harness = Harness::new(Boxes {
-        shelf: Shelf::default(),
-    });
-    let call = async |arguments: &[&str]| {
-        let arguments: Vec<Dynamic> = arguments.iter().map(|&argument| argument.into()).collect();
-        harness.call(&Join, &arguments).await
-    };
-    assert_eq!(call(&["-", "a", "b"]).await, Ok("a-b".into()));
-    assert_eq!(call(&["-"]).await, Ok("".into()));
-    let empty = FunctionError::new("A part is empty. Leave it out.").at_element("parts", 1);
-    assert_eq!(call(&["-", "a", ""]).await, Err(empty));
-    let few = call(&[]).await.expect_err("an argument is missing");
-    assert_eq!(few.to_string(), "1 arguments are needed, 0 were given.");
-    let crash = call(&["panic", "a"]).await.expect_err("it panics");
-    assert!(crash.to_string().contains("no glue"), "{crash}");
-}
-
-#[tokio::test]
-async fn the_provider_says_what_it_has_and_what_it_can() {
-    let service = Service::new(Boxes {
-        shelf: Shelf::default(),
-    });
-    let schemas =
-        service.get_provider_schema(tonic::Request::new(wire::get_provider_schema::Request {}));
-    let schemas = schemas.await.expect("it answers").into_inner();
-    let metadata = service.get_metadata(tonic::Request::new(wire::get_metadata::Request {}));
-    let metadata = metadata.await.expect("it answers").into_inner();
-    let capabilities = schemas.server_capabilities.expect("they are there");
-    assert!(capabilities.plan_destroy && capabilities.get_provider_schema_optional);
-    assert!(capabilities.move_resource_state);
-    assert_eq!(metadata.server_capabilities, Some(capabilities));
-    assert_eq!(metadata.resources[0].type_name, "test_box");
-    let block = schemas.resource_schemas["test_box"]
-        .block
-        .as_ref()
-        .expect("a schema has a block");
-    let size = block
-        .attributes
-        .iter()
-        .find(|it| it.name == "size")
-        .expect("it is there");
-    assert_eq!(
-        (size.description.as_str(), size.optional, size.computed),
-        ("Default: `1`.", true, true)
-    );
-    assert!(schemas.ephemeral_resource_schemas.contains_key("test_key"));
-    assert!(schemas.data_source_schemas.contains_key("test_box"));
-    let functions = service.get_functions(tonic::Request::new(wire::get_functions::Request {}));
-    assert_eq!(
-        functions.await.expect("it answers").into_inner().functions,
-        schemas.functions
-    );
-
-    let request = wire::read_resource::Request {
-        type_name: "test_bag".to_owned(),
-        ..Default::default()
-    };
-    let answer = service
-        .read_resource(tonic::Request::new(request))
-        .await
-        .expect("never a gRPC error");
-    assert!(
-        answer.into_inner().diagnostics[0]
-            .detail
-            .contains("no resource type `test_bag`")
-    );
-    let identity = wire::get_resource_identity_schemas::Request {};
-    let status = service
-        .get_resource_identity_schemas(tonic::Request::new(identity))
-        .await;
-    assert_eq!(
-        status.expect_err("it came after 6.8").code(),
-        tonic::Code::Unimplemented
     );
 }

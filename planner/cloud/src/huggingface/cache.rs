@@ -1,0 +1,211 @@
+//! Cards by commit and branches by name, on disk.
+//!
+//! ```text
+//!   ROOT/hub-1/HOST/ORGANISATION--NAME/commits/COMMIT.json    a card: immutable, never asked again
+//!                                     /refs/REVISION.json     commit and ETag: asked again, cheaply
+//! ```
+//!
+//! `hub-1` is the version of the entries' form. The cache belongs to the user whose directory it
+//! is: it is made readable for them alone, because it can hold the facts (never the files) of a
+//! gated or private repository that their token could read. It only ever helps: an entry that is
+//! damaged or cannot be written is as good as none.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use openmodel_schemas::model_card::{ModelCard, ScanStatus};
+use openmodel_schemas::name::{CommitSha, ModelId, Revision};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::transport::segment;
+
+/// The form of the entries; a change of it starts a new folder.
+const FORM: &str = "hub-1";
+
+/// A revision that was looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reference {
+    pub(crate) commit: CommitSha,
+    /// What to ask with, whether it moved.
+    pub(crate) etag: Option<String>,
+}
+
+/// A folder of entries, for one Hub.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache {
+    root: PathBuf,
+}
+
+/// What is on disk, with what it is about: two names may share a file where case does not count.
+#[derive(Serialize, Deserialize)]
+struct Entry<T> {
+    about: String,
+    value: T,
+}
+
+impl Cache {
+    /// The cache of the Hub at `url`, in a directory of the user's.
+    pub(crate) fn new(directory: &Path, url: &str) -> Self {
+        let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+        Self { root: directory.join(FORM).join(segment(host)) }
+    }
+
+    pub(crate) fn card(&self, id: &ModelId, commit: &CommitSha) -> Option<ModelCard> {
+        let card: ModelCard = read(&self.card_path(id, commit), &about(id, commit.as_str()))?;
+        (card.commit == *commit).then_some(card)
+    }
+
+    /// Keeps a card. One whose scans are not done is not kept: their verdict will come.
+    pub(crate) fn keep_card(&self, id: &ModelId, card: &ModelCard) {
+        if card.scan != ScanStatus::Pending {
+            write(&self.card_path(id, &card.commit), &about(id, card.commit.as_str()), card);
+        }
+    }
+
+    pub(crate) fn reference(&self, id: &ModelId, revision: &Revision) -> Option<Reference> {
+        read(&self.reference_path(id, revision), &about(id, revision.as_str()))
+    }
+
+    pub(crate) fn keep_reference(&self, id: &ModelId, revision: &Revision, reference: &Reference) {
+        write(&self.reference_path(id, revision), &about(id, revision.as_str()), reference);
+    }
+
+    fn card_path(&self, id: &ModelId, commit: &CommitSha) -> PathBuf {
+        self.repository(id).join("commits").join(format!("{commit}.json"))
+    }
+
+    fn reference_path(&self, id: &ModelId, revision: &Revision) -> PathBuf {
+        self.repository(id).join("refs").join(format!("{}.json", segment(revision.as_str())))
+    }
+
+    /// `--` is not allowed in an id, so it can stand for the slash.
+    fn repository(&self, id: &ModelId) -> PathBuf {
+        self.root.join(id.as_str().replace('/', "--"))
+    }
+}
+
+fn about(id: &ModelId, what: &str) -> String {
+    format!("{id} {what}")
+}
+
+fn read<T: DeserializeOwned>(path: &Path, about: &str) -> Option<T> {
+    let bytes = std::fs::read(path).ok()?;
+    let entry: Entry<T> = serde_json::from_slice(&bytes).ok()?;
+    (entry.about == about).then_some(entry.value)
+}
+
+/// Writes beside the entry, then renames: a reader sees the old entry or the new one, whole.
+fn write<T: Serialize>(path: &Path, about: &str, value: &T) {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let Some(folder) = path.parent() else { return };
+    let Ok(bytes) = serde_json::to_vec(&Entry { about: about.to_owned(), value }) else { return };
+    let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let beside = folder.join(format!(".new-{}-{unique}", std::process::id()));
+    let written = make_folder(folder)
+        .and_then(|()| std::fs::File::create(&beside))
+        .and_then(|mut file| file.write_all(&bytes))
+        .and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        // A full disk must not fail a plan; what is left of the attempt is of no use.
+        let _ = std::fs::remove_file(&beside);
+    }
+}
+
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use openmodel_schemas::model_card::Gating;
+
+    use super::*;
+
+    fn card(scan: ScanStatus) -> ModelCard {
+        ModelCard {
+            id: "a/b".parse().expect("an id"),
+            commit: "0e9e39f249a16976918f6564b8830bc894c89659".parse().expect("a commit"),
+            config: None,
+            parameters: None,
+            parameters_by_dtype: BTreeMap::new(),
+            weights: None,
+            files: Vec::new(),
+            licence: None,
+            gating: Gating::None,
+            private: false,
+            scan,
+            library: None,
+            pipeline_tag: None,
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_found_again_and_for_that_hub_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::new(folder.path(), "https://huggingface.co");
+        let card = card(ScanStatus::Safe);
+        assert_eq!(cache.card(&card.id, &card.commit), None);
+        cache.keep_card(&card.id, &card);
+        assert_eq!(cache.card(&card.id, &card.commit), Some(card.clone()));
+        assert_eq!(Cache::new(folder.path(), "http://127.0.0.1:1").card(&card.id, &card.commit), None);
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::PermissionsExt::mode(
+                &std::fs::metadata(&cache.root).expect("the folder").permissions(),
+            );
+            assert_eq!(mode & 0o777, 0o700);
+        }
+    }
+
+    #[test]
+    fn a_revision_may_have_slashes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::new(folder.path(), "https://huggingface.co");
+        let card = card(ScanStatus::Safe);
+        let revision: Revision = "refs/pr/7".parse().expect("a revision");
+        let reference = Reference { commit: card.commit, etag: Some("W/\"x\"".to_owned()) };
+        cache.keep_reference(&card.id, &revision, &reference);
+        assert_eq!(cache.reference(&card.id, &revision), Some(reference));
+    }
+
+    #[test]
+    fn a_damaged_or_mistaken_entry_is_a_miss() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::new(folder.path(), "https://huggingface.co");
+        let card = card(ScanStatus::Safe);
+        cache.keep_card(&card.id, &card);
+        let path = cache.card_path(&card.id, &card.commit);
+        let whole = std::fs::read(&path).expect("an entry");
+        std::fs::write(&path, &whole[..whole.len() / 2]).expect("cut in half");
+        assert_eq!(cache.card(&card.id, &card.commit), None);
+        let other = String::from_utf8(whole).expect("text").replace("a/b 0e9e", "A/B 0e9e");
+        std::fs::write(&path, other).expect("about another");
+        assert_eq!(cache.card(&card.id, &card.commit), None);
+    }
+
+    #[test]
+    fn a_verdict_that_is_still_to_come_is_asked_for_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::new(folder.path(), "https://huggingface.co");
+        let card = card(ScanStatus::Pending);
+        cache.keep_card(&card.id, &card);
+        assert_eq!(cache.card(&card.id, &card.commit), None);
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_does_no_harm() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let cache = Cache::new(file.path(), "https://huggingface.co");
+        let card = card(ScanStatus::Safe);
+        cache.keep_card(&card.id, &card);
+        assert_eq!(cache.card(&card.id, &card.commit), None);
+    }
+}

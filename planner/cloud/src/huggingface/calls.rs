@@ -1,0 +1,175 @@
+//! Requests to the Hub, and its answers as far as we read them.
+
+use http::HeaderValue;
+use http::header::{ACCEPT_ENCODING, IF_NONE_MATCH};
+use openmodel_schemas::name::{CommitSha, ModelId, Revision};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::transport::{Api, Request, segment};
+
+/// Bound of a listing page and of a repository's description, in bytes.
+pub(crate) const LARGEST_LISTING: u64 = 16 << 20;
+
+/// Bound of `config.json` and of an index file: the largest known index has 4 MB.
+pub(crate) const LARGEST_FILE: u64 = 32 << 20;
+
+/// Asks for the commit of a revision, and nothing else: small, and its `ETag` stays the same
+/// until the revision moves.
+pub(crate) fn commit(id: &ModelId, revision: &Revision, etag: Option<&str>) -> Request {
+    let request = Request::get(Api::Hub, revision_path(id, revision.as_str())).query("expand[]", "sha").at_most(LARGEST_LISTING);
+    match etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
+        Some(etag) => request.header(IF_NONE_MATCH, etag),
+        None => request,
+    }
+}
+
+/// Asks what the repository is at a commit, with the scanners' verdict.
+pub(crate) fn info(id: &ModelId, commit: &CommitSha) -> Request {
+    Request::get(Api::Hub, revision_path(id, commit.as_str())).query("securityStatus", "true").at_most(LARGEST_LISTING)
+}
+
+/// Lists the files at a commit: a thousand a page.
+pub(crate) fn tree(id: &ModelId, commit: &CommitSha) -> Request {
+    Request::get(Api::Hub, format!("/api/models/{id}/tree/{commit}")).query("recursive", "true").at_most(LARGEST_LISTING)
+}
+
+/// The next page of a listing, from its `Link` header; the same path with a cursor.
+pub(crate) fn next_page(id: &ModelId, commit: &CommitSha, link: &str) -> Option<Request> {
+    let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
+    let url = next.trim().strip_prefix('<')?.split('>').next()?;
+    let query = url.split_once('?')?.1;
+    let cursor = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "cursor")?.1;
+    Some(tree(id, commit).query("cursor", cursor))
+}
+
+/// Reads a small file at a commit.
+pub(crate) fn file(id: &ModelId, commit: &CommitSha, path: &str) -> Request {
+    Request::get(Api::Hub, format!("/{id}/resolve/{commit}/{path}"))
+        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+        .at_most(LARGEST_FILE)
+}
+
+fn revision_path(id: &ModelId, revision: &str) -> String {
+    format!("/api/models/{id}/revision/{}", segment(revision))
+}
+
+/// Answer to [`commit`].
+#[derive(Debug, Deserialize)]
+pub(crate) struct CommitOnly {
+    pub(crate) sha: CommitSha,
+}
+
+/// Answer to [`info`].
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Info {
+    /// The name the repository has now.
+    pub(crate) id: Option<ModelId>,
+    pub(crate) sha: CommitSha,
+    /// `false`, `"auto"` or `"manual"`.
+    #[serde(default)]
+    pub(crate) gated: Value,
+    #[serde(default)]
+    pub(crate) private: bool,
+    #[serde(default)]
+    pub(crate) card_data: Option<CardData>,
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
+    #[serde(default, rename = "library_name")]
+    pub(crate) library_name: Option<String>,
+    #[serde(default, rename = "pipeline_tag")]
+    pub(crate) pipeline_tag: Option<String>,
+    #[serde(default)]
+    pub(crate) safetensors: Option<Safetensors>,
+    #[serde(default)]
+    pub(crate) security_repo_status: Option<SecurityStatus>,
+}
+
+/// The model card's metadata.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct CardData {
+    /// A text, or a list of them.
+    #[serde(default)]
+    pub(crate) license: Value,
+}
+
+/// Parameters by the headers of the safetensors files.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Safetensors {
+    #[serde(default)]
+    pub(crate) parameters: std::collections::BTreeMap<String, u64>,
+    #[serde(default)]
+    pub(crate) total: Option<u64>,
+}
+
+/// The scanners' verdict on a repository.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SecurityStatus {
+    #[serde(default)]
+    pub(crate) scans_done: bool,
+    /// Objects with `path` and `level`.
+    #[serde(default)]
+    pub(crate) files_with_issues: Vec<Value>,
+}
+
+/// One entry of [`tree`].
+#[derive(Debug, Deserialize)]
+pub(crate) struct TreeEntry {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) oid: String,
+    #[serde(default)]
+    pub(crate) size: u64,
+    pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) lfs: Option<Lfs>,
+}
+
+/// A file in large-file storage.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Lfs {
+    /// SHA-256 of the content.
+    pub(crate) oid: String,
+    pub(crate) size: u64,
+}
+
+/// `model.safetensors.index.json`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct WeightIndex {
+    /// Tensor name to file name.
+    pub(crate) weight_map: std::collections::BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests() {
+        let id: ModelId = "Qwen/Qwen3-8B".parse().expect("an id");
+        let sha: CommitSha = "0e9e39f249a16976918f6564b8830bc894c89659".parse().expect("a commit");
+        let revision: Revision = "refs/pr/7".parse().expect("a revision");
+        let link = format!("<https://huggingface.co/api/models/{id}/tree/{sha}?recursive=true&cursor=Zm9v%3D>; rel=\"next\"");
+        let text = [
+            commit(&id, &revision, None),
+            info(&id, &sha),
+            tree(&id, &sha),
+            next_page(&id, &sha, &link).expect("a next page"),
+            file(&id, &sha, "config.json"),
+        ]
+        .map(|request| request.to_string())
+        .join("\n");
+        insta::assert_snapshot!(text, @"");
+        assert!(next_page(&id, &sha, "<https://x/?cursor=1>; rel=\"prev\"").is_none());
+    }
+
+    #[test]
+    fn a_known_etag_is_sent() {
+        let id: ModelId = "gpt2".parse().expect("an id");
+        let revision: Revision = "main".parse().expect("a revision");
+        let request = commit(&id, &revision, Some("W/\"a\""));
+        assert_eq!(request.headers[IF_NONE_MATCH], "W/\"a\"");
+    }
+}

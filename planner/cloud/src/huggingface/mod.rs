@@ -1,0 +1,25 @@
+//! The Hugging Face Hub: a repository at a revision, read into a
+//! [`ModelCard`](openmodel_schemas::model_card::ModelCard).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `hub.rs` | [`Hub`]: from revision to commit to card, with cache and single flight |
+//! | `calls.rs` | requests and answers |
+//! | `card.rs` | answers put together into a card |
+//! | `config.rs`, `config_fields.rs` | [`parse_config`]: what a `config.json` says |
+//! | `cache.rs` | cards by commit and branches by name, on disk |
+//! | `memo.rs` | each question once per process |
+//! | `error.rs` | [`HubError`], each with the next move |
+
+mod cache;
+mod calls;
+mod card;
+mod config;
+mod config_fields;
+mod error;
+mod hub;
+mod memo;
+
+pub use config::{ConfigError, parse_config};
+pub use error::HubError;
+pub use hub::{Hub, HubOptions};

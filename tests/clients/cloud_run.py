@@ -92,7 +92,8 @@ misspelt = service(16)
 misspelt["template"]["container"] = []
 message = refused(services.create(parent=PARENT, serviceId="other", body=misspelt), 400, "INVALID_ARGUMENT")
 assert "container" in message and "Cannot find field" in message, message
-refused(client("run", "v2", URL, anonymous=True).projects().locations().services().get(name=NAME), 401, "UNAUTHENTICATED")
+stranger = client("run", "v2", URL, anonymous=True)
+refused(stranger.projects().locations().services().get(name=NAME), 401, "UNAUTHENTICATED")
 assert [each["name"] for each in services.list(parent=PARENT).execute()["services"]] == [NAME]
 
 # Update: a stale etag is refused, a fresh one makes a second revision.

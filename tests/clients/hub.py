@@ -39,6 +39,10 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def git_blob(path):
+    return hashlib.sha1(b"blob %d\0" % path.stat().st_size + path.read_bytes()).hexdigest()
+
+
 # Facts of a well-known model, resolved to a commit.
 info = api.model_info(OPEN, securityStatus=True, files_metadata=True)
 assert info.id == OPEN and len(info.sha) == 40 and info.gated is False and not info.private, info
@@ -67,8 +71,9 @@ assert snapshot.name == tiny.sha, snapshot
 for file in tiny.siblings:
     path = snapshot / file.rfilename
     assert path.stat().st_size == file.size, file
-    if file.lfs:
-        assert sha256(path) == file.lfs.sha256, file
+    assert file.lfs is None or sha256(path) == file.lfs.sha256, file
+    # A file in Git itself is named by its content too; a pointer stands there for a large one.
+    assert file.lfs or git_blob(path) == file.blob_id, file
 assert any(file.lfs for file in tiny.siblings), "no weights in the tiny repository"
 flat = FOLDER / "flat"
 assert pathlib.Path(snapshot_download(TINY, revision=tiny.sha, local_dir=flat)) == flat

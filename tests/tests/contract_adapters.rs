@@ -138,7 +138,7 @@ async fn run(cloud: &GoogleCloud, build: impl FnOnce(&mut GraphBuilder)) -> Repo
     build(&mut builder);
     let mut run = Run::new(builder.freeze().expect("a graph"));
     let options = executor::Options {
-        deadline: Duration::from_secs(60),
+        deadline: Duration::from_mins(1),
         ..executor::Options::default()
     };
     apply(&mut run, cloud, options, std::future::pending(), &|_| {}).await
@@ -247,13 +247,11 @@ async fn live_and_die(sandbox: &Sandbox) {
     assert_eq!(live.invokers.len(), 1, "{live:#?}");
 
     // A secret named by the project's id, as a user names one: its number is looked up.
-    let by_id = Input::Known(identity().token_secret());
-    completed(
-        &run(&second, |graph| {
-            drop(graph.step(Operation::GrantSecretAccess { secret: by_id }))
-        })
-        .await,
-    );
+    let grant = |graph: &mut GraphBuilder| {
+        let secret = Input::Known(identity().token_secret());
+        graph.step(Operation::GrantSecretAccess { secret });
+    };
+    completed(&run(&second, grant).await);
 
     completed(&run(&second, delete).await);
     completed(&run(&second, delete).await);

@@ -121,7 +121,7 @@ fn an_apply_whose_time_is_up_keeps_what_exists_and_continues_after_untaint() -> 
     let slow = CONFIGURATION.replace("access   =", "timeouts = { create = \"2s\" }\n  access   =");
     let bench = Bench::of(&slow)?;
     // The service never becomes ready while the clock stands still.
-    post(&bench, "/sandbox/clock", &json!({ "mode": "manual" }))?;
+    put(&bench, "/sandbox/clock", &json!({ "mode": "manual" }))?;
     let message = bench.terraform_fails(&["apply", "-auto-approve"])?;
     for part in [
         "not created completely",
@@ -139,7 +139,7 @@ fn an_apply_whose_time_is_up_keeps_what_exists_and_continues_after_untaint() -> 
         (&json!(true), &json!("provisioning"))
     );
 
-    post(&bench, "/sandbox/clock", &json!({ "mode": "auto" }))?;
+    put(&bench, "/sandbox/clock", &json!({ "mode": "auto" }))?;
     bench.terraform(&["untaint", ADDRESS])?;
     bench.apply()?;
     bench.assert_plan_is_empty()?;
@@ -248,6 +248,10 @@ fn post(bench: &Bench, path: &str, body: &Value) -> Result<Value> {
             .post(format!("{}{path}", bench.sandbox.url()))
             .json(body),
     )
+}
+
+fn put(bench: &Bench, path: &str, body: &Value) -> Result<Value> {
+    send(http_client().put(format!("{}{path}", bench.sandbox.url())).json(body))
 }
 
 fn send(request: reqwest::RequestBuilder) -> Result<Value> {

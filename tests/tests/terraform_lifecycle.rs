@@ -151,8 +151,11 @@ fn a_branch_that_moves_upstream_is_a_change_to_approve() -> Result<()> {
         bench.state()?["values"]["root_module"]["resources"][0]["values"]["resolved_revision"]
             .clone();
     Http::new().post(
-        &format!("{}/sandbox/hub/branch", bench.sandbox.url()),
-        &json!({ "repository": "Qwen/Qwen2.5-7B-Instruct", "branch": "main" }),
+        &format!(
+            "{}/sandbox/hub/models/Qwen/Qwen2.5-7B-Instruct",
+            bench.sandbox.url()
+        ),
+        &json!({ "title": "a new commit" }),
     )?;
     let plan = bench.plan()?;
     assert_eq!(actions(&plan, ADDRESS), ["update"]);

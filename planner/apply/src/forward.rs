@@ -2,11 +2,12 @@
 
 use std::mem;
 
+use openmodel_graph::graph::StepId;
+
 use crate::cloud::{Failure, Outcome, Seen};
 use crate::report::Interruption;
 use crate::run::{Run, index};
 use crate::state::{Answer, Cause, Move, Phase, Setback, StepState, Try};
-use openmodel_graph::graph::StepId;
 
 impl Run {
     /// Takes the state out of a step that is under way, to be replaced by what comes next.
@@ -236,5 +237,115 @@ impl Run {
             Phase::Unwinding(_) => self.owns_what_it_found(),
             Phase::Settling(_) | Phase::Stopping(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::report::End;
+    use crate::scene::{S0, S1, S2, lasting, output, passing, secrets_and_a_grant};
+    use crate::state::Action;
+
+    #[test]
+    fn after_a_refusal_what_is_under_way_ends_and_nothing_new_is_performed() {
+        let mut run = secrets_and_a_grant(2);
+        run.apply(Event::Started(S1));
+        run.refuse(S0);
+        assert!(!run.is_unwinding(), "s1 is under way");
+        assert_eq!(run.can(), [(S1, Action::Look)]);
+        run.look(S1, Seen::Absent);
+        assert_eq!(run.performed(S1), 0);
+        assert!(run.is_unwinding());
+    }
+
+    #[test]
+    fn a_refused_step_that_is_there_after_all_is_done() {
+        let mut run = secrets_and_a_grant(1);
+        run.perform(S0);
+        run.answer(
+            S0,
+            Outcome::Refused(Failure::lasting("ALREADY_EXISTS", "there is one")),
+        );
+        assert_eq!(run.can(), [(S0, Action::Look)]);
+        run.look(S0, Seen::Ours(output(S0)));
+        assert_eq!(run.can(), [(S1, Action::Look)]);
+    }
+
+    #[test]
+    fn being_refused_a_look_is_being_refused_the_step() {
+        let mut run = secrets_and_a_grant(1);
+        run.apply(Event::Started(S0));
+        run.apply(Event::Blind {
+            step: S0,
+            failure: lasting(),
+        });
+        assert!(matches!(
+            run.is_at(S0),
+            StepState::Failed {
+                cause: Cause::Refused,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn being_refused_a_look_after_a_lost_answer_leaves_the_step_unsettled() {
+        let mut run = secrets_and_a_grant(1);
+        run.perform(S0);
+        run.answer(S0, Outcome::Unknown(passing()));
+        run.apply(Event::Blind {
+            step: S0,
+            failure: lasting(),
+        });
+        let why = Interruption::Unanswered {
+            step: S0,
+            failure: passing(),
+        };
+        assert_eq!(run.end(), Some(End::Interrupted { why }));
+        assert_eq!(run.unsettled(), [S0]);
+    }
+
+    #[test]
+    fn a_step_given_up_while_it_could_not_be_seen_is_unsettled() {
+        let mut run = secrets_and_a_grant(1);
+        run.apply(Event::Started(S0));
+        run.apply(Event::Blind {
+            step: S0,
+            failure: passing(),
+        });
+        run.apply(Event::GivenUp(S0));
+        let why = Interruption::Unanswered {
+            step: S0,
+            failure: passing(),
+        };
+        assert_eq!(run.end(), Some(End::Interrupted { why }));
+    }
+
+    #[test]
+    fn a_step_refused_until_given_up_is_refused() {
+        let mut run = secrets_and_a_grant(1);
+        run.perform(S0);
+        run.answer(S0, Outcome::Refused(passing()));
+        run.apply(Event::GivenUp(S0));
+        run.look(S0, Seen::Absent);
+        assert_eq!(
+            run.end(),
+            Some(End::Refused {
+                step: S0,
+                failure: passing()
+            })
+        );
+    }
+
+    #[test]
+    fn a_run_taken_up_again_keeps_what_is_done_and_looks_for_the_rest() {
+        let mut run = secrets_and_a_grant(2);
+        run.make(S0);
+        run.perform(S1);
+        run.apply(Event::Resumed);
+        assert_eq!(run.is_at(S0), &StepState::Done(output(S0)));
+        assert_eq!(run.can(), [(S1, Action::Look), (S2, Action::Look)]);
     }
 }

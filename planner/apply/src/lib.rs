@@ -23,5 +23,7 @@ pub mod executor;
 mod forward;
 pub mod report;
 pub mod run;
+#[cfg(test)]
+mod scene;
 pub mod state;
 mod unwind;

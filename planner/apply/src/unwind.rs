@@ -285,3 +285,162 @@ impl Run {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::Seen;
+    use crate::event::Event;
+    use crate::report::End;
+    use crate::scene::{S0, S1, S2, lasting, output, passing, secrets_and_a_grant};
+    use crate::state::Action;
+
+    /// Two secrets and a grant on the first; the first is made, the second under way with an
+    /// answer lost, the grant refused. Then a look at the second fails for good.
+    fn unsettled_and_refused() -> Run {
+        let mut run = secrets_and_a_grant(2);
+        run.make(S0);
+        run.perform(S1);
+        run.refuse(S2);
+        run.answer(S1, Outcome::Unknown(passing()));
+        run.apply(Event::Blind {
+            step: S1,
+            failure: lasting(),
+        });
+        run
+    }
+
+    #[test]
+    fn what_could_not_be_seen_is_looked_at_again_before_anything_is_undone() {
+        let mut run = unsettled_and_refused();
+        assert_eq!(run.can(), [(S1, Action::Look)]);
+        run.look(S1, Seen::Ours(output(S1)));
+        assert_eq!(
+            run.can(),
+            [
+                (S0, Action::Undo(output(S0))),
+                (S1, Action::Undo(output(S1)))
+            ]
+        );
+    }
+
+    #[test]
+    fn what_still_cannot_be_seen_is_named() {
+        let mut run = unsettled_and_refused();
+        run.apply(Event::Blind {
+            step: S1,
+            failure: lasting(),
+        });
+        run.apply(Event::UndoStarted(S0));
+        run.apply(Event::UndoAnswered {
+            step: S0,
+            outcome: Outcome::Done(output(S0)),
+        });
+        assert_eq!(
+            run.end(),
+            Some(End::UndoFailed {
+                step: S2,
+                failure: lasting()
+            })
+        );
+        assert_eq!((run.left(), run.unsettled()), (vec![], vec![S1]));
+    }
+
+    #[test]
+    fn an_earlier_runs_leavings_are_looked_for() {
+        let mut run = secrets_and_a_grant(2);
+        run.refuse(S1);
+        assert_eq!(run.can(), [(S0, Action::Look)]);
+        run.apply(Event::Started(S0));
+        run.look(S0, Seen::Ours(output(S0)));
+        assert_eq!(run.can(), [(S2, Action::Look)]);
+        run.apply(Event::Started(S2));
+        run.look(S2, Seen::Absent);
+        assert_eq!(run.can(), [(S0, Action::Undo(output(S0)))]);
+    }
+
+    /// The first of two secrets refuses to go.
+    fn stuck(outcome: Outcome) -> Run {
+        let mut run = secrets_and_a_grant(2);
+        run.make(S0);
+        run.make(S2);
+        run.refuse(S1);
+        run.apply(Event::UndoStarted(S0));
+        run.apply(Event::UndoAnswered { step: S0, outcome });
+        run
+    }
+
+    #[test]
+    fn an_undo_refused_for_good_is_not_tried_again() {
+        let run = stuck(Outcome::Refused(lasting()));
+        assert_eq!(
+            run.end(),
+            Some(End::UndoFailed {
+                step: S1,
+                failure: lasting()
+            })
+        );
+        assert_eq!(
+            run.left(),
+            [Left {
+                step: S0,
+                output: output(S0),
+                failure: Some(lasting())
+            }]
+        );
+        assert_eq!(
+            run.outputs().into_keys().collect::<Vec<_>>(),
+            [S2],
+            "the grant is still there"
+        );
+    }
+
+    #[test]
+    fn an_undo_without_an_answer_is_tried_again_until_given_up() {
+        let mut run = stuck(Outcome::Unknown(passing()));
+        let [task] = run.ready().try_into().expect("one task");
+        assert_eq!(
+            (task.action, task.setback),
+            (Action::Undo(output(S0)), Some((1, passing())))
+        );
+        run.apply(Event::GivenUp(S0));
+        assert_eq!(
+            run.is_at(S0),
+            &StepState::Left {
+                output: output(S0),
+                failure: passing()
+            }
+        );
+    }
+
+    #[test]
+    fn what_was_made_on_an_object_goes_with_it() {
+        let run = stuck(Outcome::Done(output(S0)));
+        assert_eq!(
+            run.end(),
+            Some(End::Refused {
+                step: S1,
+                failure: lasting()
+            })
+        );
+        assert_eq!(run.is_at(S2), &StepState::Undone);
+        assert!(run.outputs().is_empty());
+    }
+
+    #[test]
+    fn a_step_can_be_called_after_the_one_it_stands_on_is_given_up() {
+        let mut run = secrets_and_a_grant(1);
+        run.make(S0);
+        run.set(
+            S0,
+            StepState::Left {
+                output: output(S0),
+                failure: lasting(),
+            },
+        );
+        let call = run
+            .call(S1)
+            .expect("what is left is still there, and its name known");
+        assert_eq!(call.operation.inputs(), [&Input::Known(output(S0).id)]);
+    }
+}

@@ -1,6 +1,6 @@
 //! `openmodel quickstart`: the whole way on the sandbox, each command shown with its real output.
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -26,6 +26,7 @@ pub async fn run(out: &mut (dyn Write + Send)) -> Result<()> {
     writeln!(out, "# No account, no network, no cost.\n")?;
 
     let mut workspace = Workspace::new(&terraform, &provider)?;
+    workspace.set_colour(std::io::stdout().is_terminal());
     workspace.write("main.tf", CONFIGURATION)?;
     workspace.set_env("OPENMODEL_SANDBOX", sandbox.url());
     writeln!(out, "$ cat main.tf\n{CONFIGURATION}")?;

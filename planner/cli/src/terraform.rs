@@ -123,6 +123,7 @@ pub struct Workspace {
     root: TempDir,
     terraform: PathBuf,
     variables: Vec<(OsString, OsString)>,
+    colour: bool,
 }
 
 impl Workspace {
@@ -147,13 +148,18 @@ impl Workspace {
         );
         fs::write(root.path().join("terraform.rc"), rc).context("terraform.rc")?;
         fs::create_dir(root.path().join("configuration")).context("the configuration's folder")?;
-        Ok(Self { root, terraform: terraform.to_owned(), variables: Vec::new() })
+        Ok(Self { root, terraform: terraform.to_owned(), variables: Vec::new(), colour: false })
     }
 
     /// Where terraform runs.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         self.root.path().join("configuration")
+    }
+
+    /// Lets terraform colour its output.
+    pub fn set_colour(&mut self, colour: bool) {
+        self.colour = colour;
     }
 
     /// Sets an environment variable for every command from now on.
@@ -183,7 +189,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// A terraform command, ready to run: no colours, no questions, nothing of the user's own
+    /// A terraform command, ready to run: no questions, nothing of the user's own
     /// Terraform settings.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -205,9 +211,11 @@ impl Workspace {
             .env("TF_IN_AUTOMATION", "1")
             .env("TF_INPUT", "0")
             .env("CHECKPOINT_DISABLE", "1")
-            .env("NO_COLOR", "1")
             .env("OPENMODEL_CACHE_DIR", self.root.path().join("cache"))
             .stdin(Stdio::null());
+        if !self.colour {
+            command.env("TF_CLI_ARGS", "-no-color");
+        }
         for (name, value) in &self.variables {
             command.env(name, value);
         }

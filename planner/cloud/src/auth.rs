@@ -288,7 +288,7 @@ async fn impersonated_id_token(
 fn generate_id_token(account: &str, audience: &str) -> Request {
     let path = format!("/v1/projects/-/serviceAccounts/{}:generateIdToken", path_text(account));
     let body = json!({"audience": audience, "includeEmail": true});
-    Request::post(Api::IamCredentials, path, body).repeatable().sensitive().as_source()
+    Request::post(Api::IamCredentials, path, body).repeatable().sensitive().with_source_credential()
 }
 
 type Built = Result<AccessTokenCredentials, BuildError>;

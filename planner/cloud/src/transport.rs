@@ -89,7 +89,7 @@ impl Default for Options {
             endpoints: Endpoints::default(),
             auth: auth::Options::default(),
             hugging_face_token: None,
-            request_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_mins(1),
             connect_timeout: Duration::from_secs(10),
             backoff: Backoff::default(),
             on_request: None,

@@ -237,6 +237,8 @@ fn truncated(
         let (mut chunks, left) = state?;
         let chunk = chunks.next().await?.ok()?;
         if left == 0 {
+            // An error at once would take back what waits to be written.
+            tokio::time::sleep(Duration::from_millis(20)).await;
             let broken = std::io::Error::new(std::io::ErrorKind::BrokenPipe, "cut by a rule");
             return Some((Err(broken), None));
         }

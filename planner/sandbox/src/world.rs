@@ -162,7 +162,7 @@ impl World {
 }
 
 /// One entry of the inventory, named after Cloud Asset Inventory's types.
-pub(crate) fn asset(kind: &str, name: &str, data: Value) -> Value {
+pub(crate) fn asset(kind: &str, name: &str, data: &Value) -> Value {
     json!({"type": kind, "name": name, "data": data})
 }
 

@@ -18,15 +18,15 @@ use tfplug::{Diagnostic, Diagnostics};
 use crate::provider::{EndpointsModel, ProviderModel};
 
 /// The configured provider.
-pub struct Client {
+pub(crate) struct Client {
     /// Default project.
-    pub project: Value<String>,
+    pub(crate) project: Value<String>,
     /// Default region.
-    pub region: Value<String>,
+    pub(crate) region: Value<String>,
     /// Labels of every object.
-    pub default_labels: Value<BTreeMap<String, Value<String>>>,
+    pub(crate) default_labels: Value<BTreeMap<String, Value<String>>>,
     /// Whether the Hub is asked without a token only because the token is not known yet.
-    pub hub_token_is_unknown: bool,
+    pub(crate) hub_token_is_unknown: bool,
     /// Arguments without which no cloud can be called, and which are not known yet.
     waiting: Vec<&'static str>,
     offline: bool,
@@ -43,7 +43,7 @@ enum Catalogs {
 
 impl Client {
     /// Merges the provider block with the environment. Values may be unknown while planning.
-    pub fn configure(
+    pub(crate) fn configure(
         config: ProviderModel,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Diagnostics> {
@@ -63,12 +63,19 @@ impl Client {
         let sandbox = or(config.sandbox, &["OPENMODEL_SANDBOX"]);
         let credentials = or(config.credentials, &["GOOGLE_CREDENTIALS"]);
         let access_token = or(config.access_token, &["GOOGLE_OAUTH_ACCESS_TOKEN"]);
-        let impersonate = or(config.impersonate_service_account, &["GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"]);
+        let impersonate = or(
+            config.impersonate_service_account,
+            &["GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"],
+        );
         let billing = or(config.billing_project, &["GOOGLE_BILLING_PROJECT"]);
         let hub_token = or(config.hugging_face_token, &["HF_TOKEN"]);
         let zone = or(config.zone, &["GOOGLE_ZONE"]);
         let region = or(config.region, &["GOOGLE_REGION"]);
-        let region = if region.is_null() { zone.map(|zone| region_of(&zone)) } else { region };
+        let region = if region.is_null() {
+            zone.map(|zone| region_of(&zone))
+        } else {
+            region
+        };
 
         let sandbox = known("sandbox", &sandbox);
         let auth = auth::Options {
@@ -78,13 +85,24 @@ impl Client {
             quota_project: known("billing_project", &billing),
             sandbox: sandbox.is_some(),
         };
-        let endpoints = endpoints(config.endpoints, sandbox.as_deref(), environment("HF_ENDPOINT"), &mut waiting)?;
+        let endpoints = endpoints(
+            config.endpoints,
+            sandbox.as_deref(),
+            environment("HF_ENDPOINT"),
+            &mut waiting,
+        )?;
         let hub_token_is_unknown = hub_token.is_unknown();
-        for secret in [credentials, access_token, hub_token.clone()].iter().filter_map(Value::as_known) {
+        for secret in [credentials, access_token, hub_token.clone()]
+            .iter()
+            .filter_map(Value::as_known)
+        {
             log::conceal(secret);
         }
         Ok(Self {
-            project: or(config.project, &["GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"]),
+            project: or(
+                config.project,
+                &["GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"],
+            ),
             region,
             default_labels: config.default_labels,
             hub_token_is_unknown,
@@ -104,14 +122,23 @@ impl Client {
     }
 
     /// The Hub.
-    pub fn hub(&self) -> &Hub {
+    pub(crate) fn hub(&self) -> &Hub {
         self.hub.get_or_init(|| {
-            Hub::new(self.transport.clone(), HubOptions { cache: self.cache.clone(), offline: self.offline })
+            Hub::new(
+                self.transport.clone(),
+                HubOptions {
+                    cache: self.cache.clone(),
+                    offline: self.offline,
+                },
+            )
         })
     }
 
     /// Google Cloud, with the secrets that the operations of one apply name.
-    pub fn google(&self, secrets: BTreeMap<SecretSlot, Secret>) -> Result<GoogleCloud, Diagnostic> {
+    pub(crate) fn google(
+        &self,
+        secrets: BTreeMap<SecretSlot, Secret>,
+    ) -> Result<GoogleCloud, Diagnostic> {
         if !self.waiting.is_empty() {
             return Err(Diagnostic::error("Provider configuration is not known yet").detail(format!(
                 "Google Cloud cannot be called before these arguments of the provider block are known: {}. Apply \
@@ -123,7 +150,7 @@ impl Client {
     }
 
     /// Shapes and prices.
-    pub fn catalog(&self) -> &Catalog {
+    pub(crate) fn catalog(&self) -> &Catalog {
         match &self.catalog {
             Catalogs::Embedded => Catalog::embedded(),
             Catalogs::Own(catalog) => catalog,
@@ -135,11 +162,18 @@ fn log_exchange(exchange: &Exchange<'_>) {
     if !log::enabled(log::Level::Debug) {
         return;
     }
-    let outcome = exchange.status.map_or_else(|| exchange.lost.unwrap_or("lost").to_owned(), |status| status.to_string());
+    let outcome = exchange.status.map_or_else(
+        || exchange.lost.unwrap_or("lost").to_owned(),
+        |status| status.to_string(),
+    );
     log::debug(
         "http",
         &format!("{} {}", exchange.method, exchange.url),
-        &[("outcome", &outcome), ("attempt", &exchange.attempt), ("elapsed_ms", &exchange.elapsed.as_millis())],
+        &[
+            ("outcome", &outcome),
+            ("attempt", &exchange.attempt),
+            ("elapsed_ms", &exchange.elapsed.as_millis()),
+        ],
     );
 }
 
@@ -150,14 +184,18 @@ fn endpoints(
     waiting: &mut Vec<&'static str>,
 ) -> Result<Endpoints, Diagnostic> {
     let refuse = |path: &str, why: &dyn std::fmt::Display| {
-        Diagnostic::error("Invalid base URL").at(path).detail(format!("{why}."))
+        Diagnostic::error("Invalid base URL")
+            .at(path)
+            .detail(format!("{why}."))
     };
     let mut endpoints = match sandbox {
         Some(url) => Endpoints::sandbox(url).map_err(|why| refuse("sandbox", &why))?,
         None => Endpoints::default(),
     };
     if let (None, Some(url)) = (sandbox, hf_endpoint) {
-        endpoints.set(Api::Hub, &url).map_err(|why| refuse("endpoints.hub", &format!("HF_ENDPOINT: {why}")))?;
+        endpoints
+            .set(Api::Hub, &url)
+            .map_err(|why| refuse("endpoints.hub", &format!("HF_ENDPOINT: {why}")))?;
     }
     if config.is_unknown() {
         waiting.push("endpoints");
@@ -173,7 +211,9 @@ fn endpoints(
         match url {
             Value::Known(url) => {
                 let path = format!("endpoints.{}", api.name());
-                endpoints.set(api, &url).map_err(|why| refuse(&path, &why))?;
+                endpoints
+                    .set(api, &url)
+                    .map_err(|why| refuse(&path, &why))?;
             }
             Value::Null => {}
             Value::Unknown(_) => waiting.push("endpoints"),
@@ -184,7 +224,8 @@ fn endpoints(
 
 /// `us-central1-a` lies in `us-central1`.
 fn region_of(zone: &str) -> String {
-    zone.rsplit_once('-').map_or_else(|| zone.to_owned(), |(region, _)| region.to_owned())
+    zone.rsplit_once('-')
+        .map_or_else(|| zone.to_owned(), |(region, _)| region.to_owned())
 }
 
 /// Where model cards are kept between runs: `OPENMODEL_CACHE_DIR`, else the system's place for
@@ -200,12 +241,18 @@ fn cache_folder(environment: impl Fn(&str) -> Option<String>) -> Option<PathBuf>
 }
 
 fn catalog(path: &Value<String>) -> Result<Catalogs, Diagnostic> {
-    let Some(path) = path.as_known() else { return Ok(Catalogs::Embedded) };
+    let Some(path) = path.as_known() else {
+        return Ok(Catalogs::Embedded);
+    };
     let error = |what: &dyn std::fmt::Display| {
-        Diagnostic::error("Catalog cannot be used").at("catalog").detail(format!(
-            "{path}: {what}. Remove catalog to use the one in the provider."
-        ))
+        Diagnostic::error("Catalog cannot be used")
+            .at("catalog")
+            .detail(format!(
+                "{path}: {what}. Remove catalog to use the one in the provider."
+            ))
     };
     let bytes = std::fs::read(path).map_err(|why| error(&why))?;
-    Catalog::parse(&bytes).map(|catalog| Catalogs::Own(Box::new(catalog))).map_err(|why| error(&why))
+    Catalog::parse(&bytes)
+        .map(|catalog| Catalogs::Own(Box::new(catalog)))
+        .map_err(|why| error(&why))
 }

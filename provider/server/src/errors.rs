@@ -7,7 +7,7 @@ use tfplug::{Diagnostic, Diagnostics};
 use crate::client::Client;
 
 /// An endpoint that cannot be placed, on the attribute at fault.
-pub fn resolve(error: &ResolveError) -> Diagnostics {
+pub(crate) fn resolve(error: &ResolveError) -> Diagnostics {
     let path = match error.field {
         Field::Model => "model",
         Field::Region => "region",
@@ -26,18 +26,23 @@ pub fn resolve(error: &ResolveError) -> Diagnostics {
         Field::BudgetMonthly => "budget.max_monthly_cost",
         Field::Token => "hugging_face_token_wo",
     };
-    Diagnostic::error(error.summary).at(path).detail(error.detail.clone()).into()
+    Diagnostic::error(error.summary)
+        .at(path)
+        .detail(error.detail.clone())
+        .into()
 }
 
 /// A repository that cannot be read, on the attribute that names it.
-pub fn hub(client: &Client, error: &HubError) -> Diagnostics {
+pub(crate) fn hub(client: &Client, error: &HubError) -> Diagnostics {
     let (summary, path) = match error {
         HubError::NotFound { .. } => ("Model not found", "model"),
         HubError::RevisionNotFound { .. } => ("Revision not found", "revision"),
         HubError::Gated { .. } => ("Model is gated", "model"),
         HubError::Unauthorized { .. } => ("Hub refused the token", "model"),
         HubError::RateLimited { .. } => ("Hub limits the rate of requests", "model"),
-        HubError::Malformed { .. } | HubError::TooLarge { .. } => ("Repository cannot be understood", "model"),
+        HubError::Malformed { .. } | HubError::TooLarge { .. } => {
+            ("Repository cannot be understood", "model")
+        }
         HubError::Unreachable { .. } => ("Hub cannot be reached", "model"),
         HubError::Offline { .. } => ("Model is not in the cache", "model"),
     };
@@ -52,7 +57,7 @@ pub fn hub(client: &Client, error: &HubError) -> Diagnostics {
 }
 
 /// An argument that neither the resource, the provider nor the environment sets.
-pub fn unset(name: &'static str) -> Diagnostic {
+pub(crate) fn unset(name: &'static str) -> Diagnostic {
     let variable = name.to_uppercase();
     Diagnostic::error("Argument is not set").at(name).detail(format!(
         "No {name} is known. Set {name} here or in the provider block, or GOOGLE_{variable} in the environment."
@@ -60,14 +65,20 @@ pub fn unset(name: &'static str) -> Diagnostic {
 }
 
 /// Something that only a mistake of ours can cause.
-pub fn bug(what: &str) -> Diagnostic {
-    Diagnostic::error("Provider bug").detail(format!("{what}. This is a bug in the provider, please report it."))
+pub(crate) fn bug(what: &str) -> Diagnostic {
+    Diagnostic::error("Provider bug").detail(format!(
+        "{what}. This is a bug in the provider, please report it."
+    ))
 }
 
 /// With a capital letter and a full stop, as Terraform shows details.
-pub fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut rest = text.trim().chars();
     let first = rest.next().map(|first| first.to_ascii_uppercase());
-    let end = if text.trim().ends_with(['.', '!', '?']) { "" } else { "." };
+    let end = if text.trim().ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
     first.into_iter().chain(rest).chain(end.chars()).collect()
 }

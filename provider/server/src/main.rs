@@ -22,6 +22,9 @@ use tfplug::serve::{ServeOptions, serve_blocking};
 fn main() {
     serve_blocking(
         Service::new(provider::OpenModel),
-        ServeOptions { address: "registry.terraform.io/openmodel/openmodel", version: env!("CARGO_PKG_VERSION") },
+        ServeOptions {
+            address: "registry.terraform.io/openmodel/openmodel",
+            version: env!("CARGO_PKG_VERSION"),
+        },
     )
 }

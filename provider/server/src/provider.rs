@@ -17,34 +17,34 @@ use crate::schema_parts::checked;
 use openmodel_schemas::name::Region;
 
 /// The provider `openmodel`.
-pub struct OpenModel;
+pub(crate) struct OpenModel;
 
 /// The `provider` block.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct ProviderModel {
-    pub project: Value<String>,
-    pub region: Value<String>,
-    pub zone: Value<String>,
-    pub credentials: Value<String>,
-    pub access_token: Value<String>,
-    pub impersonate_service_account: Value<String>,
-    pub billing_project: Value<String>,
-    pub hugging_face_token: Value<String>,
-    pub default_labels: Value<BTreeMap<String, Value<String>>>,
-    pub catalog: Value<String>,
-    pub endpoints: Value<EndpointsModel>,
-    pub sandbox: Value<String>,
-    pub offline: Value<bool>,
+pub(crate) struct ProviderModel {
+    pub(crate) project: Value<String>,
+    pub(crate) region: Value<String>,
+    pub(crate) zone: Value<String>,
+    pub(crate) credentials: Value<String>,
+    pub(crate) access_token: Value<String>,
+    pub(crate) impersonate_service_account: Value<String>,
+    pub(crate) billing_project: Value<String>,
+    pub(crate) hugging_face_token: Value<String>,
+    pub(crate) default_labels: Value<BTreeMap<String, Value<String>>>,
+    pub(crate) catalog: Value<String>,
+    pub(crate) endpoints: Value<EndpointsModel>,
+    pub(crate) sandbox: Value<String>,
+    pub(crate) offline: Value<bool>,
 }
 
 /// `endpoints`: base URLs, for private gateways and tests.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct EndpointsModel {
-    pub run: Value<String>,
-    pub secret_manager: Value<String>,
-    pub iam_credentials: Value<String>,
-    pub resource_manager: Value<String>,
-    pub hub: Value<String>,
+pub(crate) struct EndpointsModel {
+    pub(crate) run: Value<String>,
+    pub(crate) secret_manager: Value<String>,
+    pub(crate) iam_credentials: Value<String>,
+    pub(crate) resource_manager: Value<String>,
+    pub(crate) hub: Value<String>,
 }
 
 impl Provider for OpenModel {
@@ -53,9 +53,14 @@ impl Provider for OpenModel {
     type Client = Client;
 
     fn schema(&self) -> Schema {
-        let text = |name: &str, description: &str| Attribute::string(name).optional().description(description);
+        let text = |name: &str, description: &str| {
+            Attribute::string(name).optional().description(description)
+        };
         let url = |name: &str| {
-            Attribute::string(name).optional().validate(checked_url()).description(format!("Base URL of `{name}`."))
+            Attribute::string(name)
+                .optional()
+                .validate(checked_url())
+                .description(format!("Base URL of `{name}`."))
         };
         Schema::new(
             "Plan and run open models on Google Cloud. Every argument is optional and falls back to the \
@@ -129,5 +134,8 @@ impl Provider for OpenModel {
 }
 
 fn checked_url() -> tfplug::schema::Validator {
-    tfplug::schema::regex(r"^https?://[^\s]+$", "a URL that starts with `https://` or `http://`")
+    tfplug::schema::regex(
+        r"^https?://[^\s]+$",
+        "a URL that starts with `https://` or `http://`",
+    )
 }

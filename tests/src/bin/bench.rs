@@ -300,25 +300,29 @@ fn sample(process: &Path) -> Option<(f64, f64)> {
     Some((ticks / 100.0, kib * 1024.0 / 1e6))
 }
 
-/// Median time per call, as the provider logs it at level trace.
+/// Median microseconds per call, as the provider logs them at level debug.
 fn calls(workspace: &mut Workspace) -> Result<BTreeMap<String, f64>> {
     let mut command = workspace.command(&["plan"]);
-    let output = command.env("TF_LOG_PROVIDER", "TRACE").output()?;
+    let output = command.env("TF_LOG_PROVIDER", "DEBUG").output()?;
     ensure!(output.status.success(), "{}", printed(&output));
     let mut calls: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stderr).lines() {
-        let Some((before, after)) = line.split_once("duration_us=") else {
+        let Some((_, done)) = line.split_once(": done ") else {
             continue;
         };
-        let Some(call) = before
-            .split_once("call=")
-            .and_then(|(_, rest)| rest.split_whitespace().next())
-        else {
+        let Some((_, number)) = line.split_once("milliseconds=") else {
             continue;
         };
-        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-        if let Ok(micros) = digits.parse() {
-            calls.entry(call.to_owned()).or_default().push(micros);
+        let call: String = done
+            .chars()
+            .take_while(|c| c.is_ascii_alphabetic())
+            .collect();
+        let number: String = number
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || *c == '.')
+            .collect();
+        if let Ok(milliseconds) = number.parse::<f64>() {
+            calls.entry(call).or_default().push(milliseconds * 1e3);
         }
     }
     Ok(calls

@@ -209,6 +209,7 @@ proptest! {
         );
         prop_assert_eq!(fake.inventory(), Inventory::new());
         prop_assert_eq!((report.left, report.unsettled), (vec![], vec![]));
+        prop_assert!(report.outputs.is_empty(), "{:?}", report.outputs);
         no_offences(&fake, &way)?;
     }
 

@@ -103,7 +103,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_account_is_named_by_the_projects_number() {
         let (transport, seen) = script::transport(vec![script::json(200, json!({"name": "projects/42"}))]);
-        let access = Access { transport: &transport, deadline: Instant::now() + Duration::from_secs(60) };
+        let access = Access { transport: &transport, deadline: Instant::now() + Duration::from_mins(1) };
         let account = |number| Ok(format!("serviceAccount:{number}-compute@developer.gserviceaccount.com"));
         assert_eq!(access.default_account("projects/7/secrets/s").await, account(7));
         assert!(seen.lines().is_empty());

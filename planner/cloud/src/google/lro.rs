@@ -142,7 +142,7 @@ mod tests {
         let pending = json!({"name": NAME, "metadata": {"@type": "x"}});
         let done = json!({"name": NAME, "done": true, "response": {}});
         let (transport, seen) = script::transport(vec![script::json(200, pending.clone()), script::json(200, done)]);
-        let end = wait(&transport, lro(pending), Instant::now() + Duration::from_secs(60)).await;
+        let end = wait(&transport, lro(pending), Instant::now() + Duration::from_mins(1)).await;
         assert_eq!(end.expect("an end"), End::Done);
         let line = format!("GET https://run.googleapis.com/v2/{NAME}");
         assert_eq!(seen.lines(), [line.clone(), line]);
@@ -152,7 +152,7 @@ mod tests {
     async fn a_failed_operation_says_why() {
         let (transport, _) = script::transport(vec![]);
         let failed = lro(json!({"name": NAME, "done": true, "error": {"code": 9, "message": "HEALTH_CHECK_CONTAINER_ERROR"}}));
-        let end = wait(&transport, failed, Instant::now() + Duration::from_secs(60)).await.expect("an end");
+        let end = wait(&transport, failed, Instant::now() + Duration::from_mins(1)).await.expect("an end");
         let End::Failed(failure) = end else { panic!("it failed") };
         assert_eq!((failure.code.as_str(), failure.transient), ("FAILED_PRECONDITION", false));
         assert!(failure.hint.is_some());

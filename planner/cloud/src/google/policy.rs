@@ -172,7 +172,7 @@ mod tests {
             script::json(200, json!({})),
         ]);
         let resource = Resource { api: Api::Run, version: "v2", name: "projects/p/locations/r/services/s" };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         let done = resource.change(&transport, deadline, |policy| with_members(policy, ROLE, &[])).await;
         assert_eq!(done, Ok(()));
         insta::assert_snapshot!(seen.lines().join("\n"), @"

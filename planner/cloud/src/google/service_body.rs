@@ -211,8 +211,103 @@ mod tests {
 
     #[test]
     fn a_new_service_says_all_that_it_needs() {
-        let request = Request::post(Api::Run, "/", made(&service_spec(), None));
-        insta::assert_snapshot!(request, @"");
+        let mut body = made(&service_spec(), None);
+        body["clientVersion"] = json!("VERSION");
+        body["labels"]["openmodel-key"] = json!("KEY");
+        let request = Request::post(Api::Run, "/", body);
+        insta::assert_snapshot!(request, @r#"
+        POST run /
+        {
+          "annotations": {
+            "openmodel.dev/label-keys": "team",
+            "openmodel.dev/spec": "{}"
+          },
+          "client": "openmodel",
+          "clientVersion": "VERSION",
+          "labels": {
+            "openmodel-key": "KEY",
+            "openmodel-managed": "true",
+            "openmodel-name": "chat",
+            "openmodel-phase": "provisioning",
+            "team": "ml"
+          },
+          "scaling": {
+            "minInstanceCount": 1
+          },
+          "template": {
+            "containers": [
+              {
+                "args": [
+                  "serve",
+                  "--port=8000"
+                ],
+                "command": [
+                  "vllm"
+                ],
+                "env": [
+                  {
+                    "name": "HF_HOME",
+                    "value": "/tmp/hf"
+                  },
+                  {
+                    "name": "HF_TOKEN",
+                    "valueSource": {
+                      "secretKeyRef": {
+                        "secret": "projects/7/secrets/token",
+                        "version": "3"
+                      }
+                    }
+                  }
+                ],
+                "image": "vllm/vllm-openai:v0.19.0",
+                "ports": [
+                  {
+                    "containerPort": 8000
+                  }
+                ],
+                "resources": {
+                  "cpuIdle": false,
+                  "limits": {
+                    "cpu": "8",
+                    "memory": "32Gi",
+                    "nvidia.com/gpu": "1"
+                  }
+                },
+                "startupProbe": {
+                  "failureThreshold": 180,
+                  "httpGet": {
+                    "path": "/health",
+                    "port": 8000
+                  },
+                  "periodSeconds": 10,
+                  "timeoutSeconds": 5
+                }
+              }
+            ],
+            "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2",
+            "gpuZonalRedundancyDisabled": true,
+            "labels": {
+              "openmodel-managed": "true",
+              "openmodel-name": "chat",
+              "team": "ml"
+            },
+            "maxInstanceRequestConcurrency": 16,
+            "nodeSelector": {
+              "accelerator": "nvidia-l4"
+            },
+            "scaling": {
+              "maxInstanceCount": 3
+            },
+            "timeout": "3600s"
+          },
+          "traffic": [
+            {
+              "percent": 100,
+              "type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
+            }
+          ]
+        }
+        "#);
     }
 
     #[test]

@@ -45,8 +45,11 @@ pub(crate) struct Wanted<'a> {
 impl Services<'_> {
     /// The service, or `None` where there is none.
     pub(crate) async fn find(&self, name: &str) -> Result<Option<Service>, Failure> {
-        let found = self.transport.json(&run::get(name), self.deadline).await;
-        absent_is_none(found).map_err(|error| failure::failure(&error))
+        match self.transport.json(&run::get(name), self.deadline).await {
+            Ok(service) => Ok(Some(service)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(failure::failure(&error)),
+        }
     }
 
     /// Looks whether our service is there, and waits while it is being made.
@@ -296,12 +299,4 @@ fn broken(service: &Service) -> Failure {
 fn contended(name: &str) -> Outcome {
     let message = format!("{name} was changed by others {MOST_CONFLICTS} times in a row");
     Outcome::Refused(Failure::passing("ABORTED", message))
-}
-
-fn absent_is_none<T>(found: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
 }

@@ -161,7 +161,13 @@ mod tests {
         ]
         .map(|request| request.to_string())
         .join("\n");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        GET hub /api/models/Qwen/Qwen3-8B/revision/refs%2Fpr%2F7?expand%5B%5D=sha
+        GET hub /api/models/Qwen/Qwen3-8B/revision/0e9e39f249a16976918f6564b8830bc894c89659?securityStatus=true
+        GET hub /api/models/Qwen/Qwen3-8B/tree/0e9e39f249a16976918f6564b8830bc894c89659?recursive=true
+        GET hub /api/models/Qwen/Qwen3-8B/tree/0e9e39f249a16976918f6564b8830bc894c89659?recursive=true&cursor=Zm9v%3D
+        GET hub /Qwen/Qwen3-8B/resolve/0e9e39f249a16976918f6564b8830bc894c89659/config.json
+        ");
         assert!(next_page(&id, &sha, "<https://x/?cursor=1>; rel=\"prev\"").is_none());
     }
 

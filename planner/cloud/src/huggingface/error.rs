@@ -203,6 +203,15 @@ mod tests {
             explain(502, &[], false),
         ]
         .join("\n");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        meta-llama/Llama-3.1-8B-Instruct is gated: its files wait for terms to be accepted. Accept the terms at https://huggingface.co/meta-llama/Llama-3.1-8B-Instruct, then set hugging_face_token or HF_TOKEN to a token of that account
+        meta-llama/Llama-3.1-8B-Instruct is gated: its files wait for terms to be accepted. The account of the given token has no access yet: accept the terms at https://huggingface.co/meta-llama/Llama-3.1-8B-Instruct, and use a token of that account
+        the Hub has no model meta-llama/Llama-3.1-8B-Instruct, or it is private. Check the name, and that the token may read it
+        the Hub has no model meta-llama/Llama-3.1-8B-Instruct, or it is private. Check the name; for a private one set hugging_face_token or HF_TOKEN
+        the Hub refused the token: Invalid credentials in Authorization header. Make one that may read meta-llama/Llama-3.1-8B-Instruct at https://huggingface.co/settings/tokens
+        meta-llama/Llama-3.1-8B-Instruct has no revision main. Its branches and commits are listed at https://huggingface.co/meta-llama/Llama-3.1-8B-Instruct/commits
+        the Hub's rate limit is used up; it opens again in 13 s. Set hugging_face_token or HF_TOKEN: limits are higher with a token
+        https://huggingface.co cannot be reached: HTTP 502: Bad Gateway. Check the network and HF_ENDPOINT; with `offline = true` what was read before is used
+        ");
     }
 }

@@ -95,7 +95,7 @@ impl Request {
 
     /// Sends it as the credential behind an impersonation.
     #[must_use]
-    pub(crate) fn as_source(mut self) -> Self {
+    pub(crate) fn with_source_credential(mut self) -> Self {
         self.credential = Credential::Source;
         self
     }
@@ -119,7 +119,9 @@ impl Request {
         if self.query.is_empty() {
             return self.path.clone();
         }
-        let mut pairs = url::form_urlencoded::Serializer::new(format!("{}?", self.path));
+        let start = format!("{}?", self.path);
+        let length = start.len();
+        let mut pairs = url::form_urlencoded::Serializer::for_suffix(start, length);
         for (name, value) in &self.query {
             pairs.append_pair(name, value);
         }

@@ -34,7 +34,7 @@ impl Backoff {
     }
 }
 
-/// A small generator (SplitMix64) for jitter; nothing secret depends on it.
+/// A small generator (`SplitMix64`) for jitter; nothing secret depends on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(retry_after("7", now), Some(Duration::from_secs(7)));
         let date = "Sat, 21 Nov 2026 07:28:00 GMT";
         assert_eq!(retry_after(date, now), Some(Duration::from_secs(30)));
-        assert_eq!(retry_after(date, now + Duration::from_secs(60)), Some(Duration::ZERO));
+        assert_eq!(retry_after(date, now + Duration::from_mins(1)), Some(Duration::ZERO));
         assert_eq!(retry_after("soon", now), None);
     }
 

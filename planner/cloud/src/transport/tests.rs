@@ -6,7 +6,7 @@ use super::script::{self, Answer, with_headers};
 use super::*;
 
 fn in_a_minute() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + Duration::from_mins(1)
 }
 
 fn read() -> Request {

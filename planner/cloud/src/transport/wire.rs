@@ -65,7 +65,7 @@ impl Sockets {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("openmodel/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .tcp_keepalive(Duration::from_secs(30))
             .http2_keep_alive_interval(Duration::from_secs(30))
             // The transport follows redirects itself: it knows which may be followed, and which

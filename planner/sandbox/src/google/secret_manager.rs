@@ -420,14 +420,14 @@ impl Secrets {
         for (name, secret) in &self.secrets {
             let mut data = secret.spec.clone();
             data["bindings"] = secret.policy.bindings();
-            assets.push(asset("secretmanager.googleapis.com/Secret", name, data));
+            assets.push(asset("secretmanager.googleapis.com/Secret", name, &data));
             for (number, version) in &secret.versions {
                 let name = format!("{name}/versions/{number}");
                 let data = json!({"state": version.state.name()});
                 assets.push(asset(
                     "secretmanager.googleapis.com/SecretVersion",
                     &name,
-                    data,
+                    &data,
                 ));
             }
         }

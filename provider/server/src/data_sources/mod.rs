@@ -1,3 +1,3 @@
 //! Data sources, a file each.
 
-pub mod model;
+pub(crate) mod model;

@@ -13,36 +13,36 @@ use crate::errors;
 use crate::schema_parts::{checked, model_id};
 
 /// `data "openmodel_model"`.
-pub struct ModelDataSource;
+pub(crate) struct ModelDataSource;
 
 /// Its attributes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct ModelModel {
-    pub id: Value<String>,
-    pub model: Value<String>,
-    pub revision: Value<String>,
-    pub resolved_revision: Value<String>,
-    pub architecture: Value<String>,
-    pub model_type: Value<String>,
-    pub library: Value<String>,
-    pub pipeline_tag: Value<String>,
-    pub parameters: Value<i64>,
-    pub weight_bytes: Value<i64>,
-    pub max_context_length: Value<i64>,
-    pub licence: Value<String>,
-    pub gated: Value<String>,
-    pub private: Value<bool>,
-    pub scan_status: Value<String>,
-    pub unsafe_files: Value<Vec<Value<String>>>,
-    pub files: Value<Vec<Value<FileModel>>>,
+pub(crate) struct ModelModel {
+    pub(crate) id: Value<String>,
+    pub(crate) model: Value<String>,
+    pub(crate) revision: Value<String>,
+    pub(crate) resolved_revision: Value<String>,
+    pub(crate) architecture: Value<String>,
+    pub(crate) model_type: Value<String>,
+    pub(crate) library: Value<String>,
+    pub(crate) pipeline_tag: Value<String>,
+    pub(crate) parameters: Value<i64>,
+    pub(crate) weight_bytes: Value<i64>,
+    pub(crate) max_context_length: Value<i64>,
+    pub(crate) licence: Value<String>,
+    pub(crate) gated: Value<String>,
+    pub(crate) private: Value<bool>,
+    pub(crate) scan_status: Value<String>,
+    pub(crate) unsafe_files: Value<Vec<Value<String>>>,
+    pub(crate) files: Value<Vec<Value<FileModel>>>,
 }
 
 /// One element of `files`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct FileModel {
-    pub path: Value<String>,
-    pub size_bytes: Value<i64>,
-    pub sha256: Value<String>,
+pub(crate) struct FileModel {
+    pub(crate) path: Value<String>,
+    pub(crate) size_bytes: Value<i64>,
+    pub(crate) sha256: Value<String>,
 }
 
 impl DataSource for ModelDataSource {
@@ -51,8 +51,12 @@ impl DataSource for ModelDataSource {
     type Model = ModelModel;
 
     fn schema(&self) -> Schema {
-        let text = |name: &str, description: &str| Attribute::string(name).computed().description(description);
-        let number = |name: &str, description: &str| Attribute::number(name).computed().description(description);
+        let text = |name: &str, description: &str| {
+            Attribute::string(name).computed().description(description)
+        };
+        let number = |name: &str, description: &str| {
+            Attribute::number(name).computed().description(description)
+        };
         Schema::new(
             "The facts of a Hugging Face Hub repository at one commit. What the Hub does not say is null.",
         )
@@ -94,11 +98,19 @@ impl DataSource for ModelDataSource {
         ])
     }
 
-    async fn read(&self, context: &Context<Client>, config: ModelModel) -> Result<ModelModel, Diagnostics> {
+    async fn read(
+        &self,
+        context: &Context<Client>,
+        config: ModelModel,
+    ) -> Result<ModelModel, Diagnostics> {
         let client = context.client()?;
         let model: ModelId = parse(&config.model, "model")?;
         let revision: Revision = parse(&config.revision, "revision")?;
-        let card = client.hub().card(&model, &revision).await.map_err(|error| errors::hub(client, &error))?;
+        let card = client
+            .hub()
+            .card(&model, &revision)
+            .await
+            .map_err(|error| errors::hub(client, &error))?;
         Ok(show(config, &card))
     }
 }
@@ -108,11 +120,17 @@ where
     T: std::str::FromStr<Err = openmodel_schemas::name::NameError>,
 {
     let text = value.as_known().map(String::as_str).unwrap_or_default();
-    text.parse().map_err(|error| Diagnostic::error("Invalid value").at(path).detail(format!("{error}.")).into())
+    text.parse().map_err(|error| {
+        Diagnostic::error("Invalid value")
+            .at(path)
+            .detail(format!("{error}."))
+            .into()
+    })
 }
 
 fn show(config: ModelModel, card: &ModelCard) -> ModelModel {
-    let text = |text: Option<&str>| Value::from(text.filter(|text| !text.is_empty()).map(str::to_owned));
+    let text =
+        |text: Option<&str>| Value::from(text.filter(|text| !text.is_empty()).map(str::to_owned));
     let model_config = card.config.as_ref();
     let (scan_status, unsafe_files) = match &card.scan {
         ScanStatus::Safe => ("safe", &[][..]),
@@ -138,7 +156,12 @@ fn show(config: ModelModel, card: &ModelCard) -> ModelModel {
         }),
         private: Value::Known(card.private),
         scan_status: Value::from(scan_status),
-        unsafe_files: Value::Known(unsafe_files.iter().map(|path| Value::from(path.as_str())).collect()),
+        unsafe_files: Value::Known(
+            unsafe_files
+                .iter()
+                .map(|path| Value::from(path.as_str()))
+                .collect(),
+        ),
         files: Value::Known(
             card.files
                 .iter()

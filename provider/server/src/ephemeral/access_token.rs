@@ -1,32 +1,31 @@
 //! `ephemeral.openmodel_access_token`: a short-lived token to call an endpoint, in no plan and no
 //! state.
 
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 use tfplug::framework::{Context, EphemeralResource, Opened};
 use tfplug::schema::{Attribute, Schema};
 use tfplug::serve::log;
 use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::errors;
 
 /// Longest wait for a token.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `ephemeral "openmodel_access_token"`.
-pub struct AccessToken;
+pub(crate) struct AccessToken;
 
 /// Its attributes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct AccessTokenModel {
-    pub audience: Value<String>,
-    pub token: Value<String>,
+pub(crate) struct AccessTokenModel {
+    pub(crate) audience: Value<String>,
+    pub(crate) token: Value<String>,
 }
 
 impl EphemeralResource for AccessToken {
@@ -56,13 +55,21 @@ impl EphemeralResource for AccessToken {
         let google = context.client()?.google(BTreeMap::new())?;
         let (transport, deadline) = (google.transport(), Instant::now() + PATIENCE);
         let token = match config.audience.as_known() {
-            Some(audience) => transport.auth().id_token(transport, audience, deadline).await,
+            Some(audience) => {
+                transport
+                    .auth()
+                    .id_token(transport, audience, deadline)
+                    .await
+            }
             None => transport.auth().access_token().await,
         };
         let token = token.map_err(|error| {
             Diagnostic::error("No token could be made").detail(errors::sentence(&error.to_string()))
         })?;
         log::conceal(token.expose());
-        Ok(Opened::from(AccessTokenModel { token: Value::from(token.expose()), ..config }))
+        Ok(Opened::from(AccessTokenModel {
+            token: Value::from(token.expose()),
+            ..config
+        }))
     }
 }

@@ -1,3 +1,3 @@
 //! Ephemeral resources, a file each.
 
-pub mod access_token;
+pub(crate) mod access_token;

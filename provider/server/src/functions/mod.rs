@@ -1,3 +1,3 @@
 //! Functions, a file each.
 
-pub mod parse_model_id;
+pub(crate) mod parse_model_id;

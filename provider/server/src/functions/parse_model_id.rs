@@ -6,17 +6,17 @@ use tfplug::framework::{Function, FunctionError, Parameter, Signature};
 use tfplug::value::{Type, Value};
 
 /// `provider::openmodel::parse_model_id(id)`.
-pub struct ParseModelId;
+pub(crate) struct ParseModelId;
 
 /// Its argument.
 #[derive(Deserialize)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     id: String,
 }
 
 /// Its result.
 #[derive(Debug, Serialize, PartialEq)]
-pub struct Parts {
+pub(crate) struct Parts {
     id: String,
     namespace: Value<String>,
     name: String,
@@ -30,7 +30,12 @@ impl Function for ParseModelId {
 
     fn signature(&self) -> Signature {
         let parts = ["id", "namespace", "name", "url"];
-        let returns = Type::Object(parts.into_iter().map(|part| (part.to_owned(), Type::String)).collect());
+        let returns = Type::Object(
+            parts
+                .into_iter()
+                .map(|part| (part.to_owned(), Type::String))
+                .collect(),
+        );
         Signature::new("Parts of a Hugging Face model id", returns)
             .description(
                 "Splits an id such as `meta-llama/Llama-3.1-8B-Instruct` into `namespace` (null for the Hub's \
@@ -41,8 +46,10 @@ impl Function for ParseModelId {
     }
 
     fn call(&self, arguments: Arguments) -> Result<Parts, FunctionError> {
-        let id: ModelId =
-            arguments.id.parse().map_err(|error| FunctionError::new(format!("{error}.")).at("id"))?;
+        let id: ModelId = arguments
+            .id
+            .parse()
+            .map_err(|error| FunctionError::new(format!("{error}.")).at("id"))?;
         Ok(Parts {
             namespace: id.namespace().map(str::to_owned).into(),
             name: id.name().to_owned(),
@@ -65,7 +72,10 @@ mod tests {
         let llama = parts("meta-llama/Llama-3.1-8B-Instruct").expect("an id");
         assert_eq!(llama.namespace, Value::from("meta-llama"));
         assert_eq!(llama.name, "Llama-3.1-8B-Instruct");
-        assert_eq!(llama.url, "https://huggingface.co/meta-llama/Llama-3.1-8B-Instruct");
+        assert_eq!(
+            llama.url,
+            "https://huggingface.co/meta-llama/Llama-3.1-8B-Instruct"
+        );
         assert_eq!(parts("gpt2").expect("an old id").namespace, Value::Null);
     }
 

@@ -1,3 +1,3 @@
 //! Resources, a folder each.
 
-pub mod endpoint;
+pub(crate) mod endpoint;

@@ -68,9 +68,6 @@ mod tests {
             "{error}"
         );
         assert_eq!(guard_sync("adding", "1", || 1 + 1), Ok(2));
-        assert!(
-            guard_sync("adding", "1", || panic!("no"))
-                .is_err()
-        );
+        assert!(guard_sync("adding", "1", || panic!("no")).is_err());
     }
 }

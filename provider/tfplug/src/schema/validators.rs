@@ -300,8 +300,8 @@ pub fn each(validator: Validator) -> Validator {
                     .for_each(|item| run(Step::Element(item.clone()), item)),
                 Dynamic::Map(items) => {
                     for (key, item) in items {
-                    run(Step::Key(key.clone()), item);
-                }
+                        run(Step::Key(key.clone()), item);
+                    }
                 }
                 _ => {}
             }

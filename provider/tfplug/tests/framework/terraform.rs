@@ -278,10 +278,7 @@ fn live_with_boxes(workspace: &Workspace, shelf: &Shelf) {
         assert!(failed.contains(text), "{failed}");
         assert!(shelf.get("a").is_some(), "it was made before the error");
         let plan = workspace.succeeds(&["plan"]);
-        assert!(
-            plan.contains("test_box.a is tainted"),
-            "{plan}"
-        );
+        assert!(plan.contains("test_box.a is tainted"), "{plan}");
     }
 
     workspace.succeeds(&["apply", "-auto-approve"]);

@@ -163,13 +163,17 @@ impl Run {
     pub(crate) fn inventory(&self) -> Vec<Value> {
         let mut assets = Vec::new();
         for (name, service) in &self.services {
-            assets.push(asset("run.googleapis.com/Service", name, service.summary()));
+            assets.push(asset(
+                "run.googleapis.com/Service",
+                name,
+                &service.summary(),
+            ));
             for (id, revision) in &service.revisions {
                 let name = format!("{name}/revisions/{id}");
                 assets.push(asset(
                     "run.googleapis.com/Revision",
                     &name,
-                    revision.summary(),
+                    &revision.summary(),
                 ));
             }
         }
@@ -287,7 +291,13 @@ fn delete(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
         );
     }
     let failure = request.call.plan.filter(|plan| plan.code != 0).cloned();
-    start(world, request, place, Change::Delete { failure }, "delete")
+    Ok(start(
+        world,
+        request,
+        place,
+        Change::Delete { failure },
+        "delete",
+    ))
 }
 
 fn start(

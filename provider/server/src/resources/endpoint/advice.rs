@@ -5,11 +5,12 @@ use openmodel_schemas::report::{Candidate, Cost, Memory, Placement, Recommendati
 use tfplug::value::{Number, Value};
 
 use super::model::{
-    CandidateModel, CostLineModel, CostModel, EndpointModel, EngineModel, MemoryModel, RecommendationModel, ShapeModel,
+    CandidateModel, CostLineModel, CostModel, EndpointModel, EngineModel, MemoryModel,
+    RecommendationModel, ShapeModel,
 };
 
 /// Sets shape, engine, memory, cost and recommendation.
-pub fn show(placement: &Placement, config: &EndpointModel, planned: &mut EndpointModel) {
+pub(crate) fn show(placement: &Placement, config: &EndpointModel, planned: &mut EndpointModel) {
     planned.shape = Value::Known(ShapeModel {
         accelerator: placement.shape.accelerator.as_str().into(),
         accelerator_count: Value::Known(placement.shape.accelerator_count.into()),
@@ -86,7 +87,9 @@ fn candidates(candidates: &[Candidate]) -> Value<Vec<Value<CandidateModel>>> {
 
 /// GiB with two decimals, as the engines' logs show them.
 fn gib(bytes: Bytes) -> Value<Number> {
-    format!("{:.2}", bytes.as_gib()).parse().map_or(Value::Null, Value::Known)
+    format!("{:.2}", bytes.as_gib())
+        .parse()
+        .map_or(Value::Null, Value::Known)
 }
 
 /// Four decimals: prices per hour have that many digits that matter.
@@ -99,7 +102,8 @@ fn amount(amount: Option<Usd>) -> Value<String> {
 }
 
 fn money(amount: rust_decimal::Decimal, digits: u32) -> String {
-    let mut rounded = amount.round_dp_with_strategy(digits, rust_decimal::RoundingStrategy::MidpointAwayFromZero);
+    let mut rounded =
+        amount.round_dp_with_strategy(digits, rust_decimal::RoundingStrategy::MidpointAwayFromZero);
     rounded.rescale(digits);
     rounded.to_string()
 }

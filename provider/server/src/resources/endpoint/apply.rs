@@ -24,7 +24,9 @@ use openmodel_resolve::lowering::{TOKEN_SLOT, TOKEN_VARIABLE};
 use openmodel_resolve::{Change, ManagedToken, lower, lower_delete};
 use openmodel_schemas::name::CommitSha;
 use openmodel_schemas::spec::EndpointSpec;
-use tfplug::framework::{Context, CreateRequest, Failed, Private, State, UpdateRequest};
+use tfplug::framework::{
+    Context, CreateRequest, Failed, Private, State, TimeoutsModel, UpdateRequest,
+};
 use tfplug::serve::log;
 use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
@@ -42,20 +44,20 @@ use crate::errors;
 const WIDTH: usize = 4;
 
 /// When a single look at an endpoint must have answered.
-pub fn read_deadline() -> Instant {
-    Instant::now() + Duration::from_secs(120)
+pub(crate) fn read_deadline() -> Instant {
+    Instant::now() + Duration::from_mins(2)
 }
 
 /// Makes an endpoint.
-pub async fn create(
+pub(crate) async fn create(
     context: &Context<Client>,
     request: CreateRequest<EndpointModel>,
 ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
     let job = Job::new(context, &request.planned, &request.config, &request.private)?;
     let graph = job.lower(&Change::Create)?;
-    let report = job.run(context, &graph, "create").await?;
+    let report = job.run(context, &graph, "create").await;
     if report.end == End::Completed {
-        return Ok(job.finished(request.planned).await?);
+        return job.finished(request.planned).await;
     }
     let diagnostic = job.explain(&report, "created");
     if let End::Refused { .. } = report.end {
@@ -63,16 +65,25 @@ pub async fn create(
     }
     // Something may exist, so it must be in the state, whatever can be seen of it.
     let mut state = request.planned;
-    match job.google.read_endpoint(&job.identity, read_deadline()).await {
+    match job
+        .google
+        .read_endpoint(&job.identity, read_deadline())
+        .await
+    {
         Ok(Some(live)) => state = overlay(state, &job.frozen.placement, &live),
-        Ok(None) if report.left.is_empty() && report.unsettled.is_empty() => return Err(diagnostic.into()),
+        Ok(None) if report.left.is_empty() && report.unsettled.is_empty() => {
+            return Err(diagnostic.into());
+        }
         Ok(None) | Err(_) => state.status = Value::from("provisioning"),
     }
-    Err(Failed::with_state(State::with_private(state, request.private), diagnostic))
+    Err(Failed::with_state(
+        State::with_private(state, request.private),
+        diagnostic,
+    ))
 }
 
 /// Brings an endpoint to its new plan, as a new revision where the container changes.
-pub async fn update(
+pub(crate) async fn update(
     context: &Context<Client>,
     request: UpdateRequest<EndpointModel>,
 ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
@@ -83,19 +94,30 @@ pub async fn update(
             job.identity
         ))
     })?;
-    let token = request.prior.hugging_face_token_wo_version.as_known().and_then(|version| {
-        let secret_version = live.secret_env.get(TOKEN_VARIABLE)?.clone();
-        Some(ManagedToken { version: *version, secret_version })
-    });
+    let token = request
+        .prior
+        .hugging_face_token_wo_version
+        .as_known()
+        .and_then(|version| {
+            let secret_version = live.secret_env.get(TOKEN_VARIABLE)?.clone();
+            Some(ManagedToken {
+                version: *version,
+                secret_version,
+            })
+        });
     let graph = job.lower(&Change::Update { token })?;
-    let report = job.run(context, &graph, "update").await?;
+    let report = job.run(context, &graph, "update").await;
     if report.end == End::Completed {
-        return Ok(job.finished(request.planned).await?);
+        return job.finished(request.planned).await;
     }
     let diagnostic = job.explain(&report, "updated");
     // What the service itself records is what it was last brought to: the old spec or the new one.
     // The next plan shows what is still to be done.
-    let recorded = match job.google.read_endpoint(&job.identity, read_deadline()).await {
+    let recorded = match job
+        .google
+        .read_endpoint(&job.identity, read_deadline())
+        .await
+    {
         Ok(Some(live)) => from_record(&live).ok(),
         Ok(None) | Err(_) => None,
     };
@@ -107,18 +129,29 @@ pub async fn update(
         }
         None => request.prior,
     };
-    Err(Failed::with_state(State::with_private(state, private), diagnostic))
+    Err(Failed::with_state(
+        State::with_private(state, private),
+        diagnostic,
+    ))
 }
 
 /// Deletes an endpoint, unless its policy is to abandon it.
-pub async fn delete(context: &Context<Client>, state: EndpointModel) -> Result<(), Failed<EndpointModel>> {
+pub(crate) async fn delete(
+    context: &Context<Client>,
+    state: EndpointModel,
+) -> Result<(), Failed<EndpointModel>> {
     let identity = identity(&state)?;
     if state.deletion_policy.as_known().map(String::as_str) == Some("ABANDON") {
-        log::info("endpoint", &format!("{identity} is abandoned: it runs on, and costs"), &[]);
+        log::info(
+            "endpoint",
+            &format!("{identity} is abandoned: it runs on, and costs"),
+            &[],
+        );
         return Ok(());
     }
     let has_token = state.hugging_face_token_wo_version.is_known();
-    let graph = lower_delete(&identity, has_token).map_err(|error| errors::bug(&error.to_string()))?;
+    let graph =
+        lower_delete(&identity, has_token).map_err(|error| errors::bug(&error.to_string()))?;
     let google = context.client()?.google(BTreeMap::new())?;
     let limit = schema::TIMEOUTS.of(&state.timeouts, "delete");
     let report = execute(context, &google, &graph, limit).await;
@@ -136,25 +169,29 @@ pub async fn delete(context: &Context<Client>, state: EndpointModel) -> Result<(
 }
 
 /// A live endpoint that cannot be read.
-pub fn unreadable(identity: &EndpointIdentity, failure: &Failure) -> Diagnostic {
-    refused("Endpoint cannot be read", failure, &format!("It was asked for {}.", identity.service()))
+pub(crate) fn unreadable(identity: &EndpointIdentity, failure: &Failure) -> Diagnostic {
+    refused(
+        "Endpoint cannot be read",
+        failure,
+        &format!("It was asked for {}.", identity.service()),
+    )
 }
 
 /// All that one create or update works with.
-struct Job<'a> {
+struct Job {
     identity: EndpointIdentity,
     spec: EndpointSpec,
     frozen: Frozen,
     google: GoogleCloud,
-    planned: &'a EndpointModel,
-    limits: &'a EndpointModel,
+    record: String,
+    timeouts: Value<TimeoutsModel>,
 }
 
-impl<'a> Job<'a> {
+impl Job {
     fn new(
         context: &Context<Client>,
-        planned: &'a EndpointModel,
-        config: &'a EndpointModel,
+        planned: &EndpointModel,
+        config: &EndpointModel,
         private: &Private,
     ) -> Result<Self, Diagnostics> {
         let identity = identity(planned)?;
@@ -170,23 +207,39 @@ impl<'a> Job<'a> {
         };
         let mut spec = match inputs(config, planned, &commit, names)? {
             Inputs::Known(spec) => *spec,
-            Inputs::Waiting(input) => return Err(errors::bug(&format!("{input} is unknown at apply")).into()),
+            Inputs::Waiting(input) => {
+                return Err(errors::bug(&format!("{input} is unknown at apply")).into());
+            }
         };
-        spec.labels = super::inputs::text_map(&planned.effective_labels, "effective_labels", &mut None);
-        let frozen = Frozen::read(private)?.ok_or_else(|| errors::bug("the plan has no placement"))?;
+        spec.labels =
+            super::inputs::text_map(&planned.effective_labels, "effective_labels", &mut None);
+        let frozen =
+            Frozen::read(private)?.ok_or_else(|| errors::bug("the plan has no placement"))?;
         let token = config.hugging_face_token_wo.as_known().map(|token| {
             log::conceal(token);
-            (SecretSlot(TOKEN_SLOT.to_owned()), Secret::new(token.clone()))
+            (
+                SecretSlot(TOKEN_SLOT.to_owned()),
+                Secret::new(token.clone()),
+            )
         });
         let google = context.client()?.google(token.into_iter().collect())?;
-        Ok(Self { identity, spec, frozen, google, planned, limits: planned })
+        let record = Record::new(planned, &frozen)
+            .to_annotation()
+            .map_err(|error| errors::bug(&error.to_string()))?;
+        Ok(Self {
+            identity,
+            spec,
+            frozen,
+            google,
+            record,
+            timeouts: planned.timeouts.clone(),
+        })
     }
 
     fn lower(&self, change: &Change) -> Result<ExecutionGraph, Diagnostic> {
-        let record = Record::new(self.planned, &self.frozen);
-        let annotation = record.to_annotation().map_err(|error| errors::bug(&error.to_string()))?;
-        let annotations = BTreeMap::from([(RECORD.to_owned(), annotation)]);
-        lower(&self.spec, &self.frozen.placement, change, annotations).map_err(|error| errors::bug(&error.to_string()))
+        let annotations = BTreeMap::from([(RECORD.to_owned(), self.record.clone())]);
+        lower(&self.spec, &self.frozen.placement, change, annotations)
+            .map_err(|error| errors::bug(&error.to_string()))
     }
 
     async fn run(
@@ -194,17 +247,28 @@ impl<'a> Job<'a> {
         context: &Context<Client>,
         graph: &ExecutionGraph,
         operation: &str,
-    ) -> Result<Report, Diagnostics> {
-        let limit = schema::TIMEOUTS.of(&self.limits.timeouts, operation);
-        Ok(execute(context, &self.google, graph, limit).await)
+    ) -> Report {
+        execute(
+            context,
+            &self.google,
+            graph,
+            schema::TIMEOUTS.of(&self.timeouts, operation),
+        )
+        .await
     }
 
     async fn live(&self) -> Result<Option<LiveService>, Diagnostic> {
-        self.google.read_endpoint(&self.identity, read_deadline()).await.map_err(|failure| unreadable(&self.identity, &failure))
+        self.google
+            .read_endpoint(&self.identity, read_deadline())
+            .await
+            .map_err(|failure| unreadable(&self.identity, &failure))
     }
 
     /// The plan, with what only the finished service knows.
-    async fn finished(&self, planned: EndpointModel) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
+    async fn finished(
+        &self,
+        planned: EndpointModel,
+    ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
         let mut state = planned;
         let live = self.live().await;
         let url = match &live {
@@ -221,35 +285,53 @@ impl<'a> Job<'a> {
 
     fn explain(&self, report: &Report, done: &str) -> Diagnostic {
         match &report.end {
-            End::Refused { failure, .. } if done == "created" => {
-                refused("Endpoint cannot be created", failure, "What this run had made was removed again; nothing is left.")
-            }
+            End::Refused { failure, .. } if done == "created" => refused(
+                "Endpoint cannot be created",
+                failure,
+                "What this run had made was removed again; nothing is left.",
+            ),
             End::Completed => errors::bug("a completed run was taken for a failed one"),
-            End::Refused { failure, .. } => {
-                refused("Endpoint cannot be updated", failure, "The revision that served before still serves.")
+            End::Refused { failure, .. } => refused(
+                "Endpoint cannot be updated",
+                failure,
+                "The revision that served before still serves.",
+            ),
+            End::UndoFailed { failure, .. } => refused(
+                &format!("Endpoint was not {done}, and something is left"),
+                failure,
+                &self.both_ways(report),
+            ),
+            End::Interrupted { why } => {
+                Diagnostic::error(format!("Endpoint was not {done} completely")).detail(format!(
+                    "{}: {why}. {}",
+                    self.identity,
+                    self.both_ways(report)
+                ))
             }
-            End::UndoFailed { failure, .. } => {
-                refused(&format!("Endpoint was not {done}, and something is left"), failure, &self.both_ways(report))
-            }
-            End::Interrupted { why } => Diagnostic::error(format!("Endpoint was not {done} completely")).detail(format!(
-                "{}: {why}. {}",
-                self.identity,
-                self.both_ways(report)
-            )),
         }
     }
 
     /// What exists, what it costs, and how to go on.
     fn both_ways(&self, report: &Report) -> String {
-        let left: Vec<&str> = report.left.iter().map(|left| left.output.id.as_str()).collect();
+        let left: Vec<&str> = report
+            .left
+            .iter()
+            .map(|left| left.output.id.as_str())
+            .collect();
         let exists = match (left.is_empty(), report.unsettled.is_empty()) {
             (false, true) => format!("These exist: {}.", left.join(", ")),
             (false, false) => format!("These exist, and perhaps more: {}.", left.join(", ")),
             (true, _) => "Whether anything exists could not be seen.".to_owned(),
         };
-        let cost = match (self.spec.scaling.min_replicas, self.frozen.placement.cost.hourly) {
+        let cost = match (
+            self.spec.scaling.min_replicas,
+            self.frozen.placement.cost.hourly,
+        ) {
             (0, _) => "Without traffic they cost nothing for compute.".to_owned(),
-            (replicas, Some(hourly)) => format!("A service that runs costs {} ({replicas} replicas).", hourly * replicas),
+            (replicas, Some(hourly)) => format!(
+                "A service that runs costs {} ({replicas} replicas).",
+                hourly * replicas
+            ),
             (_, None) => "What they cost per hour is not known.".to_owned(),
         };
         format!(
@@ -267,10 +349,22 @@ async fn execute(
 ) -> Report {
     let mut run = Run::new(graph.clone());
     // The seed only spreads retries; the keys in the graph differ from endpoint to endpoint.
-    let options = Options { width: WIDTH, deadline: limit, seed: u64::from(std::process::id()), ..Options::default() };
+    let options = Options {
+        width: WIDTH,
+        deadline: limit,
+        seed: u64::from(std::process::id()),
+        ..Options::default()
+    };
     let stop = context.stop().clone();
     let progress = |event: &Event| log::info("apply", &event.to_string(), &[]);
-    apply(&mut run, google, options, async move { stop.requested().await }, &progress).await
+    apply(
+        &mut run,
+        google,
+        options,
+        async move { stop.requested().await },
+        &progress,
+    )
+    .await
 }
 
 fn refused(summary: &str, failure: &Failure, after: &str) -> Diagnostic {

@@ -8,23 +8,26 @@ use std::str::FromStr;
 use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, NameError, ProjectId, Region};
 use openmodel_schemas::quantity::{Bytes, Tokens};
 use openmodel_schemas::spec::{
-    Access, Budget, EndpointSpec, EngineSpec, Quantization, Scaling, ShapeRequest, Surface, TokenSource, Workload,
+    Access, Budget, EndpointSpec, EngineSpec, Quantization, Scaling, ShapeRequest, Surface,
+    TokenSource, Workload,
 };
 use rust_decimal::Decimal;
 use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
 
-use super::model::{AccessModel, EndpointModel, EngineModel, ScalingModel, ShapeModel, StringMap, WorkloadModel};
+use super::model::{
+    AccessModel, EndpointModel, EngineModel, ScalingModel, ShapeModel, StringMap, WorkloadModel,
+};
 
 /// A typical request where the configuration does not say: a page of prompt and a paragraph of
 /// answer. Shown in the plan as `input_tokens` and `output_tokens`.
 const TYPICAL_INPUT: i64 = 1024;
 const TYPICAL_OUTPUT: i64 = 256;
 /// `max_concurrency` where the configuration does not say.
-pub const DEFAULT_CONCURRENCY: i64 = 8;
+pub(crate) const DEFAULT_CONCURRENCY: i64 = 8;
 
 /// The inputs of a placement, or the attribute they wait for.
-pub enum Inputs {
+pub(crate) enum Inputs {
     /// All known.
     Known(Box<EndpointSpec>),
     /// This attribute is not known before apply.
@@ -33,7 +36,7 @@ pub enum Inputs {
 
 /// Fills `planned` with the defaults that depend on other values, from the configuration alone:
 /// what is no longer configured goes back to its default.
-pub fn fill_defaults(config: &EndpointModel, planned: &mut EndpointModel) {
+pub(crate) fn fill_defaults(config: &EndpointModel, planned: &mut EndpointModel) {
     planned.workload = config.workload.clone().map(with_typical_request);
     planned.scaling = or_default(&config.scaling, default_scaling);
     planned.access = or_default(&config.access, default_access);
@@ -55,14 +58,18 @@ fn with_typical_request(mut workload: WorkloadModel) -> WorkloadModel {
     // The shares of a context that is too short for the typical request: a quarter for the answer.
     if workload.output_tokens.is_null() {
         workload.output_tokens = match (context, &workload.input_tokens) {
-            (Some(context), Value::Known(input)) => Value::Known(TYPICAL_OUTPUT.min(context - input).max(1)),
+            (Some(context), Value::Known(input)) => {
+                Value::Known(TYPICAL_OUTPUT.min(context - input).max(1))
+            }
             (Some(context), Value::Null) => Value::Known(TYPICAL_OUTPUT.min(context / 4).max(1)),
             _ => Value::unknown(),
         };
     }
     if workload.input_tokens.is_null() {
         workload.input_tokens = match (context, &workload.output_tokens) {
-            (Some(context), Value::Known(output)) => Value::Known(TYPICAL_INPUT.min(context - output).max(1)),
+            (Some(context), Value::Known(output)) => {
+                Value::Known(TYPICAL_INPUT.min(context - output).max(1))
+            }
             _ => Value::unknown(),
         };
     }
@@ -94,13 +101,19 @@ fn default_access(mut access: AccessModel) -> AccessModel {
 }
 
 /// Checks of values against each other; what a single value must be stands in the schema.
-pub fn validate(config: &EndpointModel) -> Diagnostics {
+pub(crate) fn validate(config: &EndpointModel) -> Diagnostics {
     let mut found = Diagnostics::new();
     if let Some(workload) = config.workload.as_known()
         && let (Some(context), Some(input), Some(output)) = (
             workload.context_length.as_known(),
-            workload.input_tokens.as_known().or((!workload.input_tokens.is_unknown()).then_some(&0)),
-            workload.output_tokens.as_known().or((!workload.output_tokens.is_unknown()).then_some(&0)),
+            workload
+                .input_tokens
+                .as_known()
+                .or((!workload.input_tokens.is_unknown()).then_some(&0)),
+            workload
+                .output_tokens
+                .as_known()
+                .or((!workload.output_tokens.is_unknown()).then_some(&0)),
         )
         && input.saturating_add(*output) > *context
     {
@@ -112,7 +125,10 @@ pub fn validate(config: &EndpointModel) -> Diagnostics {
         );
     }
     if let Some(scaling) = config.scaling.as_known()
-        && let (Some(min), Some(max)) = (scaling.min_replicas.as_known(), scaling.max_replicas.as_known())
+        && let (Some(min), Some(max)) = (
+            scaling.min_replicas.as_known(),
+            scaling.max_replicas.as_known(),
+        )
         && min > max
     {
         found.push(Diagnostic::error("Replica bounds cross").at("scaling.min_replicas").detail(format!(
@@ -121,7 +137,10 @@ pub fn validate(config: &EndpointModel) -> Diagnostics {
     }
     if let Some(access) = config.access.as_known()
         && access.public.as_known() == Some(&true)
-        && access.invokers.as_known().is_some_and(|members| !members.is_empty())
+        && access
+            .invokers
+            .as_known()
+            .is_some_and(|members| !members.is_empty())
     {
         found.push(Diagnostic::error("Invokers of a public endpoint").at("access.invokers").detail(
             "With public = true everyone may call the endpoint, so the list would promise a limit that is not \
@@ -136,7 +155,7 @@ pub fn validate(config: &EndpointModel) -> Diagnostics {
 ///
 /// `commit` is the commit that `revision` stands for. The name and the project may still be
 /// unknown: they have no part in the choice, and the spec then has a stand-in for each.
-pub fn inputs(
+pub(crate) fn inputs(
     config: &EndpointModel,
     planned: &EndpointModel,
     commit: &CommitSha,
@@ -145,17 +164,39 @@ pub fn inputs(
     let mut found = Diagnostics::new();
     let mut waiting = None;
 
-    let workload = known(&planned.workload, "workload", &mut waiting).cloned().unwrap_or_default();
-    let context = known_number(&workload.context_length, "workload.context_length", &mut waiting);
-    let concurrency = known_number(&workload.max_concurrency, "workload.max_concurrency", &mut waiting);
-    let input = known_number(&workload.input_tokens, "workload.input_tokens", &mut waiting);
-    let output = known_number(&workload.output_tokens, "workload.output_tokens", &mut waiting);
+    let workload = known(&planned.workload, "workload", &mut waiting)
+        .cloned()
+        .unwrap_or_default();
+    let context = known_number(
+        &workload.context_length,
+        "workload.context_length",
+        &mut waiting,
+    );
+    let concurrency = known_number(
+        &workload.max_concurrency,
+        "workload.max_concurrency",
+        &mut waiting,
+    );
+    let input = known_number(
+        &workload.input_tokens,
+        "workload.input_tokens",
+        &mut waiting,
+    );
+    let output = known_number(
+        &workload.output_tokens,
+        "workload.output_tokens",
+        &mut waiting,
+    );
 
-    let scaling = known(&planned.scaling, "scaling", &mut waiting).cloned().unwrap_or_default();
+    let scaling = known(&planned.scaling, "scaling", &mut waiting)
+        .cloned()
+        .unwrap_or_default();
     let min = known_number(&scaling.min_replicas, "scaling.min_replicas", &mut waiting);
     let max = known_number(&scaling.max_replicas, "scaling.max_replicas", &mut waiting);
 
-    let access = known(&planned.access, "access", &mut waiting).cloned().unwrap_or_default();
+    let access = known(&planned.access, "access", &mut waiting)
+        .cloned()
+        .unwrap_or_default();
     let model = parse::<ModelId>(&planned.model, "model", &mut waiting, &mut found);
     let spec = (|| {
         Some(EndpointSpec {
@@ -198,14 +239,14 @@ pub fn inputs(
 
 /// What an endpoint is called, with stand-ins for what is not known yet.
 #[derive(Clone, Debug)]
-pub struct Identity {
-    pub project: ProjectId,
-    pub region: Region,
-    pub name: EndpointName,
+pub(crate) struct Identity {
+    pub(crate) project: ProjectId,
+    pub(crate) region: Region,
+    pub(crate) name: EndpointName,
 }
 
 /// Parses a known text; an unknown one is remembered as what the plan waits for.
-pub fn parse<T: FromStr<Err = NameError>>(
+pub(crate) fn parse<T: FromStr<Err = NameError>>(
     value: &Value<String>,
     path: &'static str,
     waiting: &mut Option<&'static str>,
@@ -214,7 +255,11 @@ pub fn parse<T: FromStr<Err = NameError>>(
     match known(value, path, waiting)?.parse() {
         Ok(parsed) => Some(parsed),
         Err(error) => {
-            found.push(Diagnostic::error("Invalid value").at(path).detail(format!("{error}.")));
+            found.push(
+                Diagnostic::error("Invalid value")
+                    .at(path)
+                    .detail(format!("{error}.")),
+            );
             None
         }
     }
@@ -228,8 +273,11 @@ fn quantization(value: &Value<String>, waiting: &mut Option<&'static str>) -> Op
 }
 
 fn shape(value: &Value<ShapeModel>, waiting: &mut Option<&'static str>) -> ShapeRequest {
-    let Some(shape) = known(value, "shape", waiting) else { return ShapeRequest::default() };
-    let mut number = |value: &Value<i64>, path| known(value, path, waiting).and_then(|n| u32::try_from(*n).ok());
+    let Some(shape) = known(value, "shape", waiting) else {
+        return ShapeRequest::default();
+    };
+    let mut number =
+        |value: &Value<i64>, path| known(value, path, waiting).and_then(|n| u32::try_from(*n).ok());
     ShapeRequest {
         accelerator_count: number(&shape.accelerator_count, "shape.accelerator_count"),
         cpu: number(&shape.cpu, "shape.cpu"),
@@ -239,7 +287,9 @@ fn shape(value: &Value<ShapeModel>, waiting: &mut Option<&'static str>) -> Shape
 }
 
 fn engine(value: &Value<EngineModel>, waiting: &mut Option<&'static str>) -> EngineSpec {
-    let Some(engine) = known(value, "engine", waiting) else { return EngineSpec::default() };
+    let Some(engine) = known(value, "engine", waiting) else {
+        return EngineSpec::default();
+    };
     EngineSpec {
         name: known(&engine.name, "engine.name", waiting).cloned(),
         image: known(&engine.image, "engine.image", waiting).cloned(),
@@ -248,8 +298,14 @@ fn engine(value: &Value<EngineModel>, waiting: &mut Option<&'static str>) -> Eng
     }
 }
 
-fn budget(config: &EndpointModel, waiting: &mut Option<&'static str>, found: &mut Diagnostics) -> Budget {
-    let Some(budget) = known(&config.budget, "budget", waiting) else { return Budget::default() };
+fn budget(
+    config: &EndpointModel,
+    waiting: &mut Option<&'static str>,
+    found: &mut Diagnostics,
+) -> Budget {
+    let Some(budget) = known(&config.budget, "budget", waiting) else {
+        return Budget::default();
+    };
     let mut amount = |value: &Value<String>, path: &'static str| {
         let text = known(value, path, waiting)?;
         let amount = text.parse::<Decimal>();
@@ -267,37 +323,64 @@ fn budget(config: &EndpointModel, waiting: &mut Option<&'static str>, found: &mu
 }
 
 /// The write-only value itself is in the configuration only; its version says that there is one.
-fn token(config: &EndpointModel, planned: &EndpointModel, waiting: &mut Option<&'static str>) -> TokenSource {
-    if let Some(secret) = known(&config.hugging_face_token_secret, "hugging_face_token_secret", waiting) {
-        return TokenSource::Secret { version: secret.clone() };
+fn token(
+    config: &EndpointModel,
+    planned: &EndpointModel,
+    waiting: &mut Option<&'static str>,
+) -> TokenSource {
+    if let Some(secret) = known(
+        &config.hugging_face_token_secret,
+        "hugging_face_token_secret",
+        waiting,
+    ) {
+        return TokenSource::Secret {
+            version: secret.clone(),
+        };
     }
-    match known(&planned.hugging_face_token_wo_version, "hugging_face_token_wo_version", waiting) {
+    match known(
+        &planned.hugging_face_token_wo_version,
+        "hugging_face_token_wo_version",
+        waiting,
+    ) {
         Some(version) => TokenSource::Managed { version: *version },
         None => TokenSource::None,
     }
 }
 
 /// Known texts of a list or set.
-pub fn texts(
+pub(crate) fn texts(
     value: &Value<Vec<Value<String>>>,
     path: &'static str,
     waiting: &mut Option<&'static str>,
 ) -> Vec<String> {
-    let items = known(value, path, waiting).map(Vec::as_slice).unwrap_or_default();
-    items.iter().filter_map(|item| known(item, path, waiting).cloned()).collect()
+    let items = known(value, path, waiting)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    items
+        .iter()
+        .filter_map(|item| known(item, path, waiting).cloned())
+        .collect()
 }
 
 /// Known texts of a map.
-pub fn text_map(
+pub(crate) fn text_map(
     value: &Value<StringMap>,
     path: &'static str,
     waiting: &mut Option<&'static str>,
 ) -> BTreeMap<String, String> {
-    let Some(map) = known(value, path, waiting) else { return BTreeMap::new() };
-    map.iter().filter_map(|(key, item)| Some((key.clone(), known(item, path, waiting)?.clone()))).collect()
+    let Some(map) = known(value, path, waiting) else {
+        return BTreeMap::new();
+    };
+    map.iter()
+        .filter_map(|(key, item)| Some((key.clone(), known(item, path, waiting)?.clone())))
+        .collect()
 }
 
-fn known<'a, T>(value: &'a Value<T>, path: &'static str, waiting: &mut Option<&'static str>) -> Option<&'a T> {
+fn known<'a, T>(
+    value: &'a Value<T>,
+    path: &'static str,
+    waiting: &mut Option<&'static str>,
+) -> Option<&'a T> {
     if value.is_unknown() {
         waiting.get_or_insert(path);
     }
@@ -306,5 +389,7 @@ fn known<'a, T>(value: &'a Value<T>, path: &'static str, waiting: &mut Option<&'
 
 /// A number that the schema has bounded; 0 only beside something that is waited for.
 fn known_number(value: &Value<i64>, path: &'static str, waiting: &mut Option<&'static str>) -> u64 {
-    known(value, path, waiting).and_then(|number| u64::try_from(*number).ok()).unwrap_or_default()
+    known(value, path, waiting)
+        .and_then(|number| u64::try_from(*number).ok())
+        .unwrap_or_default()
 }

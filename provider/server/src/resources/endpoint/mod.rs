@@ -14,11 +14,11 @@ mod plan;
 mod read;
 mod schema;
 
-use openmodel_schemas::name::{EndpointName, ProjectId, Region};
 use openmodel_graph::operation::EndpointIdentity;
+use openmodel_schemas::name::{EndpointName, ProjectId, Region};
 use tfplug::framework::{
-    Action, Context, CreateRequest, DeleteRequest, Failed, Plan, PlanRequest, ReadRequest, Resource, State,
-    UpdateRequest,
+    Action, Context, CreateRequest, DeleteRequest, Failed, Plan, PlanRequest, ReadRequest,
+    Resource, State, UpdateRequest,
 };
 use tfplug::schema::Schema;
 use tfplug::value::Value;
@@ -30,7 +30,7 @@ use crate::client::Client;
 use crate::errors;
 
 /// `resource "openmodel_endpoint"`.
-pub struct Endpoint;
+pub(crate) struct Endpoint;
 
 impl Resource for Endpoint {
     const TYPE: &'static str = "endpoint";
@@ -82,18 +82,23 @@ impl Resource for Endpoint {
         request: ReadRequest<EndpointModel>,
     ) -> Result<Option<State<EndpointModel>>, Diagnostics> {
         let identity = identity(&request.state)?;
-        let google = context.client()?.google(std::collections::BTreeMap::new())?;
-        let live = google.read_endpoint(&identity, apply::read_deadline()).await.map_err(|failure| apply::unreadable(&identity, &failure))?;
+        let google = context
+            .client()?
+            .google(std::collections::BTreeMap::new())?;
+        let live = google
+            .read_endpoint(&identity, apply::read_deadline())
+            .await
+            .map_err(|failure| apply::unreadable(&identity, &failure))?;
         let Some(live) = live else { return Ok(None) };
-        Ok(Some(match Frozen::read(&request.private)? {
-            Some(frozen) => read::overlay(request.state, &frozen.placement, &live).into(),
-            None => {
-                let (state, frozen) = read::from_record(&live)?;
-                let mut private = request.private;
-                frozen.write(&mut private)?;
-                State::with_private(state, private)
-            }
-        }))
+        if let Some(frozen) = Frozen::read(&request.private)? {
+            return Ok(Some(
+                read::overlay(request.state, &frozen.placement, &live).into(),
+            ));
+        }
+        let (state, frozen) = read::from_record(&live)?;
+        let mut private = request.private;
+        frozen.write(&mut private)?;
+        Ok(Some(State::with_private(state, private)))
     }
 
     async fn update(
@@ -113,7 +118,11 @@ impl Resource for Endpoint {
         apply::delete(context, request.state).await
     }
 
-    async fn import(&self, context: &Context<Client>, id: String) -> Result<State<EndpointModel>, Diagnostics> {
+    async fn import(
+        &self,
+        context: &Context<Client>,
+        id: String,
+    ) -> Result<State<EndpointModel>, Diagnostics> {
         let client = context.client()?;
         let defaults = (client.project.as_known(), client.region.as_known());
         let identity = parse_import_id(&id, defaults).map_err(|why| {
@@ -154,13 +163,30 @@ fn identity(state: &EndpointModel) -> Result<EndpointIdentity, Diagnostic> {
             name: text(&state.name).parse()?,
         })
     })();
-    parts.map_err(|error| errors::bug(&format!("the state of an endpoint does not say where it is: {error}")))
+    parts.map_err(|error| {
+        errors::bug(&format!(
+            "the state of an endpoint does not say where it is: {error}"
+        ))
+    })
 }
 
-fn parse_import_id(id: &str, defaults: (Option<&String>, Option<&String>)) -> Result<EndpointIdentity, String> {
+fn parse_import_id(
+    id: &str,
+    defaults: (Option<&String>, Option<&String>),
+) -> Result<EndpointIdentity, String> {
     let parts: Vec<&str> = id.split('/').collect();
-    let project = || defaults.0.map(String::as_str).ok_or("the provider has no default project");
-    let region = || defaults.1.map(String::as_str).ok_or("the provider has no default region");
+    let project = || {
+        defaults
+            .0
+            .map(String::as_str)
+            .ok_or("the provider has no default project")
+    };
+    let region = || {
+        defaults
+            .1
+            .map(String::as_str)
+            .ok_or("the provider has no default region")
+    };
     let (project, region, name) = match parts.as_slice() {
         ["projects", project, "locations", region, "services", name] | [project, region, name] => {
             (*project, *region, *name)
@@ -170,9 +196,15 @@ fn parse_import_id(id: &str, defaults: (Option<&String>, Option<&String>)) -> Re
         _ => return Err("it has the wrong number of parts".to_owned()),
     };
     Ok(EndpointIdentity {
-        project: project.parse::<ProjectId>().map_err(|error| error.to_string())?,
-        region: region.parse::<Region>().map_err(|error| error.to_string())?,
-        name: name.parse::<EndpointName>().map_err(|error| error.to_string())?,
+        project: project
+            .parse::<ProjectId>()
+            .map_err(|error| error.to_string())?,
+        region: region
+            .parse::<Region>()
+            .map_err(|error| error.to_string())?,
+        name: name
+            .parse::<EndpointName>()
+            .map_err(|error| error.to_string())?,
     })
 }
 
@@ -188,8 +220,12 @@ mod tests {
     #[test]
     fn every_way_to_write_an_import_id_names_the_same_endpoint() {
         let defaults = (Some(&"acme-ml".to_owned()), Some(&"us-central1".to_owned()));
-        for id in ["projects/acme-ml/locations/us-central1/services/chat", "acme-ml/us-central1/chat", "us-central1/chat", "chat"]
-        {
+        for id in [
+            "projects/acme-ml/locations/us-central1/services/chat",
+            "acme-ml/us-central1/chat",
+            "us-central1/chat",
+            "chat",
+        ] {
             let identity = parse_import_id(id, (defaults.0, defaults.1)).expect(id);
             assert_eq!(identity.to_string(), "acme-ml/us-central1/chat");
         }

@@ -7,135 +7,135 @@ use tfplug::framework::TimeoutsModel;
 use tfplug::value::{Number, Value};
 
 /// Text values by key.
-pub type StringMap = BTreeMap<String, Value<String>>;
+pub(crate) type StringMap = BTreeMap<String, Value<String>>;
 
 /// `openmodel_endpoint`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct EndpointModel {
-    pub id: Value<String>,
-    pub name: Value<String>,
-    pub project: Value<String>,
-    pub region: Value<String>,
-    pub surface: Value<String>,
-    pub model: Value<String>,
-    pub revision: Value<String>,
-    pub resolved_revision: Value<String>,
-    pub workload: Value<WorkloadModel>,
-    pub quantization: Value<String>,
-    pub shape: Value<ShapeModel>,
-    pub engine: Value<EngineModel>,
-    pub scaling: Value<ScalingModel>,
-    pub access: Value<AccessModel>,
-    pub budget: Value<BudgetModel>,
-    pub hugging_face_token_wo: Value<String>,
-    pub hugging_face_token_wo_version: Value<i64>,
-    pub hugging_face_token_secret: Value<String>,
-    pub labels: Value<StringMap>,
-    pub deletion_policy: Value<String>,
-    pub timeouts: Value<TimeoutsModel>,
-    pub url: Value<String>,
-    pub openai_base_url: Value<String>,
-    pub status: Value<String>,
-    pub memory: Value<MemoryModel>,
-    pub cost: Value<CostModel>,
-    pub recommendation: Value<RecommendationModel>,
-    pub effective_labels: Value<StringMap>,
+pub(crate) struct EndpointModel {
+    pub(crate) id: Value<String>,
+    pub(crate) name: Value<String>,
+    pub(crate) project: Value<String>,
+    pub(crate) region: Value<String>,
+    pub(crate) surface: Value<String>,
+    pub(crate) model: Value<String>,
+    pub(crate) revision: Value<String>,
+    pub(crate) resolved_revision: Value<String>,
+    pub(crate) workload: Value<WorkloadModel>,
+    pub(crate) quantization: Value<String>,
+    pub(crate) shape: Value<ShapeModel>,
+    pub(crate) engine: Value<EngineModel>,
+    pub(crate) scaling: Value<ScalingModel>,
+    pub(crate) access: Value<AccessModel>,
+    pub(crate) budget: Value<BudgetModel>,
+    pub(crate) hugging_face_token_wo: Value<String>,
+    pub(crate) hugging_face_token_wo_version: Value<i64>,
+    pub(crate) hugging_face_token_secret: Value<String>,
+    pub(crate) labels: Value<StringMap>,
+    pub(crate) deletion_policy: Value<String>,
+    pub(crate) timeouts: Value<TimeoutsModel>,
+    pub(crate) url: Value<String>,
+    pub(crate) openai_base_url: Value<String>,
+    pub(crate) status: Value<String>,
+    pub(crate) memory: Value<MemoryModel>,
+    pub(crate) cost: Value<CostModel>,
+    pub(crate) recommendation: Value<RecommendationModel>,
+    pub(crate) effective_labels: Value<StringMap>,
 }
 
 /// `workload`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WorkloadModel {
-    pub context_length: Value<i64>,
-    pub max_concurrency: Value<i64>,
-    pub input_tokens: Value<i64>,
-    pub output_tokens: Value<i64>,
+pub(crate) struct WorkloadModel {
+    pub(crate) context_length: Value<i64>,
+    pub(crate) max_concurrency: Value<i64>,
+    pub(crate) input_tokens: Value<i64>,
+    pub(crate) output_tokens: Value<i64>,
 }
 
 /// `shape`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ShapeModel {
-    pub accelerator: Value<String>,
-    pub accelerator_count: Value<i64>,
-    pub cpu: Value<i64>,
-    pub memory_gib: Value<i64>,
+pub(crate) struct ShapeModel {
+    pub(crate) accelerator: Value<String>,
+    pub(crate) accelerator_count: Value<i64>,
+    pub(crate) cpu: Value<i64>,
+    pub(crate) memory_gib: Value<i64>,
 }
 
 /// `engine`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct EngineModel {
-    pub name: Value<String>,
-    pub image: Value<String>,
-    pub args: Value<Vec<Value<String>>>,
-    pub env: Value<StringMap>,
+pub(crate) struct EngineModel {
+    pub(crate) name: Value<String>,
+    pub(crate) image: Value<String>,
+    pub(crate) args: Value<Vec<Value<String>>>,
+    pub(crate) env: Value<StringMap>,
 }
 
 /// `scaling`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ScalingModel {
-    pub min_replicas: Value<i64>,
-    pub max_replicas: Value<i64>,
+pub(crate) struct ScalingModel {
+    pub(crate) min_replicas: Value<i64>,
+    pub(crate) max_replicas: Value<i64>,
 }
 
 /// `access`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct AccessModel {
-    pub public: Value<bool>,
-    pub invokers: Value<Vec<Value<String>>>,
+pub(crate) struct AccessModel {
+    pub(crate) public: Value<bool>,
+    pub(crate) invokers: Value<Vec<Value<String>>>,
 }
 
 /// `budget`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct BudgetModel {
-    pub max_hourly_cost: Value<String>,
-    pub max_monthly_cost: Value<String>,
+pub(crate) struct BudgetModel {
+    pub(crate) max_hourly_cost: Value<String>,
+    pub(crate) max_monthly_cost: Value<String>,
 }
 
 /// `memory`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct MemoryModel {
-    pub usable_gib: Value<Number>,
-    pub weights_gib: Value<Number>,
-    pub kv_cache_gib: Value<Number>,
-    pub activations_gib: Value<Number>,
-    pub overhead_gib: Value<Number>,
-    pub headroom_gib: Value<Number>,
-    pub kv_capacity_tokens: Value<i64>,
-    pub basis: Value<String>,
+pub(crate) struct MemoryModel {
+    pub(crate) usable_gib: Value<Number>,
+    pub(crate) weights_gib: Value<Number>,
+    pub(crate) kv_cache_gib: Value<Number>,
+    pub(crate) activations_gib: Value<Number>,
+    pub(crate) overhead_gib: Value<Number>,
+    pub(crate) headroom_gib: Value<Number>,
+    pub(crate) kv_capacity_tokens: Value<i64>,
+    pub(crate) basis: Value<String>,
 }
 
 /// `cost`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CostModel {
-    pub currency: Value<String>,
-    pub hourly: Value<String>,
-    pub monthly_min: Value<String>,
-    pub monthly_max: Value<String>,
-    pub price_date: Value<String>,
-    pub lines: Value<Vec<Value<CostLineModel>>>,
+pub(crate) struct CostModel {
+    pub(crate) currency: Value<String>,
+    pub(crate) hourly: Value<String>,
+    pub(crate) monthly_min: Value<String>,
+    pub(crate) monthly_max: Value<String>,
+    pub(crate) price_date: Value<String>,
+    pub(crate) lines: Value<Vec<Value<CostLineModel>>>,
 }
 
 /// One element of `cost.lines`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CostLineModel {
-    pub item: Value<String>,
-    pub hourly: Value<String>,
-    pub source: Value<String>,
+pub(crate) struct CostLineModel {
+    pub(crate) item: Value<String>,
+    pub(crate) hourly: Value<String>,
+    pub(crate) source: Value<String>,
 }
 
 /// `recommendation`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RecommendationModel {
-    pub chosen: Value<String>,
-    pub reason: Value<String>,
-    pub runners_up: Value<Vec<Value<CandidateModel>>>,
-    pub rejected: Value<Vec<Value<CandidateModel>>>,
+pub(crate) struct RecommendationModel {
+    pub(crate) chosen: Value<String>,
+    pub(crate) reason: Value<String>,
+    pub(crate) runners_up: Value<Vec<Value<CandidateModel>>>,
+    pub(crate) rejected: Value<Vec<Value<CandidateModel>>>,
 }
 
 /// One element of `recommendation.runners_up` and `.rejected`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CandidateModel {
-    pub shape: Value<String>,
-    pub hourly: Value<String>,
-    pub code: Value<String>,
-    pub reason: Value<String>,
+pub(crate) struct CandidateModel {
+    pub(crate) shape: Value<String>,
+    pub(crate) hourly: Value<String>,
+    pub(crate) code: Value<String>,
+    pub(crate) reason: Value<String>,
 }

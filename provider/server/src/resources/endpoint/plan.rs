@@ -28,39 +28,51 @@ use crate::client::Client;
 use crate::errors;
 
 /// Where the placement lies in private state.
-pub const PLACEMENT: &str = "placement";
+pub(crate) const PLACEMENT: &str = "placement";
 
 /// A placement, with the fingerprint of the inputs it was made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Frozen {
+pub(crate) struct Frozen {
     /// Of [`fingerprint`].
-    pub inputs: String,
+    pub(crate) inputs: String,
     /// What was decided.
-    pub placement: Placement,
+    pub(crate) placement: Placement,
 }
 
 impl Frozen {
     /// What was put aside, if anything.
-    pub fn read(private: &Private) -> Result<Option<Self>, Diagnostic> {
+    pub(crate) fn read(private: &Private) -> Result<Option<Self>, Diagnostic> {
         private.get(PLACEMENT)
     }
 
     /// Puts it aside for apply and for the next plan.
-    pub fn write(&self, private: &mut Private) -> Result<(), Diagnostic> {
+    pub(crate) fn write(&self, private: &mut Private) -> Result<(), Diagnostic> {
         private.set(PLACEMENT, self)
     }
 }
 
 /// Decides every planned value.
-pub async fn plan(
+pub(crate) async fn plan(
     client: &Client,
     request: PlanRequest<EndpointModel>,
 ) -> Result<Plan<EndpointModel>, Diagnostics> {
-    let PlanRequest { prior, config, proposed, mut private, .. } = request;
+    let PlanRequest {
+        prior,
+        config,
+        proposed,
+        mut private,
+        ..
+    } = request;
     let mut planned = proposed;
     let mut requires_replace = Vec::new();
     fill_defaults(&config, &mut planned);
-    place_in(client, &config, prior.as_ref(), &mut planned, &mut requires_replace)?;
+    place_in(
+        client,
+        &config,
+        prior.as_ref(),
+        &mut planned,
+        &mut requires_replace,
+    )?;
     planned.effective_labels = effective_labels(client, &config.labels);
     planned.status = Value::from("ready");
 
@@ -75,9 +87,9 @@ pub async fn plan(
         return Err(found);
     }
     planned.id = match (&project, &region, &name) {
-        (Some(project), Some(region), Some(name)) => {
-            Value::Known(format!("projects/{project}/locations/{region}/services/{name}"))
-        }
+        (Some(project), Some(region), Some(name)) => Value::Known(format!(
+            "projects/{project}/locations/{region}/services/{name}"
+        )),
         _ => Value::unknown_with("projects/"),
     };
 
@@ -90,7 +102,11 @@ pub async fn plan(
     };
     let (Some(commit), Some(region), Some(model)) = (commit, region, model) else {
         wait(&mut planned, &config, "model, revision or region");
-        return Ok(Plan { planned, requires_replace, private: None });
+        return Ok(Plan {
+            planned,
+            requires_replace,
+            private: None,
+        });
     };
     planned.resolved_revision = Value::Known(commit.to_string());
 
@@ -103,7 +119,11 @@ pub async fn plan(
         Inputs::Known(spec) => *spec,
         Inputs::Waiting(input) => {
             wait(&mut planned, &config, input);
-            return Ok(Plan { planned, requires_replace, private: None });
+            return Ok(Plan {
+                planned,
+                requires_replace,
+                private: None,
+            });
         }
     };
 
@@ -111,16 +131,31 @@ pub async fn plan(
     let placement = match frozen {
         Some(frozen) if frozen.inputs == inputs => frozen.placement,
         _ => {
-            let card = client.hub().card(&model, &commit.clone().into()).await.map_err(|e| errors::hub(client, &e))?;
+            let card = client
+                .hub()
+                .card(&model, &commit.clone().into())
+                .await
+                .map_err(|e| errors::hub(client, &e))?;
             place(&spec, &card, client.catalog()).map_err(|error| errors::resolve(&error))?
         }
     };
     advice::show(&placement, &config, &mut planned);
-    planned.url = url_after(prior.as_ref().map(|prior| &prior.url), &planned.id, prior.as_ref().map(|p| &p.id));
-    planned.openai_base_url =
-        url_after(prior.as_ref().map(|prior| &prior.openai_base_url), &planned.id, prior.as_ref().map(|p| &p.id));
+    planned.url = url_after(
+        prior.as_ref().map(|prior| &prior.url),
+        &planned.id,
+        prior.as_ref().map(|p| &p.id),
+    );
+    planned.openai_base_url = url_after(
+        prior.as_ref().map(|prior| &prior.openai_base_url),
+        &planned.id,
+        prior.as_ref().map(|p| &p.id),
+    );
     Frozen { inputs, placement }.write(&mut private)?;
-    Ok(Plan { planned, requires_replace, private: Some(private) })
+    Ok(Plan {
+        planned,
+        requires_replace,
+        private: Some(private),
+    })
 }
 
 /// Project and region: the configuration's, else the provider's. Where the provider's has changed,
@@ -133,8 +168,15 @@ fn place_in(
     requires_replace: &mut Vec<Path>,
 ) -> Result<(), Diagnostics> {
     let mut found = Diagnostics::new();
-    let mut choose = |name: &'static str, config: &Value<String>, default: &Value<String>, prior: Option<&Value<String>>| {
-        let chosen = if config.is_null() { default.clone() } else { config.clone() };
+    let mut choose = |name: &'static str,
+                      config: &Value<String>,
+                      default: &Value<String>,
+                      prior: Option<&Value<String>>| {
+        let chosen = if config.is_null() {
+            default.clone()
+        } else {
+            config.clone()
+        };
         if chosen.is_null() {
             found.push(errors::unset(name));
         }
@@ -146,9 +188,23 @@ fn place_in(
         }
         chosen
     };
-    planned.project = choose("project", &config.project, &client.project, prior.map(|p| &p.project));
-    planned.region = choose("region", &config.region, &client.region, prior.map(|p| &p.region));
-    if found.has_errors() { Err(found) } else { Ok(()) }
+    planned.project = choose(
+        "project",
+        &config.project,
+        &client.project,
+        prior.map(|p| &p.project),
+    );
+    planned.region = choose(
+        "region",
+        &config.region,
+        &client.region,
+        prior.map(|p| &p.region),
+    );
+    if found.has_errors() {
+        Err(found)
+    } else {
+        Ok(())
+    }
 }
 
 /// The commit that a revision stands for now.
@@ -175,7 +231,11 @@ async fn commit_of(
         Ok(commit) => Ok(commit),
         Err(error) => match before {
             Some(commit) if is_passing(&error) => {
-                log::warn("endpoint", &format!("{model}@{revision} keeps its commit: {error}"), &[]);
+                log::warn(
+                    "endpoint",
+                    &format!("{model}@{revision} keeps its commit: {error}"),
+                    &[],
+                );
                 Ok(commit)
             }
             _ => Err(errors::hub(client, &error)),
@@ -185,12 +245,19 @@ async fn commit_of(
 
 /// Whether the Hub may answer later.
 fn is_passing(error: &HubError) -> bool {
-    matches!(error, HubError::RateLimited { .. } | HubError::Unreachable { .. } | HubError::Offline { .. })
+    matches!(
+        error,
+        HubError::RateLimited { .. } | HubError::Unreachable { .. } | HubError::Offline { .. }
+    )
 }
 
 /// Leaves what the advice would fill unknown, and tells the log what it waits for.
 fn wait(planned: &mut EndpointModel, config: &EndpointModel, input: &str) {
-    log::info("endpoint", &format!("shape, memory and cost are known once {input} is known"), &[]);
+    log::info(
+        "endpoint",
+        &format!("shape, memory and cost are known once {input} is known"),
+        &[],
+    );
     let never_null = Refinement::default().with_not_null();
     planned.memory = Value::Unknown(never_null.clone());
     planned.cost = Value::Unknown(never_null.clone());
@@ -219,16 +286,27 @@ fn wait(planned: &mut EndpointModel, config: &EndpointModel, input: &str) {
 }
 
 fn unless_set<T: Clone>(config: &Value<T>) -> Value<T> {
-    if config.is_null() { Value::unknown() } else { config.clone() }
+    if config.is_null() {
+        Value::unknown()
+    } else {
+        config.clone()
+    }
 }
 
 /// A name that has no part in the choice, while the real one is not known.
-fn stand_in<T: std::str::FromStr<Err = openmodel_schemas::name::NameError>>(text: &str) -> Result<T, Diagnostics> {
-    text.parse().map_err(|error: openmodel_schemas::name::NameError| errors::bug(&error.to_string()).into())
+fn stand_in<T: std::str::FromStr<Err = openmodel_schemas::name::NameError>>(
+    text: &str,
+) -> Result<T, Diagnostics> {
+    text.parse()
+        .map_err(|error: openmodel_schemas::name::NameError| errors::bug(&error.to_string()).into())
 }
 
 /// The service's URL is fixed when it is created.
-fn url_after(prior: Option<&Value<String>>, id: &Value<String>, prior_id: Option<&Value<String>>) -> Value<String> {
+fn url_after(
+    prior: Option<&Value<String>>,
+    id: &Value<String>,
+    prior_id: Option<&Value<String>>,
+) -> Value<String> {
     match prior {
         Some(url) if url.is_known() && prior_id == Some(id) => url.clone(),
         _ => Value::unknown_with("http"),
@@ -251,11 +329,24 @@ fn effective_labels(client: &Client, labels: &Value<StringMap>) -> Value<StringM
 }
 
 /// Of all inputs that have a part in the placement; the rest may change without new advice.
-pub fn fingerprint(spec: &EndpointSpec) -> String {
+pub(crate) fn fingerprint(spec: &EndpointSpec) -> String {
     let inputs = serde_json::json!([
-        spec.region, spec.model, spec.commit, spec.surface, spec.workload, spec.quantization, spec.shape,
-        spec.engine, spec.scaling, spec.budget, spec.token != TokenSource::None,
+        spec.region,
+        spec.model,
+        spec.commit,
+        spec.surface,
+        spec.workload,
+        spec.quantization,
+        spec.shape,
+        spec.engine,
+        spec.scaling,
+        spec.budget,
+        spec.token != TokenSource::None,
     ]);
     let digest = Sha256::digest(inputs.to_string().as_bytes());
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let head = digest
+        .iter()
+        .take(16)
+        .fold(0_u128, |head, byte| head << 8 | u128::from(*byte));
+    format!("{head:032x}")
 }

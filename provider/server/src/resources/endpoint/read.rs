@@ -17,13 +17,13 @@ use super::model::{EndpointModel, ScalingModel, ShapeModel, StringMap};
 use super::plan::Frozen;
 
 /// Annotation that holds the [`Record`].
-pub const RECORD: &str = "openmodel.dev/endpoint";
+pub(crate) const RECORD: &str = "openmodel.dev/endpoint";
 /// `roles/run.invoker` for everyone.
 const EVERYONE: &str = "allUsers";
 
 /// What an endpoint was made from: enough to import it with an empty plan. No secrets.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// Raised when older records can no longer be read.
     version: u32,
     /// The state, without what the placement or the service says.
@@ -36,9 +36,14 @@ impl Record {
     const VERSION: u32 = 1;
 
     /// Of a planned endpoint.
-    pub fn new(planned: &EndpointModel, frozen: &Frozen) -> Self {
+    pub(crate) fn new(planned: &EndpointModel, frozen: &Frozen) -> Self {
         let mut model = planned.clone();
-        for result in [&mut model.id, &mut model.url, &mut model.openai_base_url, &mut model.status] {
+        for result in [
+            &mut model.id,
+            &mut model.url,
+            &mut model.openai_base_url,
+            &mut model.status,
+        ] {
             *result = Value::Null;
         }
         model.hugging_face_token_wo = Value::Null;
@@ -46,11 +51,15 @@ impl Record {
         model.memory = Value::Null;
         model.cost = Value::Null;
         model.recommendation = Value::Null;
-        Self { version: Self::VERSION, model, frozen: frozen.clone() }
+        Self {
+            version: Self::VERSION,
+            model,
+            frozen: frozen.clone(),
+        }
     }
 
     /// As the annotation's text.
-    pub fn to_annotation(&self) -> Result<String, serde_json::Error> {
+    pub(crate) fn to_annotation(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
@@ -63,13 +72,19 @@ impl Record {
                 live.name
             ))
         };
-        let text = live.annotations.get(RECORD).ok_or_else(|| refuse(&format!("has no annotation {RECORD}")))?;
-        let record: Self =
-            serde_json::from_str(text).map_err(|error| refuse(&format!("has a damaged annotation {RECORD}: {error}")))?;
+        let text = live
+            .annotations
+            .get(RECORD)
+            .ok_or_else(|| refuse(&format!("has no annotation {RECORD}")))?;
+        let record: Self = serde_json::from_str(text)
+            .map_err(|error| refuse(&format!("has a damaged annotation {RECORD}: {error}")))?;
         if record.version == Self::VERSION {
             Ok(record)
         } else {
-            Err(refuse(&format!("was written by another version of openmodel (record version {})", record.version)))
+            Err(refuse(&format!(
+                "was written by another version of openmodel (record version {})",
+                record.version
+            )))
         }
     }
 
@@ -83,13 +98,17 @@ impl Record {
 }
 
 /// The state of a service from its own record and what it is now, and its placement.
-pub fn from_record(live: &LiveService) -> Result<(EndpointModel, Frozen), Diagnostic> {
+pub(crate) fn from_record(live: &LiveService) -> Result<(EndpointModel, Frozen), Diagnostic> {
     let (state, frozen) = Record::of(live)?.into_state();
     Ok((overlay(state, &frozen.placement, live), frozen))
 }
 
 /// Lays what the service is now over the state.
-pub fn overlay(state: EndpointModel, placement: &Placement, live: &LiveService) -> EndpointModel {
+pub(crate) fn overlay(
+    state: EndpointModel,
+    placement: &Placement,
+    live: &LiveService,
+) -> EndpointModel {
     let mut model = state;
     model.id = Value::from(live.name.as_str());
     model.url = Value::from(live.uri.clone());
@@ -105,7 +124,7 @@ pub fn overlay(state: EndpointModel, placement: &Placement, live: &LiveService) 
 }
 
 /// `base_url` for OpenAI clients.
-pub fn openai_base_url(url: &str) -> String {
+pub(crate) fn openai_base_url(url: &str) -> String {
     format!("{}/v1", url.trim_end_matches('/'))
 }
 
@@ -128,27 +147,38 @@ fn overlay_shape(model: &mut EndpointModel, placement: &Placement, live: &LiveSe
             accelerator: live.accelerator.clone().into(),
             accelerator_count: Value::Known(live.accelerator_count.into()),
             cpu: live.cpu.map(i64::from).into(),
-            memory_gib: live.memory.and_then(|memory| i64::try_from(memory.0 >> 30).ok()).into(),
+            memory_gib: live
+                .memory
+                .and_then(|memory| i64::try_from(memory.0 >> 30).ok())
+                .into(),
         });
     }
 }
 
 fn overlay_container(model: &mut EndpointModel, serving: &Serving, live: &LiveService) {
-    let Value::Known(engine) = &mut model.engine else { return };
+    let Value::Known(engine) = &mut model.engine else {
+        return;
+    };
     if live.image != serving.image {
         engine.image = Value::from(live.image.as_str());
     }
     if live.args != serving.args {
         // What stands after our own arguments is the user's; where ours were changed too, the
         // whole line is shown.
-        let (ours, _) = serving.args.split_at(serving.generated_args.min(serving.args.len()));
+        let (ours, _) = serving
+            .args
+            .split_at(serving.generated_args.min(serving.args.len()));
         let shown = live.args.strip_prefix(ours).unwrap_or(&live.args);
         engine.args = Value::Known(shown.iter().map(|arg| Value::from(arg.as_str())).collect());
     }
     if live.env != serving.env {
         let users = engine.env.as_known().cloned().unwrap_or_default();
         let ours = |key: &str, value: &str| {
-            !users.contains_key(key) && serving.env.get(key).is_some_and(|generated| generated == value)
+            !users.contains_key(key)
+                && serving
+                    .env
+                    .get(key)
+                    .is_some_and(|generated| generated == value)
         };
         let shown: StringMap = live
             .env
@@ -180,10 +210,17 @@ fn overlay_load(model: &mut EndpointModel, live: &LiveService) {
 }
 
 fn overlay_access(model: &mut EndpointModel, live: &LiveService) {
-    let Value::Known(access) = &mut model.access else { return };
+    let Value::Known(access) = &mut model.access else {
+        return;
+    };
     let public = live.invokers.iter().any(|member| member == EVERYONE);
     access.public = Value::Known(public);
-    let members: BTreeSet<&str> = live.invokers.iter().map(String::as_str).filter(|member| *member != EVERYONE).collect();
+    let members: BTreeSet<&str> = live
+        .invokers
+        .iter()
+        .map(String::as_str)
+        .filter(|member| *member != EVERYONE)
+        .collect();
     access.invokers = Value::Known(members.into_iter().map(Value::from).collect());
 }
 
@@ -191,7 +228,10 @@ fn overlay_access(model: &mut EndpointModel, live: &LiveService) {
 fn overlay_labels(model: &mut EndpointModel, live: &LiveService) {
     let current = |managed: &StringMap| -> StringMap {
         let live: &BTreeMap<String, String> = &live.labels;
-        managed.keys().filter_map(|key| Some((key.clone(), Value::from(live.get(key)?.as_str())))).collect()
+        managed
+            .keys()
+            .filter_map(|key| Some((key.clone(), Value::from(live.get(key)?.as_str()))))
+            .collect()
     };
     if let Value::Known(labels) = &mut model.labels {
         *labels = current(labels);

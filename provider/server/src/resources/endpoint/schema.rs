@@ -4,25 +4,28 @@
 use std::time::Duration;
 
 use tfplug::framework::Timeouts;
-use tfplug::schema::{Attribute, Schema, at_least, between, conflicts_with, length, one_of, regex, required_with};
+use tfplug::schema::{
+    Attribute, Schema, at_least, between, conflicts_with, length, one_of, regex, required_with,
+};
 use tfplug::value::Type;
 
 use crate::schema_parts::{checked, model_id};
 use openmodel_schemas::name::{EndpointName, Region, Revision};
 
 /// How long each operation may take. A create waits until the model is loaded and serves.
-pub const TIMEOUTS: Timeouts = Timeouts::new(&[
-    ("create", Duration::from_secs(30 * 60)),
-    ("update", Duration::from_secs(30 * 60)),
-    ("delete", Duration::from_secs(20 * 60)),
+pub(crate) const TIMEOUTS: Timeouts = Timeouts::new(&[
+    ("create", Duration::from_mins(30)),
+    ("update", Duration::from_mins(30)),
+    ("delete", Duration::from_mins(20)),
 ]);
 
 /// Money: digits, with at most two after the point.
 const MONEY: &str = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,4})?$";
-const SECRET_VERSION: &str = r"^projects/[^/]+/secrets/[A-Za-z0-9_-]{1,255}/versions/(latest|[0-9]+)$";
+const SECRET_VERSION: &str =
+    r"^projects/[^/]+/secrets/[A-Za-z0-9_-]{1,255}/versions/(latest|[0-9]+)$";
 
 /// The schema.
-pub fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     Schema::new(
         "An open model, served over an OpenAI-compatible API. The plan chooses the cheapest shape that \
          holds the model under the given load, and shows its memory, its cost and the reasons.",
@@ -45,7 +48,9 @@ fn identity() -> [Attribute; 5] {
         Attribute::string("name")
             .required()
             .requires_replace()
-            .validate(checked::<EndpointName>("1 to 48 lower-case letters, digits and `-`, starting with a letter."))
+            .validate(checked::<EndpointName>(
+                "1 to 48 lower-case letters, digits and `-`, starting with a letter.",
+            ))
             .description("Name of the endpoint, unique in project and region."),
         Attribute::string("project")
             .optional()
@@ -259,7 +264,10 @@ fn results() -> [Attribute; 7] {
     let candidate = || {
         [
             text("shape", "The shape in one line."),
-            text("hourly", "US dollars per hour; null where no price is known."),
+            text(
+                "hourly",
+                "US dollars per hour; null where no price is known.",
+            ),
             text("code", "Reason code, such as `too_small`."),
             text("reason", "The reason, with figures."),
         ]
@@ -277,15 +285,23 @@ fn results() -> [Attribute; 7] {
         Attribute::object(
             "memory",
             [
-                gib("usable_gib", "What the engine sees of one accelerator, below its nominal size."),
+                gib(
+                    "usable_gib",
+                    "What the engine sees of one accelerator, below its nominal size.",
+                ),
                 gib("weights_gib", "The weights as loaded."),
                 gib("kv_cache_gib", "The KV cache the workload needs."),
                 gib("activations_gib", "Peak activations."),
-                gib("overhead_gib", "CUDA context and graphs, allocator, runtime."),
+                gib(
+                    "overhead_gib",
+                    "CUDA context and graphs, allocator, runtime.",
+                ),
                 gib("headroom_gib", "What is left."),
                 Attribute::number("kv_capacity_tokens")
                     .computed()
-                    .description("Tokens the KV cache can hold once the engine has taken its share."),
+                    .description(
+                        "Tokens the KV cache can hold once the engine has taken its share.",
+                    ),
                 text("basis", "How the figures were made."),
             ],
         )
@@ -296,8 +312,14 @@ fn results() -> [Attribute; 7] {
             "cost",
             [
                 text("currency", "ISO code."),
-                text("hourly", "One replica for an hour; null where no price is known."),
-                text("monthly_min", "730 hours at `min_replicas`: the cost without traffic."),
+                text(
+                    "hourly",
+                    "One replica for an hour; null where no price is known.",
+                ),
+                text(
+                    "monthly_min",
+                    "730 hours at `min_replicas`: the cost without traffic.",
+                ),
                 text("monthly_max", "730 hours at `max_replicas`."),
                 text("price_date", "Day the prices were read."),
                 Attribute::list_of_objects(
@@ -339,5 +361,8 @@ fn results() -> [Attribute; 7] {
 }
 
 fn money() -> tfplug::schema::Validator {
-    regex(MONEY, "an amount of US dollars in quotes, such as `\"900.00\"`")
+    regex(
+        MONEY,
+        "an amount of US dollars in quotes, such as `\"900.00\"`",
+    )
 }

@@ -28,7 +28,10 @@ pub fn assert_model_matches_schema<R: Resource + Default>() {
 #[track_caller]
 pub fn assert_model_matches<M: Model>(schema: &Schema) {
     let faults = check::schema(schema);
-    assert!(faults.is_empty(), "the schema is not one that Terraform can use: {faults:?}");
+    assert!(
+        faults.is_empty(),
+        "the schema is not one that Terraform can use: {faults:?}"
+    );
     let r#type = schema.implied_type();
     for leaf in [Leaf::Known, Leaf::Null, Leaf::Unknown] {
         for depth in [Depth::Leaves, Depth::Top] {

@@ -89,6 +89,8 @@ raises(RepositoryNotFoundError, lambda: api.model_info(PROMPTS))
 gated = api.model_info(GATED)
 assert gated.gated == "manual" and gated.safetensors.total == 8_030_261_248, gated
 raises(GatedRepoError, lambda: hf_hub_download(GATED, "config.json", cache_dir=FOLDER, token=False))
+config = pathlib.Path(hf_hub_download(GATED, "config.json", cache_dir=FOLDER, token="hf_accepted"))
+assert json.loads(config.read_text())["model_type"] == "llama"
 
 # What is not there, by the library's own names.
 raises(RepositoryNotFoundError, lambda: api.model_info("openmodel/not-there"))

@@ -41,6 +41,18 @@ pub fn inventory_without_times(sandbox: &Sandbox) -> Value {
     inventory
 }
 
+/// The lines in which two documents differ, `-` for the first and `+` for the second.
+#[must_use]
+pub fn difference(first: &Value, second: &Value) -> String {
+    let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
+    let (first, second) = (pretty(first), pretty(second));
+    let only = |sign: char, these: &str, those: &str| -> String {
+        let lines = these.lines().filter(|line| !those.lines().any(|other| other == *line));
+        lines.map(|line| format!("{sign} {line}\n")).collect()
+    };
+    only('-', &first, &second) + &only('+', &second, &first)
+}
+
 fn strip(value: &mut Value) {
     const COUNTS: [&str; 4] = ["etag", "generation", "observedGeneration", "uid"];
     match value {

@@ -320,16 +320,16 @@ async fn every_request_and_every_answer_keeps_googles_contract() {
     ask_for_tokens(&sandbox).await;
 
     let audit = CONTRACTS.check_log(&sandbox.log());
+    assert_eq!(
+        audit.methods.iter().map(String::as_str).collect::<Vec<_>>(),
+        METHODS
+    );
     let lines: Vec<String> = audit.violations.iter().map(ToString::to_string).collect();
     assert!(
         lines.is_empty(),
         "against {:?}:\n{}",
         CONTRACTS.revisions(),
         lines.join("\n")
-    );
-    assert_eq!(
-        audit.methods.iter().map(String::as_str).collect::<Vec<_>>(),
-        METHODS
     );
 }
 

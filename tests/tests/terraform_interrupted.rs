@@ -13,7 +13,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use acceptance::terraform::{Bench, printed};
-use acceptance::{http_client, inventory_without_times};
+use acceptance::{difference, http_client, inventory_without_times};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
@@ -62,7 +62,9 @@ fn a_kill_at_any_request_and_a_second_apply_end_as_an_undisturbed_run() -> Resul
         let bench = Bench::of(CONFIGURATION)?;
         kill_at(&bench, nth).with_context(|| what.clone())?;
         finish(&bench).with_context(|| what.clone())?;
-        assert_eq!(inventory_without_times(&bench.sandbox), wanted, "{what}");
+        let found = inventory_without_times(&bench.sandbox);
+        ensure!(found == wanted, "{what}:
+{}", difference(&wanted, &found));
         bench.assert_plan_is_empty().with_context(|| what.clone())?;
         bench.terraform(&["destroy", "-auto-approve"])?;
         assert_eq!(bench.sandbox.inventory(), json!([]), "{what}");
@@ -79,7 +81,7 @@ fn finish(bench: &Bench) -> Result<()> {
     }
     let text = printed(&output);
     ensure!(
-        text.contains("already exists") && text.contains("import {"),
+        text.contains("exists already") && text.contains("import {"),
         "the second apply failed:\n{text}"
     );
     bench.terraform(&[

@@ -10,17 +10,6 @@ use crate::run::{Run, index};
 use crate::state::{Answer, Cause, Move, Phase, Setback, StepState, Try};
 
 impl Run {
-    /// Takes the state out of a step that is under way, to be replaced by what comes next.
-    fn take_try(&mut self, step: StepId) -> Option<Try> {
-        match self.steps.get_mut(index(step)) {
-            Some(state @ StepState::Running(_)) => match mem::replace(state, StepState::Waiting) {
-                StepState::Running(attempt) => Some(attempt),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
     pub(crate) fn start(&mut self, step: StepId) {
         if self.state(step) == Some(&StepState::Ready) && self.begins_steps() {
             self.set(step, StepState::Running(Try::look(self.is_unwinding())));
@@ -196,6 +185,17 @@ impl Run {
             Phase::Forward => self.wake(),
             Phase::Unwinding(_) => self.advance_unwinding(),
             Phase::Settling(_) | Phase::Stopping(_) => {}
+        }
+    }
+
+    /// Takes the state out of a step that is under way, to be replaced by what comes next.
+    fn take_try(&mut self, step: StepId) -> Option<Try> {
+        match self.steps.get_mut(index(step)) {
+            Some(state @ StepState::Running(_)) => match mem::replace(state, StepState::Waiting) {
+                StepState::Running(attempt) => Some(attempt),
+                _ => None,
+            },
+            _ => None,
         }
     }
 

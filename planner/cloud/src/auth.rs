@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use google_cloud_auth::build_errors::Error as BuildError;
 use google_cloud_auth::credentials::{
-    self as google, AccessTokenCredentials, CacheableResource, CredentialsProvider, external_account, idtoken,
-    impersonated, service_account, user_account,
+    self as google, AccessTokenCredentials, CacheableResource, CredentialsProvider,
+    external_account, idtoken, impersonated, service_account, user_account,
 };
 use google_cloud_auth::errors::CredentialsError;
 use http::{Extensions, HeaderMap, HeaderValue, header};
@@ -25,7 +25,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::Secret;
-use crate::transport::{Api, ApiError, Credential, Request, Transport, install_tls_provider, path_text};
+use crate::transport::{
+    Api, ApiError, Credential, Request, Transport, install_tls_provider, path_text,
+};
 
 /// The one scope that all APIs we call accept; IAM decides what is allowed.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
@@ -65,16 +67,26 @@ pub struct AuthError {
 
 impl AuthError {
     fn lasting(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: HOW_TO_SIGN_IN.to_owned(), transient: false }
+        Self {
+            message: message.into(),
+            hint: HOW_TO_SIGN_IN.to_owned(),
+            transient: false,
+        }
     }
 
     fn with_hint(self, hint: &str) -> Self {
-        Self { hint: hint.to_owned(), ..self }
+        Self {
+            hint: hint.to_owned(),
+            ..self
+        }
     }
 
     pub(crate) fn into_api_error(self, request: &Request) -> ApiError {
         let transient = self.transient;
-        ApiError { transient, ..ApiError::local(request, "UNAUTHENTICATED", self.to_string()) }
+        ApiError {
+            transient,
+            ..ApiError::local(request, "UNAUTHENTICATED", self.to_string())
+        }
     }
 }
 
@@ -99,7 +111,9 @@ enum Tokens {
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Auth")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,7 +121,10 @@ impl Auth {
     /// Credentials by these options. Looks for nothing yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self { options, made: OnceLock::new() }
+        Self {
+            options,
+            made: OnceLock::new(),
+        }
     }
 
     /// A token for Google's APIs, good for some minutes at least.
@@ -139,7 +156,8 @@ impl Auth {
             return Ok(Secret::new("sandbox"));
         }
         if self.options.access_token.is_some() {
-            let error = AuthError::lasting("an access token cannot be exchanged for an identity token");
+            let error =
+                AuthError::lasting("an access token cannot be exchanged for an identity token");
             return Err(error.with_hint(HOW_TO_IMPERSONATE));
         }
         install_tls_provider();
@@ -148,26 +166,39 @@ impl Auth {
             Some(given) => {
                 let (kind, json) = read_credentials(given)?;
                 match kind.as_str() {
-                    "service_account" => idtoken::service_account::Builder::new(audience, json).build(),
+                    "service_account" => {
+                        idtoken::service_account::Builder::new(audience, json).build()
+                    }
                     "impersonated_service_account" => {
-                        idtoken::impersonated::Builder::new(audience, json).with_include_email().build()
+                        idtoken::impersonated::Builder::new(audience, json)
+                            .with_include_email()
+                            .build()
                     }
                     _ => {
-                        let message = format!("credentials of type {kind} cannot make an identity token");
+                        let message =
+                            format!("credentials of type {kind} cannot make an identity token");
                         return Err(AuthError::lasting(message).with_hint(HOW_TO_IMPERSONATE));
                     }
                 }
             }
         };
         let credentials = built.map_err(|error| {
-            let hint = if error.is_not_supported() { HOW_TO_IMPERSONATE } else { HOW_TO_SIGN_IN };
+            let hint = if error.is_not_supported() {
+                HOW_TO_IMPERSONATE
+            } else {
+                HOW_TO_SIGN_IN
+            };
             not_built(&error).with_hint(hint)
         })?;
         in_time(credentials.id_token()).await.map(Secret::new)
     }
 
     /// The headers that carry a credential.
-    pub(crate) async fn headers(&self, credential: Credential, deadline: Instant) -> Result<HeaderMap, AuthError> {
+    pub(crate) async fn headers(
+        &self,
+        credential: Credential,
+        deadline: Instant,
+    ) -> Result<HeaderMap, AuthError> {
         let made = self.made()?;
         let tokens = match credential {
             Credential::Caller => &made.caller,
@@ -186,8 +217,9 @@ impl Auth {
                 let mut headers = HeaderMap::new();
                 headers.insert(header::AUTHORIZATION, bearer(token)?);
                 if let Some(project) = &self.options.quota_project {
-                    let value = HeaderValue::try_from(project)
-                        .map_err(|_| AuthError::lasting(format!("{project:?} is not a project id")))?;
+                    let value = HeaderValue::try_from(project).map_err(|_| {
+                        AuthError::lasting(format!("{project:?} is not a project id"))
+                    })?;
                     headers.insert("x-goog-user-project", value);
                 }
                 Ok(headers)
@@ -196,13 +228,19 @@ impl Auth {
     }
 
     fn made(&self) -> Result<&Made, AuthError> {
-        self.made.get_or_init(|| self.make()).as_ref().map_err(Clone::clone)
+        self.made
+            .get_or_init(|| self.make())
+            .as_ref()
+            .map_err(Clone::clone)
     }
 
     fn make(&self) -> Result<Made, AuthError> {
         if self.options.sandbox {
             let fixed = Tokens::Fixed(Secret::new("sandbox"));
-            return Ok(Made { caller: fixed.clone(), source: fixed });
+            return Ok(Made {
+                caller: fixed.clone(),
+                source: fixed,
+            });
         }
         install_tls_provider();
         let source = self.source()?;
@@ -228,10 +266,16 @@ impl Auth {
             }
             Some(given) => build(read_credentials(given)?, quota)?,
         };
-        built.map(Tokens::Refreshed).map_err(|error| not_built(&error))
+        built
+            .map(Tokens::Refreshed)
+            .map_err(|error| not_built(&error))
     }
 
-    fn impersonate(&self, source: &Tokens, account: &str) -> Result<AccessTokenCredentials, AuthError> {
+    fn impersonate(
+        &self,
+        source: &Tokens,
+        account: &str,
+    ) -> Result<AccessTokenCredentials, AuthError> {
         let source: google::Credentials = match source {
             Tokens::Refreshed(credentials) => credentials.clone().into(),
             Tokens::Fixed(token) => Fixed(bearer(token)?).into(),
@@ -242,7 +286,9 @@ impl Auth {
         if let Some(project) = &self.options.quota_project {
             builder = builder.with_quota_project_id(project);
         }
-        builder.build_access_token_credentials().map_err(|error| not_built(&error))
+        builder
+            .build_access_token_credentials()
+            .map_err(|error| not_built(&error))
     }
 }
 
@@ -254,9 +300,15 @@ const HOW_TO_IMPERSONATE: &str = "Set `impersonate_service_account` to an accoun
 struct Fixed(HeaderValue);
 
 impl CredentialsProvider for Fixed {
-    async fn headers(&self, _: Extensions) -> Result<CacheableResource<HeaderMap>, CredentialsError> {
+    async fn headers(
+        &self,
+        _: Extensions,
+    ) -> Result<CacheableResource<HeaderMap>, CredentialsError> {
         let data = HeaderMap::from_iter([(header::AUTHORIZATION, self.0.clone())]);
-        Ok(CacheableResource::New { entity_tag: google::EntityTag::new(), data })
+        Ok(CacheableResource::New {
+            entity_tag: google::EntityTag::new(),
+            data,
+        })
     }
 
     async fn universe_domain(&self) -> Option<String> {
@@ -277,18 +329,27 @@ async fn impersonated_id_token(
         token: String,
     }
     let request = generate_id_token(account, audience);
-    let answer: Answer = transport.json(&request, deadline).await.map_err(|error| AuthError {
-        message: error.to_string(),
-        hint: HOW_TO_IMPERSONATE.to_owned(),
-        transient: error.transient,
-    })?;
+    let answer: Answer = transport
+        .json(&request, deadline)
+        .await
+        .map_err(|error| AuthError {
+            message: error.to_string(),
+            hint: HOW_TO_IMPERSONATE.to_owned(),
+            transient: error.transient,
+        })?;
     Ok(Secret::new(answer.token))
 }
 
 fn generate_id_token(account: &str, audience: &str) -> Request {
-    let path = format!("/v1/projects/-/serviceAccounts/{}:generateIdToken", path_text(account));
+    let path = format!(
+        "/v1/projects/-/serviceAccounts/{}:generateIdToken",
+        path_text(account)
+    );
     let body = json!({"audience": audience, "includeEmail": true});
-    Request::post(Api::IamCredentials, path, body).repeatable().sensitive().with_source_credential()
+    Request::post(Api::IamCredentials, path, body)
+        .repeatable()
+        .sensitive()
+        .with_source_credential()
 }
 
 type Built = Result<AccessTokenCredentials, BuildError>;
@@ -310,9 +371,17 @@ fn build((kind, json): (String, Value), quota: Option<&str>) -> Result<Built, Au
                 .with_access_specifier(service_account::AccessSpecifier::from_scopes([SCOPE]))
         ),
         "authorized_user" => with_quota!(user_account::Builder::new(json).with_scopes([SCOPE])),
-        "external_account" => with_quota!(external_account::Builder::new(json).with_scopes([SCOPE])),
-        "impersonated_service_account" => with_quota!(impersonated::Builder::new(json).with_scopes([SCOPE])),
-        _ => return Err(AuthError::lasting(format!("`credentials` has the type {kind:?}, which is not supported"))),
+        "external_account" => {
+            with_quota!(external_account::Builder::new(json).with_scopes([SCOPE]))
+        }
+        "impersonated_service_account" => {
+            with_quota!(impersonated::Builder::new(json).with_scopes([SCOPE]))
+        }
+        _ => {
+            return Err(AuthError::lasting(format!(
+                "`credentials` has the type {kind:?}, which is not supported"
+            )));
+        }
     })
 }
 
@@ -324,14 +393,24 @@ fn read_credentials(given: &Secret) -> Result<(String, Value), AuthError> {
     } else {
         std::fs::read_to_string(given).map_err(|error| {
             // A text that is neither JSON nor a file may be a key with a broken first line.
-            let name = if given.len() > 300 || given.contains('\n') { "`credentials`" } else { given };
-            AuthError::lasting(format!("{name} is neither the text nor the path of a credentials file: {error}"))
+            let name = if given.len() > 300 || given.contains('\n') {
+                "`credentials`"
+            } else {
+                given
+            };
+            AuthError::lasting(format!(
+                "{name} is neither the text nor the path of a credentials file: {error}"
+            ))
         })?
     };
     // serde's messages name line and column, never the content.
     let json: Value = serde_json::from_str(&text)
         .map_err(|error| AuthError::lasting(format!("`credentials` is not JSON: {error}")))?;
-    let kind = json.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let kind = json
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     Ok((kind, json))
 }
 
@@ -342,8 +421,12 @@ fn bearer(token: &Secret) -> Result<HeaderValue, AuthError> {
     Ok(value)
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T, CredentialsError>>) -> Result<T, AuthError> {
-    let done = tokio::time::timeout(TOKEN_TIMEOUT, work).await.map_err(|_| too_slow())?;
+async fn in_time<T>(
+    work: impl Future<Output = Result<T, CredentialsError>>,
+) -> Result<T, AuthError> {
+    let done = tokio::time::timeout(TOKEN_TIMEOUT, work)
+        .await
+        .map_err(|_| too_slow())?;
     done.map_err(|error| {
         let mut message = format!("Google gave no token: {error}");
         let mut cause = std::error::Error::source(&error);
@@ -354,12 +437,18 @@ async fn in_time<T>(work: impl Future<Output = Result<T, CredentialsError>>) -> 
             }
             cause = next.source();
         }
-        AuthError { transient: error.is_transient(), ..AuthError::lasting(message) }
+        AuthError {
+            transient: error.is_transient(),
+            ..AuthError::lasting(message)
+        }
     })
 }
 
 fn too_slow() -> AuthError {
-    AuthError { transient: true, ..AuthError::lasting("no token came in time; is there a metadata server here?") }
+    AuthError {
+        transient: true,
+        ..AuthError::lasting("no token came in time; is there a metadata server here?")
+    }
 }
 
 fn not_built(error: &BuildError) -> AuthError {
@@ -407,12 +496,26 @@ mod tests {
     #[tokio::test]
     async fn credentials_that_cannot_be_read_say_why_without_showing_them() {
         let fails = async |text: &str| {
-            let options = Options { credentials: Some(Secret::new(text)), ..Options::default() };
-            authorization(options).await.expect_err("cannot be used").to_string()
+            let options = Options {
+                credentials: Some(Secret::new(text)),
+                ..Options::default()
+            };
+            authorization(options)
+                .await
+                .expect_err("cannot be used")
+                .to_string()
         };
-        assert!(fails("/no/such/key.json").await.contains("/no/such/key.json is neither the text nor the path"));
+        assert!(
+            fails("/no/such/key.json")
+                .await
+                .contains("/no/such/key.json is neither the text nor the path")
+        );
         assert!(fails("{\"type\": \"x").await.contains("is not JSON"));
-        assert!(fails("{\"type\": \"gdch\"}").await.contains("type \"gdch\", which is not supported"));
+        assert!(
+            fails("{\"type\": \"gdch\"}")
+                .await
+                .contains("type \"gdch\", which is not supported")
+        );
         let key = fails("-----BEGIN PRIVATE KEY-----\nMIIEvQ").await;
         assert!(!key.contains("MIIEvQ"), "{key}");
     }
@@ -421,21 +524,33 @@ mod tests {
     async fn what_cannot_prove_who_calls_says_what_to_do() {
         let transport = Transport::new(crate::transport::Options::default());
         for options in [
-            Options { access_token: Some(Secret::new("ya29.x")), ..Options::default() },
+            Options {
+                access_token: Some(Secret::new("ya29.x")),
+                ..Options::default()
+            },
             Options {
                 credentials: Some(Secret::new(r#"{"type": "authorized_user"}"#)),
                 ..Options::default()
             },
         ] {
             let auth = Auth::new(options);
-            let error = auth.id_token(&transport, "https://chat.run.app", soon()).await.expect_err("cannot");
-            assert!(error.to_string().contains("Set `impersonate_service_account`"), "{error}");
+            let error = auth
+                .id_token(&transport, "https://chat.run.app", soon())
+                .await
+                .expect_err("cannot");
+            assert!(
+                error
+                    .to_string()
+                    .contains("Set `impersonate_service_account`"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn an_impersonated_identity_token_is_asked_for_as_the_source() {
-        let request = generate_id_token("ci@acme-ml.iam.gserviceaccount.com", "https://chat.run.app");
+        let request =
+            generate_id_token("ci@acme-ml.iam.gserviceaccount.com", "https://chat.run.app");
         assert_eq!(request.credential, Credential::Source);
         insta::assert_snapshot!(request, @"
         POST iam_credentials /v1/projects/-/serviceAccounts/ci@acme-ml.iam.gserviceaccount.com:generateIdToken

@@ -31,9 +31,9 @@ use url::Url;
 
 pub use self::endpoints::{Api, EndpointError, Endpoints};
 pub use self::error::{ApiError, Effect};
+pub(crate) use self::request::Credential;
 pub use self::request::{Request, Response, path_text, segment};
 pub use self::retry::Backoff;
-pub(crate) use self::request::Credential;
 pub(crate) use self::retry::Random;
 pub(crate) use self::wire::install_tls_provider;
 use self::wire::{Incoming, Lost, Outgoing, Sockets, Wire};
@@ -152,9 +152,15 @@ impl Transport {
     }
 
     /// Sends a request and reads its answer as JSON.
-    pub async fn json<T: DeserializeOwned>(&self, request: &Request, deadline: Instant) -> Result<T, ApiError> {
+    pub async fn json<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<T, ApiError> {
         let response = self.send(request, deadline).await?;
-        response.json().map_err(|error| ApiError::malformed(request, response.status, &error))
+        response
+            .json()
+            .map_err(|error| ApiError::malformed(request, response.status, &error))
     }
 
     /// Sends a request, again where that is safe and may help, until `deadline`.
@@ -190,11 +196,21 @@ impl Transport {
     fn over(options: Options, wire: Box<dyn Wire>) -> Self {
         let seed = RandomState::new().hash_one("openmodel");
         let auth = Auth::new(options.auth.clone());
-        Self(Arc::new(Inner { options, auth, wire, random: Mutex::new(Random::new(seed)) }))
+        Self(Arc::new(Inner {
+            options,
+            auth,
+            wire,
+            random: Mutex::new(Random::new(seed)),
+        }))
     }
 
     /// One attempt, redirects included.
-    async fn attempt(&self, request: &Request, attempt: u32, deadline: Instant) -> Result<Response, ApiError> {
+    async fn attempt(
+        &self,
+        request: &Request,
+        attempt: u32,
+        deadline: Instant,
+    ) -> Result<Response, ApiError> {
         let first = request.url(&self.0.options.endpoints);
         let mut url = first.clone();
         for _ in 0..=MOST_REDIRECTS {
@@ -202,17 +218,38 @@ impl Transport {
             if same_origin(&first, &url) {
                 self.add_credential(request, &mut headers, deadline).await?;
             }
-            let incoming = self.exchange(request, &url, headers, attempt, deadline).await?;
+            let incoming = self
+                .exchange(request, &url, headers, attempt, deadline)
+                .await?;
             if incoming.status.is_success() || incoming.status.as_u16() == 304 {
-                let Incoming { status, headers, body } = incoming;
-                return Ok(Response { status, headers, body });
+                let Incoming {
+                    status,
+                    headers,
+                    body,
+                } = incoming;
+                return Ok(Response {
+                    status,
+                    headers,
+                    body,
+                });
             }
             match redirect(request, &url, &incoming) {
                 Some(next) => url = next,
-                None => return Err(ApiError::refused(request, incoming.status, &incoming.headers, &incoming.body)),
+                None => {
+                    return Err(ApiError::refused(
+                        request,
+                        incoming.status,
+                        &incoming.headers,
+                        &incoming.body,
+                    ));
+                }
             }
         }
-        Err(ApiError::local(request, "FAILED_PRECONDITION", format!("more than {MOST_REDIRECTS} redirects")))
+        Err(ApiError::local(
+            request,
+            "FAILED_PRECONDITION",
+            format!("more than {MOST_REDIRECTS} redirects"),
+        ))
     }
 
     async fn exchange(
@@ -247,11 +284,17 @@ impl Transport {
                 self.report(request, url, attempt, Some(status), None, started);
                 return Ok(incoming);
             }
-            Err(Lost::NoAnswer { sent, timed_out, message }) => {
-                ApiError::lost(request, sent, timed_out, format!("no answer: {message}"))
-            }
+            Err(Lost::NoAnswer {
+                sent,
+                timed_out,
+                message,
+            }) => ApiError::lost(request, sent, timed_out, format!("no answer: {message}")),
             Err(Lost::TooLarge) => ApiError {
-                effect: if request.is_safe() { Effect::None } else { Effect::Unknown },
+                effect: if request.is_safe() {
+                    Effect::None
+                } else {
+                    Effect::Unknown
+                },
                 ..ApiError::local(
                     request,
                     "OUT_OF_RANGE",
@@ -261,7 +304,9 @@ impl Transport {
             Err(Lost::NoClient(message)) => ApiError::local(
                 request,
                 "FAILED_PRECONDITION",
-                format!("no TLS client can be made ({message}): install ca-certificates or set SSL_CERT_FILE"),
+                format!(
+                    "no TLS client can be made ({message}): install ca-certificates or set SSL_CERT_FILE"
+                ),
             ),
         };
         self.report(request, url, attempt, None, Some(&error.message), started);
@@ -303,7 +348,14 @@ impl Transport {
     ) {
         if let Some(on_request) = &self.0.options.on_request {
             let method = request.method.as_str();
-            on_request(&Exchange { method, url, attempt, status, lost, elapsed: started.elapsed() });
+            on_request(&Exchange {
+                method,
+                url,
+                attempt,
+                status,
+                lost,
+                elapsed: started.elapsed(),
+            });
         }
     }
 }

@@ -1,6 +1,8 @@
 """Cut Google's Discovery documents down to what the sandbox checks: names, types, enums.
 
-    python3 prune_discovery.py <folder with run.v2.json, secretmanager.v1.json, ...>
+    python3 prune_discovery.py [--check] <folder with run.v2.json, secretmanager.v1.json, ...>
+
+With --check nothing is written; it fails when the kept documents are not those of the folder.
 
 The folder is `googleapiclient/discovery_cache/documents` of the PyPI package
 google-api-python-client (the revision of each document is kept in its output).
@@ -81,9 +83,21 @@ def prune(document, pattern):
     }
 
 
-if __name__ == "__main__":
-    folder = pathlib.Path(sys.argv[1])
+def main(arguments):
+    check = "--check" in arguments
+    folder = pathlib.Path(arguments[-1])
+    stale = []
     for api, pattern in KEEP.items():
         document = json.loads((folder / f"{api}.json").read_text())
         target = pathlib.Path(__file__).parent / "discovery" / f"{api}.json"
-        target.write_text(json.dumps(prune(document, pattern), indent=1) + "\n")
+        text = json.dumps(prune(document, pattern), indent=1) + "\n"
+        if not check:
+            target.write_text(text)
+        elif target.read_text() != text:
+            stale.append(target.name)
+    if stale:
+        sys.exit(f"not as in {folder}: {', '.join(stale)}; run without --check to renew them")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

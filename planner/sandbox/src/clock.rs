@@ -1,7 +1,7 @@
 //! Virtual time: what the emulated clouds believe the time to be.
 //!
 //!   auto    stands still, except that asking for the state of something unfinished takes time
-//!   manual  moves only when told to (`POST /sandbox/clock/advance`)
+//!   manual  moves only when told to (`POST /sandbox/clock/advance`), and a millisecond per change
 //!   real    runs with the wall clock, from the instant it was set to
 //!
 //! Nothing in a resource depends on the wall clock, so a run can be repeated to the last digit.
@@ -19,7 +19,7 @@ pub enum ClockMode {
     /// Stands still; each look at something unfinished lets some time pass.
     #[default]
     Auto,
-    /// Moves only on `POST /sandbox/clock/advance`.
+    /// Moves on `POST /sandbox/clock/advance`, and by a millisecond with each change.
     Manual,
     /// Runs with the wall clock.
     Real,

@@ -58,7 +58,8 @@ use world::World;
 pub struct Options {
     /// TCP port on 127.0.0.1; 0 takes any that is free.
     pub port: u16,
-    /// Keep the state in this file, and continue from it when it exists.
+    /// Keep the state in this file, and continue from it when it exists; its seed, clock and
+    /// switches then stand, not those given here. Holds secrets: readable by its owner only.
     pub state_file: Option<PathBuf>,
     /// Ids and draws of chance follow from this.
     pub seed: u64,

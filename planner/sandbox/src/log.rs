@@ -8,9 +8,11 @@ use serde_json::Value;
 use crate::http::{Content, Reply, Request};
 
 /// Entries kept; older ones are dropped.
-const KEPT: usize = 50_000;
+const KEPT: usize = 20_000;
 /// Text bodies are cut after this many characters.
 const TEXT: usize = 4_096;
+/// Of longer JSON answers, lists of a thousand services for one, only the size is kept.
+const JSON: usize = 256 << 10;
 const REDACTED: &str = "[redacted]";
 
 /// One request and its answer.
@@ -38,9 +40,9 @@ pub struct Entry {
     pub headers: BTreeMap<String, String>,
     /// Request body: JSON, or text, or null.
     pub request: Value,
-    /// Status of the answer, also where the answer was lost.
+    /// Status of the answer, also where the answer was lost; 0 where the request was.
     pub status: u16,
-    /// Answer: JSON, or text, or null for files.
+    /// Answer: JSON, or text, or null for files; of a very long one only its size.
     pub response: Value,
     /// The fault rule that had its way with this request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,7 +103,10 @@ pub(crate) fn entry(request: &Request, reply: &Reply, api: &'static str, time: S
         request: request_body(request),
         status: reply.status.as_u16(),
         response: match &reply.content {
-            Content::Json(value) => redact(value),
+            Content::Json(value) => match value.to_string().len() {
+                0..=JSON => redact(value),
+                size => Value::String(format!("[{size} bytes of JSON]")),
+            },
             Content::Text(text) => Value::String(text.chars().take(TEXT).collect()),
             Content::Events(events) => Value::from(events.clone()),
             Content::Empty | Content::File(_) => Value::Null,

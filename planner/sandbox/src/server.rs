@@ -167,6 +167,9 @@ fn write_down(shared: &Shared, request: &Request, reply: &Reply, rule: Option<&R
         entry.operation = google::method_id(api, request);
     }
     entry.fault = rule.map(|rule| rule.id.clone());
+    if rule.is_some_and(|rule| rule.then.lose == Some(Lose::Before)) {
+        entry.status = 0;
+    }
     shared.log().push(entry);
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Options;
-use crate::clock::{Clock, Time};
+use crate::clock::{Clock, ClockMode, Time};
 use crate::faults::{Faults, OperationPlan};
 use crate::google::run::Run;
 use crate::google::secret_manager::Secrets;
@@ -122,7 +122,8 @@ impl World {
     /// Answer a request; the only way into the emulated services.
     pub(crate) fn answer(&mut self, call: &Call<'_>) -> Answer {
         let before = self.clock.now();
-        if !call.request.is_read() {
+        let waits = call.request.path.ends_with(":wait");
+        if !call.request.is_read() && !waits {
             self.clock.tick();
         }
         let answer = match Service::of(call.request) {
@@ -130,7 +131,9 @@ impl World {
             Service::Hub => Answer::Reply(hub::answer(self, call)),
             Service::RunApp => Answer::Reply(run_app::answer(self, call)),
         };
-        if self.clock.now() != before {
+        // A read changes something only where it lets time pass; real time passes by itself.
+        let passed = self.clock.mode() == ClockMode::Auto && self.clock.now() != before;
+        if passed || !call.request.is_read() {
             self.version += 1;
         }
         answer

@@ -71,14 +71,8 @@ pub(crate) fn bug(what: &str) -> Diagnostic {
     ))
 }
 
-/// With a capital letter and a full stop, as Terraform shows details.
+/// With a full stop, as Terraform shows details.
 pub(crate) fn sentence(text: &str) -> String {
-    let mut rest = text.trim().chars();
-    let first = rest.next().map(|first| first.to_ascii_uppercase());
-    let end = if text.trim().ends_with(['.', '!', '?']) {
-        ""
-    } else {
-        "."
-    };
-    first.into_iter().chain(rest).chain(end.chars()).collect()
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{text}{end}")
 }

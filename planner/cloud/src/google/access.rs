@@ -29,16 +29,27 @@ impl Access<'_> {
     }
 
     /// Looks whether exactly these members may call the service.
-    pub(crate) async fn observe_invokers(&self, service: &str, members: &[String]) -> Result<Seen, Failure> {
+    pub(crate) async fn observe_invokers(
+        &self,
+        service: &str,
+        members: &[String],
+    ) -> Result<Seen, Failure> {
         let policy = self.read(&run::policy(service)).await?;
         let differs = policy::with_members(&policy, INVOKER, members).is_some();
-        Ok(if differs { Seen::Absent } else { Seen::Ours(output(service)) })
+        Ok(if differs {
+            Seen::Absent
+        } else {
+            Seen::Ours(output(service))
+        })
     }
 
     /// Lets exactly these members call the service.
     pub(crate) async fn set_invokers(&self, service: &str, members: &[String]) -> Outcome {
         let change = |policy: &Value| policy::with_members(policy, INVOKER, members);
-        match run::policy(service).change(self.transport, self.deadline, change).await {
+        match run::policy(service)
+            .change(self.transport, self.deadline, change)
+            .await
+        {
             Ok(()) => Outcome::Done(output(service)),
             Err(outcome) => outcome,
         }
@@ -49,7 +60,11 @@ impl Access<'_> {
         let member = self.default_account(secret).await?;
         let policy = self.read(&secret_policy(secret)).await?;
         let differs = policy::with_member(&policy, SECRET_ACCESSOR, &member).is_some();
-        Ok(if differs { Seen::Absent } else { Seen::Ours(output(secret)) })
+        Ok(if differs {
+            Seen::Absent
+        } else {
+            Seen::Ours(output(secret))
+        })
     }
 
     /// Lets the project's default compute account read the secret.
@@ -59,7 +74,10 @@ impl Access<'_> {
             Err(failure) => return Outcome::Refused(failure),
         };
         let change = |policy: &Value| policy::with_member(policy, SECRET_ACCESSOR, &member);
-        match secret_policy(secret).change(self.transport, self.deadline, change).await {
+        match secret_policy(secret)
+            .change(self.transport, self.deadline, change)
+            .await
+        {
             Ok(()) => Outcome::Done(output(secret)),
             Err(outcome) => outcome,
         }
@@ -77,20 +95,32 @@ impl Access<'_> {
             let found = found.map_err(|error| failure::failure(&error))?;
             found.name.trim_start_matches("projects/").to_owned()
         };
-        Ok(format!("serviceAccount:{number}-compute@developer.gserviceaccount.com"))
+        Ok(format!(
+            "serviceAccount:{number}-compute@developer.gserviceaccount.com"
+        ))
     }
 
     async fn read(&self, resource: &Resource<'_>) -> Result<Value, Failure> {
-        resource.read(self.transport, self.deadline).await.map_err(|error| failure::failure(&error))
+        resource
+            .read(self.transport, self.deadline)
+            .await
+            .map_err(|error| failure::failure(&error))
     }
 }
 
 fn secret_policy(secret: &str) -> Resource<'_> {
-    Resource { api: Api::SecretManager, version: "v1", name: secret }
+    Resource {
+        api: Api::SecretManager,
+        version: "v1",
+        name: secret,
+    }
 }
 
 fn output(name: &str) -> Output {
-    Output { id: name.to_owned(), facts: json!(null) }
+    Output {
+        id: name.to_owned(),
+        facts: json!(null),
+    }
 }
 
 #[cfg(test)]
@@ -102,12 +132,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_account_is_named_by_the_projects_number() {
-        let (transport, seen) = script::transport(vec![script::json(200, json!({"name": "projects/42"}))]);
-        let access = Access { transport: &transport, deadline: Instant::now() + Duration::from_mins(1) };
-        let account = |number| Ok(format!("serviceAccount:{number}-compute@developer.gserviceaccount.com"));
-        assert_eq!(access.default_account("projects/7/secrets/s").await, account(7));
+        let (transport, seen) =
+            script::transport(vec![script::json(200, json!({"name": "projects/42"}))]);
+        let access = Access {
+            transport: &transport,
+            deadline: Instant::now() + Duration::from_mins(1),
+        };
+        let account = |number| {
+            Ok(format!(
+                "serviceAccount:{number}-compute@developer.gserviceaccount.com"
+            ))
+        };
+        assert_eq!(
+            access.default_account("projects/7/secrets/s").await,
+            account(7)
+        );
         assert!(seen.lines().is_empty());
-        assert_eq!(access.default_account("projects/acme-ml/secrets/s").await, account(42));
-        assert_eq!(seen.lines(), ["GET https://cloudresourcemanager.googleapis.com/v3/projects/acme-ml"]);
+        assert_eq!(
+            access.default_account("projects/acme-ml/secrets/s").await,
+            account(42)
+        );
+        assert_eq!(
+            seen.lines(),
+            ["GET https://cloudresourcemanager.googleapis.com/v3/projects/acme-ml"]
+        );
     }
 }

@@ -51,15 +51,24 @@ impl GoogleCloud {
     }
 
     fn services(&self, deadline: Instant) -> Services<'_> {
-        Services { transport: &self.transport, deadline }
+        Services {
+            transport: &self.transport,
+            deadline,
+        }
     }
 
     fn secrets(&self, deadline: Instant) -> Secrets<'_> {
-        Secrets { transport: &self.transport, deadline }
+        Secrets {
+            transport: &self.transport,
+            deadline,
+        }
     }
 
     fn access(&self, deadline: Instant) -> Access<'_> {
-        Access { transport: &self.transport, deadline }
+        Access {
+            transport: &self.transport,
+            deadline,
+        }
     }
 
     /// Marks a service ready, after what it no longer reads is destroyed.
@@ -78,12 +87,25 @@ impl GoogleCloud {
         services.mark_ready(name).await
     }
 
-    async fn add_version(&self, call: &Call, secret: &Input, slot: &SecretSlot, deadline: Instant) -> Outcome {
+    async fn add_version(
+        &self,
+        call: &Call,
+        secret: &Input,
+        slot: &SecretSlot,
+        deadline: Instant,
+    ) -> Outcome {
         let Some(value) = self.secrets.get(slot) else {
-            return Outcome::Refused(Failure::lasting("INTERNAL", format!("nobody gave a value for the secret {:?}", slot.0)));
+            return Outcome::Refused(Failure::lasting(
+                "INTERNAL",
+                format!("nobody gave a value for the secret {:?}", slot.0),
+            ));
         };
         match known(secret) {
-            Ok(name) => self.secrets(deadline).add_version(name, value, &call.key).await,
+            Ok(name) => {
+                self.secrets(deadline)
+                    .add_version(name, value, &call.key)
+                    .await
+            }
             Err(failure) => Outcome::Refused(failure),
         }
     }
@@ -91,16 +113,32 @@ impl GoogleCloud {
 
 impl Cloud for GoogleCloud {
     async fn observe(&self, call: &Call, deadline: Instant) -> Result<Seen, Failure> {
-        let (services, secrets, access) = (self.services(deadline), self.secrets(deadline), self.access(deadline));
+        let (services, secrets, access) = (
+            self.services(deadline),
+            self.secrets(deadline),
+            self.access(deadline),
+        );
         match &call.operation {
-            Operation::CreateSecret { project, secret_id, .. } => {
-                secrets.observe_created(project.as_str(), secret_id, &call.key).await
+            Operation::CreateSecret {
+                project, secret_id, ..
+            } => {
+                secrets
+                    .observe_created(project.as_str(), secret_id, &call.key)
+                    .await
             }
-            Operation::AddSecretVersion { secret, .. } => secrets.observe_version(known(secret)?, &call.key).await,
+            Operation::AddSecretVersion { secret, .. } => {
+                secrets.observe_version(known(secret)?, &call.key).await
+            }
             Operation::GrantSecretAccess { secret } => access.observe_grant(known(secret)?).await,
-            Operation::CreateService { identity, .. } => services.observe_created(identity, &call.key).await,
-            Operation::UpdateService { identity, .. } => services.observe_updated(identity, &call.key).await,
-            Operation::SetInvokers { service, members } => access.observe_invokers(known(service)?, members).await,
+            Operation::CreateService { identity, .. } => {
+                services.observe_created(identity, &call.key).await
+            }
+            Operation::UpdateService { identity, .. } => {
+                services.observe_updated(identity, &call.key).await
+            }
+            Operation::SetInvokers { service, members } => {
+                access.observe_invokers(known(service)?, members).await
+            }
             Operation::MarkReady { service, .. } => services.observe_ready(known(service)?).await,
             Operation::DeleteService { identity } => services.observe_deleted(identity).await,
             Operation::DeleteSecret { secret, .. } => secrets.observe_deleted(secret).await,
@@ -108,23 +146,42 @@ impl Cloud for GoogleCloud {
     }
 
     async fn perform(&self, call: &Call, deadline: Instant) -> Outcome {
-        let (services, secrets, access) = (self.services(deadline), self.secrets(deadline), self.access(deadline));
+        let (services, secrets, access) = (
+            self.services(deadline),
+            self.secrets(deadline),
+            self.access(deadline),
+        );
         match &call.operation {
-            Operation::CreateSecret { project, secret_id, labels } => {
-                secrets.create(project.as_str(), secret_id, labels, &call.key).await
+            Operation::CreateSecret {
+                project,
+                secret_id,
+                labels,
+            } => {
+                secrets
+                    .create(project.as_str(), secret_id, labels, &call.key)
+                    .await
             }
-            Operation::AddSecretVersion { secret, payload, .. } => {
-                self.add_version(call, secret, payload, deadline).await
-            }
+            Operation::AddSecretVersion {
+                secret, payload, ..
+            } => self.add_version(call, secret, payload, deadline).await,
             Operation::GrantSecretAccess { secret } => match known(secret) {
                 Ok(secret) => access.grant(secret).await,
                 Err(failure) => Outcome::Refused(failure),
             },
-            Operation::CreateService { identity, service } | Operation::UpdateService { identity, service } => {
-                if let Some(failure) = service.secret_env.values().find_map(|input| known(input).err()) {
+            Operation::CreateService { identity, service }
+            | Operation::UpdateService { identity, service } => {
+                if let Some(failure) = service
+                    .secret_env
+                    .values()
+                    .find_map(|input| known(input).err())
+                {
                     return Outcome::Refused(failure);
                 }
-                let wanted = Wanted { identity, spec: service, key: &call.key };
+                let wanted = Wanted {
+                    identity,
+                    spec: service,
+                    key: &call.key,
+                };
                 match &call.operation {
                     Operation::CreateService { .. } => services.create(wanted).await,
                     _ => services.update(wanted).await,
@@ -145,10 +202,16 @@ impl Cloud for GoogleCloud {
 
     async fn undo(&self, call: &Call, output: &Output, deadline: Instant) -> Outcome {
         match &call.operation {
-            Operation::CreateSecret { project, secret_id, .. } => {
-                self.secrets(deadline).undo(project.as_str(), secret_id, &call.key).await
+            Operation::CreateSecret {
+                project, secret_id, ..
+            } => {
+                self.secrets(deadline)
+                    .undo(project.as_str(), secret_id, &call.key)
+                    .await
             }
-            Operation::CreateService { identity, .. } => self.services(deadline).undo(identity, &call.key).await,
+            Operation::CreateService { identity, .. } => {
+                self.services(deadline).undo(identity, &call.key).await
+            }
             // Nothing of its own is left by what does not create.
             _ => Outcome::Done(output.clone()),
         }
@@ -159,8 +222,9 @@ impl Cloud for GoogleCloud {
 fn known(input: &Input) -> Result<&str, Failure> {
     match input {
         Input::Known(name) => Ok(name),
-        Input::OutputOf(step) => {
-            Err(Failure::lasting("INTERNAL", format!("the output of step {} is not known yet", step.0)))
-        }
+        Input::OutputOf(step) => Err(Failure::lasting(
+            "INTERNAL",
+            format!("the output of step {} is not known yet", step.0),
+        )),
     }
 }

@@ -7,11 +7,24 @@ use crate::transport::{ApiError, Effect};
 
 /// The failure a user reads.
 pub(crate) fn failure(error: &ApiError) -> Failure {
-    let verb = if error.status.is_some() { "refused" } else { "could not be asked for" };
-    let reason = error.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let verb = if error.status.is_some() {
+        "refused"
+    } else {
+        "could not be asked for"
+    };
+    let reason = error
+        .reason
+        .as_ref()
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default();
     Failure {
         code: error.code.clone(),
-        message: format!("{} {verb} {}: {}{reason}", error.api.title(), error.call, error.message),
+        message: format!(
+            "{} {verb} {}: {}{reason}",
+            error.api.title(),
+            error.call,
+            error.message
+        ),
         request_id: error.request_id.clone(),
         transient: error.transient,
         retry_after: error.retry_after,
@@ -29,8 +42,14 @@ pub(crate) fn outcome(error: &ApiError) -> Outcome {
 
 /// The object that a later step works on is gone.
 pub(crate) fn gone(name: &str) -> Failure {
-    let mut failure = Failure::lasting("NOT_FOUND", format!("{name} is not there: it was deleted outside of openmodel"));
-    failure.hint = Some("Run `terraform apply` again: the next plan sees what is there and makes what is missing.".to_owned());
+    let mut failure = Failure::lasting(
+        "NOT_FOUND",
+        format!("{name} is not there: it was deleted outside of openmodel"),
+    );
+    failure.hint = Some(
+        "Run `terraform apply` again: the next plan sees what is there and makes what is missing."
+            .to_owned(),
+    );
     failure
 }
 
@@ -49,7 +68,10 @@ pub(crate) fn taken(identity: &EndpointIdentity, what: Obstacle) -> Failure {
         Obstacle::Finished => ("it is a finished openmodel endpoint", import(identity)),
         Obstacle::Foreign => ("it was not made by openmodel", import(identity)),
     };
-    let mut failure = Failure::lasting("ALREADY_EXISTS", format!("the Cloud Run service {name} exists already; {state}"));
+    let mut failure = Failure::lasting(
+        "ALREADY_EXISTS",
+        format!("the Cloud Run service {name} exists already; {state}"),
+    );
     failure.hint = Some(next);
     failure
 }
@@ -79,13 +101,19 @@ fn hint(error: &ApiError) -> Option<String> {
     match error.reason.as_deref() {
         Some("SERVICE_DISABLED") => {
             let service = fact("service").unwrap_or("run.googleapis.com");
-            let project = fact("consumer").unwrap_or("projects/YOUR-PROJECT").replace("projects/", "");
-            return Some(format!("Enable it, wait a minute, and apply again: gcloud services enable {service} --project {project}"));
+            let project = fact("consumer")
+                .unwrap_or("projects/YOUR-PROJECT")
+                .replace("projects/", "");
+            return Some(format!(
+                "Enable it, wait a minute, and apply again: gcloud services enable {service} --project {project}"
+            ));
         }
         Some("IAM_PERMISSION_DENIED") => {
             let permission = fact("permission").unwrap_or("the permission named above");
             let resource = fact("resource").unwrap_or("the project");
-            return Some(format!("Ask for a role that holds {permission} on {resource}."));
+            return Some(format!(
+                "Ask for a role that holds {permission} on {resource}."
+            ));
         }
         _ => {}
     }
@@ -93,7 +121,9 @@ fn hint(error: &ApiError) -> Option<String> {
         "UNAUTHENTICATED" if error.status.is_some() => {
             Some("Sign in again: gcloud auth application-default login".to_owned())
         }
-        "PERMISSION_DENIED" => Some("Ask for a role that holds the permission named above.".to_owned()),
+        "PERMISSION_DENIED" => {
+            Some("Ask for a role that holds the permission named above.".to_owned())
+        }
         _ => None,
     })
 }
@@ -101,23 +131,31 @@ fn hint(error: &ApiError) -> Option<String> {
 /// The next move after a message or reason of Cloud Run.
 pub(crate) fn text_hint(text: &str) -> Option<String> {
     let lower = text.to_lowercase();
-    let hint = if lower.contains("quota") && (lower.contains("gpu") || lower.contains("zonal redundancy")) {
+    let hint = if lower.contains("quota")
+        && (lower.contains("gpu") || lower.contains("zonal redundancy"))
+    {
         "Ask for Cloud Run GPU quota in this region at https://console.cloud.google.com/iam-admin/quotas \
          (without zonal redundancy: 3 GPUs are usually granted at once), lower scaling.max_replicas, or choose \
          another region."
     } else if lower.contains("permitted customer") || lower.contains("domain restricted") {
         "An organisation policy (iam.allowedPolicyMemberDomains) forbids these members: set access.public = false, or \
          name invokers of your own domain."
-    } else if lower.contains("health_check_container_error") || lower.contains("failed to start and listen") {
+    } else if lower.contains("health_check_container_error")
+        || lower.contains("failed to start and listen")
+    {
         "The container did not become healthy in time. Its log says why (out of memory, no access to the model, a wrong \
          engine argument): gcloud run services logs read, or the Logs tab of the service."
     } else if lower.contains("min_instances_not_provisioned") {
         "Cloud Run could not start the minimum number of instances: there is no free GPU of this type in the region \
          now. Try again later, set scaling.min_replicas = 0, or choose another region."
-    } else if lower.contains("secrets_access_check_failed") || lower.contains("permission denied on secret") {
+    } else if lower.contains("secrets_access_check_failed")
+        || lower.contains("permission denied on secret")
+    {
         "The service's account must hold roles/secretmanager.secretAccessor on the secret. A grant takes effect within \
          some minutes: apply again."
-    } else if lower.contains("container_image_unauthorized") || lower.contains("container_permission_denied") {
+    } else if lower.contains("container_image_unauthorized")
+        || lower.contains("container_permission_denied")
+    {
         "The service's account cannot pull the image: check engine.image, and grant roles/artifactregistry.reader."
     } else if lower.contains("container_missing") {
         "There is no such image: check engine.image and its tag."
@@ -135,9 +173,18 @@ mod tests {
     use crate::transport::{Api, Request};
 
     fn error(body: &serde_json::Value) -> ApiError {
-        let request = Request::post(Api::Run, "/v2/projects/acme-ml/locations/us-central1/services", json!({}));
+        let request = Request::post(
+            Api::Run,
+            "/v2/projects/acme-ml/locations/us-central1/services",
+            json!({}),
+        );
         let body = body.to_string();
-        ApiError::refused(&request, http::StatusCode::FORBIDDEN, &http::HeaderMap::new(), body.as_bytes())
+        ApiError::refused(
+            &request,
+            http::StatusCode::FORBIDDEN,
+            &http::HeaderMap::new(),
+            body.as_bytes(),
+        )
     }
 
     #[test]

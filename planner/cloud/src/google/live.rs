@@ -106,7 +106,9 @@ impl LiveService {
             cpu: limit("cpu").and_then(cpu),
             memory: limit("memory").and_then(memory),
             accelerator: text(&template.node_selector.accelerator),
-            accelerator_count: limit("nvidia.com/gpu").and_then(|count| count.parse().ok()).unwrap_or(0),
+            accelerator_count: limit("nvidia.com/gpu")
+                .and_then(|count| count.parse().ok())
+                .unwrap_or(0),
             zonal_redundancy: !template.gpu_zonal_redundancy_disabled,
             port: container.ports.first().map(|port| port.container_port),
             health_path: text(&container.startup_probe.http_get.path),
@@ -114,8 +116,14 @@ impl LiveService {
             command: container.command,
             args: container.args,
             concurrency: template.max_instance_request_concurrency,
-            min_replicas: service.scaling.min_instance_count.max(template.scaling.min_instance_count),
-            max_replicas: match (service.scaling.max_instance_count, template.scaling.max_instance_count) {
+            min_replicas: service
+                .scaling
+                .min_instance_count
+                .max(template.scaling.min_instance_count),
+            max_replicas: match (
+                service.scaling.max_instance_count,
+                template.scaling.max_instance_count,
+            ) {
                 (0, of_revision) => of_revision,
                 (of_service, 0) => of_service,
                 (of_service, of_revision) => of_service.min(of_revision),
@@ -133,8 +141,12 @@ fn readiness(service: &Service) -> Readiness {
         Rest::Failed => {
             let condition = service.telling_condition();
             Readiness::Failed {
-                reason: condition.and_then(|condition| condition.reason()).map(str::to_owned),
-                message: condition.map(|condition| condition.message.clone()).unwrap_or_default(),
+                reason: condition
+                    .and_then(|condition| condition.reason())
+                    .map(str::to_owned),
+                message: condition
+                    .map(|condition| condition.message.clone())
+                    .unwrap_or_default(),
             }
         }
     }
@@ -148,7 +160,11 @@ fn text(text: &str) -> Option<String> {
 fn cpu(text: &str) -> Option<u32> {
     match text.strip_suffix('m') {
         None => text.parse().ok(),
-        Some(milli) => milli.parse::<u32>().ok().filter(|milli| milli % 1000 == 0).map(|milli| milli / 1000),
+        Some(milli) => milli
+            .parse::<u32>()
+            .ok()
+            .filter(|milli| milli % 1000 == 0)
+            .map(|milli| milli / 1000),
     }
 }
 
@@ -164,7 +180,9 @@ fn memory(text: &str) -> Option<Bytes> {
         ("G", 1_000_000_000),
         ("T", 1_000_000_000_000),
     ];
-    let unit = UNITS.into_iter().find_map(|(name, bytes)| Some((text.strip_suffix(name)?, bytes)));
+    let unit = UNITS
+        .into_iter()
+        .find_map(|(name, bytes)| Some((text.strip_suffix(name)?, bytes)));
     let (number, bytes) = unit.unwrap_or((text, 1));
     number.parse::<u64>().ok()?.checked_mul(bytes).map(Bytes)
 }
@@ -189,24 +207,48 @@ mod tests {
         let service: Service = serde_json::from_value(body).expect("a service");
         let live = LiveService::new(&service, vec!["allUsers".to_owned()]);
 
-        assert_eq!((live.image, live.command, live.args), (spec.image, spec.command, spec.args));
+        assert_eq!(
+            (live.image, live.command, live.args),
+            (spec.image, spec.command, spec.args)
+        );
         assert_eq!(live.env, spec.env);
-        assert_eq!(live.secret_env["HF_TOKEN"], "projects/7/secrets/token/versions/3");
+        assert_eq!(
+            live.secret_env["HF_TOKEN"],
+            "projects/7/secrets/token/versions/3"
+        );
         assert_eq!((live.cpu, live.memory), (Some(spec.cpu), Some(spec.memory)));
-        assert_eq!((live.accelerator, live.accelerator_count), (Some(spec.accelerator), spec.accelerator_count));
+        assert_eq!(
+            (live.accelerator, live.accelerator_count),
+            (Some(spec.accelerator), spec.accelerator_count)
+        );
         assert_eq!(live.zonal_redundancy, spec.zonal_redundancy);
-        assert_eq!((live.port, live.health_path), (Some(spec.port), Some(spec.health_path)));
+        assert_eq!(
+            (live.port, live.health_path),
+            (Some(spec.port), Some(spec.health_path))
+        );
         assert_eq!(live.concurrency, spec.concurrency);
-        assert_eq!((live.min_replicas, live.max_replicas), (spec.min_replicas, spec.max_replicas));
-        assert_eq!((live.managed, live.phase), (true, Some(Phase::Provisioning)));
-        assert_eq!(live.key.as_deref(), Some(call(create_service()).key.as_str()));
+        assert_eq!(
+            (live.min_replicas, live.max_replicas),
+            (spec.min_replicas, spec.max_replicas)
+        );
+        assert_eq!(
+            (live.managed, live.phase),
+            (true, Some(Phase::Provisioning))
+        );
+        assert_eq!(
+            live.key.as_deref(),
+            Some(call(create_service()).key.as_str())
+        );
         assert_eq!(live.readiness, Readiness::Serving);
         assert_eq!(live.uri.as_deref(), Some("https://chat.run.app"));
     }
 
     #[test]
     fn quantities_of_others_are_read_too() {
-        assert_eq!((cpu("4"), cpu("8000m"), cpu("500m")), (Some(4), Some(8), None));
+        assert_eq!(
+            (cpu("4"), cpu("8000m"), cpu("500m")),
+            (Some(4), Some(8), None)
+        );
         assert_eq!(memory("512Mi"), Some(Bytes(512 << 20)));
         assert_eq!(memory("2G"), Some(Bytes(2_000_000_000)));
         assert_eq!(memory("1024"), Some(Bytes(1024)));
@@ -217,6 +259,9 @@ mod tests {
     #[test]
     fn an_empty_answer_is_an_empty_service_and_no_panic() {
         let live = LiveService::new(&Service::default(), Vec::new());
-        assert_eq!((live.image.as_str(), live.accelerator, live.phase), ("", None, None));
+        assert_eq!(
+            (live.image.as_str(), live.accelerator, live.phase),
+            ("", None, None)
+        );
     }
 }

@@ -44,7 +44,11 @@ pub(crate) enum End {
 }
 
 /// Waits for the end of an operation. An error means that the end is not known.
-pub(crate) async fn wait(transport: &Transport, lro: Lro, deadline: Instant) -> Result<End, ApiError> {
+pub(crate) async fn wait(
+    transport: &Transport,
+    lro: Lro,
+    deadline: Instant,
+) -> Result<End, ApiError> {
     let mut lro = lro;
     let mut pause = Pause::new();
     while !lro.done {
@@ -52,7 +56,11 @@ pub(crate) async fn wait(transport: &Transport, lro: Lro, deadline: Instant) -> 
         if !pause.sleep(transport, deadline).await {
             return Err(ApiError {
                 transient: true,
-                ..ApiError::local(&request, "DEADLINE_EXCEEDED", "the operation is not done, and the time is up")
+                ..ApiError::local(
+                    &request,
+                    "DEADLINE_EXCEEDED",
+                    "the operation is not done, and the time is up",
+                )
             });
         }
         match transport.json(&request, deadline).await {
@@ -62,7 +70,9 @@ pub(crate) async fn wait(transport: &Transport, lro: Lro, deadline: Instant) -> 
             Err(error) => return Err(error),
         }
     }
-    Ok(lro.error.map_or(End::Done, |status| End::Failed(status.into_failure())))
+    Ok(lro
+        .error
+        .map_or(End::Done, |status| End::Failed(status.into_failure())))
 }
 
 /// The time between two questions: grows, with jitter, and never passes the deadline.
@@ -93,7 +103,10 @@ impl Status {
     fn into_failure(self) -> Failure {
         let code = canonical(self.code);
         Failure {
-            transient: matches!(code, "UNAVAILABLE" | "INTERNAL" | "ABORTED" | "RESOURCE_EXHAUSTED"),
+            transient: matches!(
+                code,
+                "UNAVAILABLE" | "INTERNAL" | "ABORTED" | "RESOURCE_EXHAUSTED"
+            ),
             hint: failure::text_hint(&self.message),
             ..Failure::lasting(code, self.message)
         }
@@ -121,7 +134,11 @@ fn canonical(code: i64) -> &'static str {
         "DATA_LOSS",
         "UNAUTHENTICATED",
     ];
-    usize::try_from(code).ok().and_then(|code| NAMES.get(code)).copied().unwrap_or("UNKNOWN")
+    usize::try_from(code)
+        .ok()
+        .and_then(|code| NAMES.get(code))
+        .copied()
+        .unwrap_or("UNKNOWN")
 }
 
 #[cfg(test)]
@@ -141,8 +158,16 @@ mod tests {
     async fn an_operation_is_asked_about_until_it_is_done() {
         let pending = json!({"name": NAME, "metadata": {"@type": "x"}});
         let done = json!({"name": NAME, "done": true, "response": {}});
-        let (transport, seen) = script::transport(vec![script::json(200, pending.clone()), script::json(200, done)]);
-        let end = wait(&transport, lro(pending), Instant::now() + Duration::from_mins(1)).await;
+        let (transport, seen) = script::transport(vec![
+            script::json(200, pending.clone()),
+            script::json(200, done),
+        ]);
+        let end = wait(
+            &transport,
+            lro(pending),
+            Instant::now() + Duration::from_mins(1),
+        )
+        .await;
         assert_eq!(end.expect("an end"), End::Done);
         let line = format!("GET https://run.googleapis.com/v2/{NAME}");
         assert_eq!(seen.lines(), [line.clone(), line]);
@@ -151,20 +176,33 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failed_operation_says_why() {
         let (transport, _) = script::transport(vec![]);
-        let failed = lro(json!({"name": NAME, "done": true, "error": {"code": 9, "message": "HEALTH_CHECK_CONTAINER_ERROR"}}));
-        let end = wait(&transport, failed, Instant::now() + Duration::from_mins(1)).await.expect("an end");
-        let End::Failed(failure) = end else { panic!("it failed") };
-        assert_eq!((failure.code.as_str(), failure.transient), ("FAILED_PRECONDITION", false));
+        let failed = lro(
+            json!({"name": NAME, "done": true, "error": {"code": 9, "message": "HEALTH_CHECK_CONTAINER_ERROR"}}),
+        );
+        let end = wait(&transport, failed, Instant::now() + Duration::from_mins(1))
+            .await
+            .expect("an end");
+        let End::Failed(failure) = end else {
+            panic!("it failed")
+        };
+        assert_eq!(
+            (failure.code.as_str(), failure.transient),
+            ("FAILED_PRECONDITION", false)
+        );
         assert!(failure.hint.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_operation_that_outlives_the_deadline_has_no_known_end() {
         let pending = json!({"name": NAME});
-        let answers = (0..99).map(|_| script::json(200, pending.clone())).collect();
+        let answers = (0..99)
+            .map(|_| script::json(200, pending.clone()))
+            .collect();
         let (transport, _) = script::transport(answers);
         let started = Instant::now();
-        let error = wait(&transport, lro(pending), started + Duration::from_secs(30)).await.expect_err("not done");
+        let error = wait(&transport, lro(pending), started + Duration::from_secs(30))
+            .await
+            .expect_err("not done");
         assert_eq!(error.code, "DEADLINE_EXCEEDED");
         assert!(started.elapsed() <= Duration::from_secs(30));
     }

@@ -51,12 +51,17 @@ impl Phase {
 
 /// Whether openmodel made the object or took it over.
 pub(crate) fn is_managed(labels: &Tags) -> bool {
-    labels.get(MANAGED_LABEL).is_some_and(|value| value == "true")
+    labels
+        .get(MANAGED_LABEL)
+        .is_some_and(|value| value == "true")
 }
 
 /// Whether the step with this key last shaped the object.
 pub(crate) fn bears(labels: &Tags, key: &StepKey) -> bool {
-    is_managed(labels) && labels.get(KEY_LABEL).is_some_and(|value| value == key.as_str())
+    is_managed(labels)
+        && labels
+            .get(KEY_LABEL)
+            .is_some_and(|value| value == key.as_str())
 }
 
 /// The user's labels and ours, which win. `name` is the endpoint's, where the object is one.
@@ -64,7 +69,10 @@ pub(crate) fn labels(user: &Tags, name: Option<&str>, key: &StepKey) -> Tags {
     let mut labels = user.clone();
     labels.insert(MANAGED_LABEL.to_owned(), "true".to_owned());
     labels.insert(KEY_LABEL.to_owned(), key.to_string());
-    labels.insert(PHASE_LABEL.to_owned(), Phase::Provisioning.as_str().to_owned());
+    labels.insert(
+        PHASE_LABEL.to_owned(),
+        Phase::Provisioning.as_str().to_owned(),
+    );
     if let Some(name) = name {
         labels.insert(NAME_LABEL.to_owned(), name.to_owned());
     }

@@ -21,11 +21,16 @@ pub(crate) struct Resource<'a> {
 impl Resource<'_> {
     /// Reads the policy, conditions included.
     pub(crate) fn get_policy(&self) -> Request {
-        Request::get(self.api, self.path("getIamPolicy")).query("options.requestedPolicyVersion", "3")
+        Request::get(self.api, self.path("getIamPolicy"))
+            .query("options.requestedPolicyVersion", "3")
     }
 
     fn set_policy(&self, policy: &Value) -> Request {
-        Request::post(self.api, self.path("setIamPolicy"), json!({"policy": policy}))
+        Request::post(
+            self.api,
+            self.path("setIamPolicy"),
+            json!({"policy": policy}),
+        )
     }
 
     fn path(&self, verb: &str) -> String {
@@ -33,7 +38,11 @@ impl Resource<'_> {
     }
 
     /// Reads the policy.
-    pub(crate) async fn read(&self, transport: &Transport, deadline: Instant) -> Result<Value, ApiError> {
+    pub(crate) async fn read(
+        &self,
+        transport: &Transport,
+        deadline: Instant,
+    ) -> Result<Value, ApiError> {
         transport.json(&self.get_policy(), deadline).await
     }
 
@@ -45,15 +54,23 @@ impl Resource<'_> {
         change: impl Fn(&Value) -> Option<Value> + Send,
     ) -> Result<(), Outcome> {
         for _ in 0..MOST_CONFLICTS {
-            let policy = self.read(transport, deadline).await.map_err(|error| failure::outcome(&error))?;
-            let Some(wanted) = change(&policy) else { return Ok(()) };
+            let policy = self
+                .read(transport, deadline)
+                .await
+                .map_err(|error| failure::outcome(&error))?;
+            let Some(wanted) = change(&policy) else {
+                return Ok(());
+            };
             match transport.send(&self.set_policy(&wanted), deadline).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(failure::outcome(&error)),
             }
         }
-        let message = format!("the IAM policy of {} was changed by others {MOST_CONFLICTS} times in a row", self.name);
+        let message = format!(
+            "the IAM policy of {} was changed by others {MOST_CONFLICTS} times in a row",
+            self.name
+        );
         Err(Outcome::Refused(Failure::passing("ABORTED", message)))
     }
 }
@@ -75,11 +92,15 @@ pub(crate) fn with_members(policy: &Value, role: &str, wanted: &[String]) -> Opt
     let mut wanted = wanted.to_vec();
     wanted.sort();
     wanted.dedup();
-    let conditional = bindings(policy).any(|binding| binding["role"] == role && !binding["condition"].is_null());
+    let conditional =
+        bindings(policy).any(|binding| binding["role"] == role && !binding["condition"].is_null());
     if members(policy, role) == wanted && !conditional {
         return None;
     }
-    let mut kept: Vec<Value> = bindings(policy).filter(|binding| binding["role"] != role).cloned().collect();
+    let mut kept: Vec<Value> = bindings(policy)
+        .filter(|binding| binding["role"] != role)
+        .cloned()
+        .collect();
     if !wanted.is_empty() {
         kept.push(json!({"role": role, "members": wanted}));
     }
@@ -109,7 +130,11 @@ fn bindings(policy: &Value) -> impl Iterator<Item = &Value> {
 
 /// Everything else of the policy stays, the etag and audit settings above all.
 fn with_bindings(policy: &Value, bindings: Vec<Value>) -> Value {
-    let mut policy = if policy.is_object() { policy.clone() } else { json!({}) };
+    let mut policy = if policy.is_object() {
+        policy.clone()
+    } else {
+        json!({})
+    };
     policy["bindings"] = Value::Array(bindings);
     policy
 }
@@ -136,10 +161,13 @@ mod tests {
         let same = ["user:b@x", "allUsers"].map(str::to_owned);
         assert_eq!(with_members(&policy(), ROLE, &same), None);
         let wanted = with_members(&policy(), ROLE, &["user:c@x".to_owned()]).expect("a change");
-        assert_eq!(wanted, json!({"version": 1, "etag": "BwX=", "bindings": [
-            {"role": "roles/viewer", "members": ["user:a@x"]},
-            {"role": ROLE, "members": ["user:c@x"]}
-        ]}));
+        assert_eq!(
+            wanted,
+            json!({"version": 1, "etag": "BwX=", "bindings": [
+                {"role": "roles/viewer", "members": ["user:a@x"]},
+                {"role": ROLE, "members": ["user:c@x"]}
+            ]})
+        );
         let none = with_members(&policy(), ROLE, &[]).expect("a change");
         assert_eq!(none["bindings"].as_array().map(Vec::len), Some(1));
         assert_eq!(with_members(&json!({"etag": "x"}), ROLE, &[]), None);
@@ -164,16 +192,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_policy_that_moved_is_read_and_written_again() {
-        let conflict = || script::json(409, json!({"error": {"status": "ABORTED", "message": "etag"}}));
+        let conflict = || {
+            script::json(
+                409,
+                json!({"error": {"status": "ABORTED", "message": "etag"}}),
+            )
+        };
         let (transport, seen) = script::transport(vec![
             script::json(200, policy()),
             conflict(),
             script::json(200, policy()),
             script::json(200, json!({})),
         ]);
-        let resource = Resource { api: Api::Run, version: "v2", name: "projects/p/locations/r/services/s" };
+        let resource = Resource {
+            api: Api::Run,
+            version: "v2",
+            name: "projects/p/locations/r/services/s",
+        };
         let deadline = Instant::now() + Duration::from_mins(1);
-        let done = resource.change(&transport, deadline, |policy| with_members(policy, ROLE, &[])).await;
+        let done = resource
+            .change(&transport, deadline, |policy| {
+                with_members(policy, ROLE, &[])
+            })
+            .await;
         assert_eq!(done, Ok(()));
         insta::assert_snapshot!(seen.lines().join("\n"), @"
         GET https://run.googleapis.com/v2/projects/p/locations/r/services/s:getIamPolicy?options.requestedPolicyVersion=3

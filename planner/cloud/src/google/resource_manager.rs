@@ -14,7 +14,10 @@ pub(crate) struct Project {
 /// Reads a project by id or number.
 pub(crate) fn get_project(project: &str) -> Request {
     // `example.com:id` keeps its colon: it is one segment all the same.
-    Request::get(Api::ResourceManager, format!("/v3/projects/{}", segment(project)))
+    Request::get(
+        Api::ResourceManager,
+        format!("/v3/projects/{}", segment(project)),
+    )
 }
 
 #[cfg(test)]
@@ -23,6 +26,9 @@ mod tests {
 
     #[test]
     fn a_project_is_read_by_its_id() {
-        assert_eq!(get_project("acme-ml").to_string(), "GET resource_manager /v3/projects/acme-ml");
+        assert_eq!(
+            get_project("acme-ml").to_string(),
+            "GET resource_manager /v3/projects/acme-ml"
+        );
     }
 }

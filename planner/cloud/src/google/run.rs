@@ -14,9 +14,16 @@ pub(crate) const INVOKER: &str = "roles/run.invoker";
 
 /// Makes a service.
 pub(crate) fn create(identity: &EndpointIdentity, body: Value) -> Request {
-    let parent = format!("projects/{}/locations/{}", identity.project, identity.region);
-    Request::post(Api::Run, format!("/v2/{}/services", path_text(&parent)), body)
-        .query("serviceId", identity.name.as_str())
+    let parent = format!(
+        "projects/{}/locations/{}",
+        identity.project, identity.region
+    );
+    Request::post(
+        Api::Run,
+        format!("/v2/{}/services", path_text(&parent)),
+        body,
+    )
+    .query("serviceId", identity.name.as_str())
 }
 
 /// Reads a service.
@@ -24,17 +31,27 @@ pub(crate) fn get(name: &str) -> Request {
     Request::get(Api::Run, format!("/v2/{}", path_text(name)))
 }
 
+/// Reads a revision, by its full name.
+pub(crate) fn get_revision(name: &str) -> Request {
+    Request::get(Api::Run, format!("/v2/{}", path_text(name)))
+}
+
 /// Replaces a service by a body that was made from what was read. With `force`, a revision is
 /// made although nothing in its template changed: the last one of these failed.
 pub(crate) fn replace(name: &str, body: Value, force: bool) -> Request {
     let request = Request::patch(Api::Run, format!("/v2/{}", path_text(name)), body);
-    if force { request.query("forceNewRevision", "true") } else { request }
+    if force {
+        request.query("forceNewRevision", "true")
+    } else {
+        request
+    }
 }
 
 /// Replaces a service's own labels, and leaves its template alone, so that no revision is made.
 pub(crate) fn relabel(service: &Service, labels: &Tags) -> Request {
     let body = serde_json::json!({"name": service.name, "etag": service.etag, "labels": labels});
-    Request::patch(Api::Run, format!("/v2/{}", path_text(&service.name)), body).query("updateMask", "labels")
+    Request::patch(Api::Run, format!("/v2/{}", path_text(&service.name)), body)
+        .query("updateMask", "labels")
 }
 
 /// Deletes a service.
@@ -44,13 +61,25 @@ pub(crate) fn delete(name: &str) -> Request {
 
 /// Who may do what with a service.
 pub(crate) fn policy(name: &str) -> Resource<'_> {
-    Resource { api: Api::Run, version: "v2", name }
+    Resource {
+        api: Api::Run,
+        version: "v2",
+        name,
+    }
 }
 
 /// The endpoint that a service's full name belongs to.
 pub(crate) fn identity(name: &str) -> Option<EndpointIdentity> {
     let parts: Vec<&str> = name.split('/').collect();
-    let ["projects", project, "locations", region, "services", service] = parts[..] else {
+    let [
+        "projects",
+        project,
+        "locations",
+        region,
+        "services",
+        service,
+    ] = parts[..]
+    else {
         return None;
     };
     Some(EndpointIdentity {
@@ -77,8 +106,25 @@ pub(crate) struct Service {
     conditions: Vec<Condition>,
     pub(crate) uri: String,
     pub(crate) latest_ready_revision: String,
+    pub(crate) latest_created_revision: String,
     pub(crate) scaling: Scaling,
     pub(crate) template: Template,
+}
+
+/// `GoogleCloudRunV2Revision`: why it does not serve.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Revision {
+    conditions: Vec<Condition>,
+    /// Where its log is shown.
+    pub(crate) log_uri: String,
+}
+
+impl Revision {
+    /// The failed condition that says most.
+    pub(crate) fn telling_condition(&self) -> Option<&Condition> {
+        telling(&self.conditions)
+    }
 }
 
 /// `GoogleCloudRunV2Condition`.
@@ -94,11 +140,34 @@ pub(crate) struct Condition {
 impl Condition {
     /// The word for why, the revision's own first: it is the more exact one.
     pub(crate) fn reason(&self) -> Option<&str> {
+        self.exact_reason()
+            .or(Some(self.reason.as_str()).filter(|reason| !reason.is_empty()))
+    }
+
+    /// The word for why, unless it only says that a revision failed.
+    pub(crate) fn exact_reason(&self) -> Option<&str> {
+        let says_something = |reason: &&str| {
+            !reason.is_empty()
+                && !reason.ends_with("_UNDEFINED")
+                && !["UNKNOWN", "REVISION_FAILED"].contains(reason)
+        };
         [&self.revision_reason, &self.reason]
             .into_iter()
             .map(String::as_str)
-            .find(|reason| !reason.is_empty() && !reason.ends_with("_UNDEFINED") && *reason != "UNKNOWN")
+            .find(says_something)
     }
+
+    fn has_failed(&self) -> bool {
+        self.state == "CONDITION_FAILED"
+    }
+}
+
+/// The failed condition with the most exact reason, else the first failed one.
+fn telling(conditions: &[Condition]) -> Option<&Condition> {
+    let failed = || conditions.iter().filter(|condition| condition.has_failed());
+    failed()
+        .find(|condition| condition.exact_reason().is_some())
+        .or_else(|| failed().next())
 }
 
 /// `GoogleCloudRunV2ServiceScaling` and `…RevisionScaling`.
@@ -211,7 +280,11 @@ impl Service {
         if self.reconciling || self.observed_generation != self.generation {
             return Rest::Moving;
         }
-        match self.terminal_condition.as_ref().map(|condition| condition.state.as_str()) {
+        match self
+            .terminal_condition
+            .as_ref()
+            .map(|condition| condition.state.as_str())
+        {
             Some("CONDITION_SUCCEEDED") => Rest::Serving,
             Some("CONDITION_FAILED") => Rest::Failed,
             _ => Rest::Moving,
@@ -221,29 +294,41 @@ impl Service {
     /// The condition that says most about a failure: the terminal one may only repeat that
     /// there is one.
     pub(crate) fn telling_condition(&self) -> Option<&Condition> {
-        let failed = |condition: &&Condition| condition.state == "CONDITION_FAILED";
+        let exact = |condition: &&Condition| condition.exact_reason().is_some();
         let terminal = self.terminal_condition.as_ref();
         terminal
-            .filter(|condition| condition.reason().is_some())
-            .or_else(|| self.conditions.iter().filter(failed).find(|condition| condition.reason().is_some()))
+            .filter(exact)
+            .or_else(|| telling(&self.conditions).filter(exact))
             .or(terminal)
     }
 
     /// The container that takes requests: the one with a port, else the first.
     pub(crate) fn serving_container(&self) -> Option<&Container> {
         let containers = &self.template.containers;
-        containers.iter().find(|container| !container.ports.is_empty()).or(containers.first())
+        containers
+            .iter()
+            .find(|container| !container.ports.is_empty())
+            .or(containers.first())
     }
 
     /// Environment variables read from secrets, as full version names.
     pub(crate) fn secret_env(&self) -> BTreeMap<String, String> {
         let project = self.name.split('/').nth(1).unwrap_or_default();
-        let variables = self.serving_container().map(|container| container.env.as_slice()).unwrap_or_default();
+        let variables = self
+            .serving_container()
+            .map(|container| container.env.as_slice())
+            .unwrap_or_default();
         let mut found = BTreeMap::new();
         for variable in variables {
-            let Some(source) = &variable.value_source else { continue };
+            let Some(source) = &variable.value_source else {
+                continue;
+            };
             let SecretKeySelector { secret, version } = &source.secret_key_ref;
-            let version = if version.is_empty() { "latest" } else { version };
+            let version = if version.is_empty() {
+                "latest"
+            } else {
+                version
+            };
             let full = if secret.starts_with("projects/") {
                 format!("{secret}/versions/{version}")
             } else {
@@ -288,6 +373,7 @@ mod tests {
         let text = [
             create(&identity, json!({})),
             get(name),
+            get_revision(&format!("{name}/revisions/chat-00001-abc")),
             replace(name, json!({}), false),
             replace(name, json!({}), true),
             relabel(&read, &labels),
@@ -300,6 +386,7 @@ mod tests {
         POST run /v2/projects/acme-ml/locations/us-central1/services?serviceId=chat
         {}
         GET run /v2/projects/acme-ml/locations/us-central1/services/chat
+        GET run /v2/projects/acme-ml/locations/us-central1/services/chat/revisions/chat-00001-abc
         PATCH run /v2/projects/acme-ml/locations/us-central1/services/chat
         {}
         PATCH run /v2/projects/acme-ml/locations/us-central1/services/chat?forceNewRevision=true
@@ -334,7 +421,7 @@ mod tests {
     #[test]
     fn the_more_exact_condition_explains_a_failure() {
         let failed = service(json!({
-            "terminalCondition": {"state": "CONDITION_FAILED", "message": "Revision is not ready"},
+            "terminalCondition": {"state": "CONDITION_FAILED", "message": "Revision is not ready", "reason": "REVISION_FAILED"},
             "conditions": [
                 {"state": "CONDITION_SUCCEEDED", "reason": "X"},
                 {"state": "CONDITION_FAILED", "message": "did not start", "revisionReason": "HEALTH_CHECK_CONTAINER_ERROR",
@@ -353,13 +440,23 @@ mod tests {
             {"name": "C", "value": "plain"}
         ]}]}}))
         .secret_env();
-        let expected = [("A", "projects/p/secrets/token/versions/2"), ("B", "projects/7/secrets/b/versions/latest")];
-        assert_eq!(found, expected.map(|(name, version)| (name.to_owned(), version.to_owned())).into());
+        let expected = [
+            ("A", "projects/p/secrets/token/versions/2"),
+            ("B", "projects/7/secrets/b/versions/latest"),
+        ];
+        assert_eq!(
+            found,
+            expected
+                .map(|(name, version)| (name.to_owned(), version.to_owned()))
+                .into()
+        );
     }
 
     #[test]
     fn only_a_full_service_name_is_an_identity() {
-        assert!(identity("projects/acme-ml/locations/us-central1/services/chat/revisions/1").is_none());
+        assert!(
+            identity("projects/acme-ml/locations/us-central1/services/chat/revisions/1").is_none()
+        );
         assert!(identity("projects/acme-ml/locations/us-central1/jobs/chat").is_none());
     }
 }

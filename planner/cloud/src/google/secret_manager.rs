@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::Secret;
-use crate::transport::{Api, Request, path_text, segment};
+use crate::transport::{Api, Request, path_text};
 
 /// Annotation with the key of the step whose version is in use.
 pub(crate) const VERSION_KEY_ANNOTATION: &str = "openmodel-version-key";
@@ -57,8 +57,12 @@ pub(crate) struct VersionPage {
 /// Makes a secret without a version, replicated where Google chooses.
 pub(crate) fn create(project: &str, secret_id: &str, labels: &Tags) -> Request {
     let body = json!({"replication": {"automatic": {}}, "labels": labels});
-    Request::post(Api::SecretManager, format!("/v1/projects/{}/secrets", path_text(project)), body)
-        .query("secretId", secret_id)
+    Request::post(
+        Api::SecretManager,
+        format!("/v1/projects/{}/secrets", path_text(project)),
+        body,
+    )
+    .query("secretId", secret_id)
 }
 
 /// Reads a secret.
@@ -80,23 +84,38 @@ pub(crate) fn annotate(secret: &StoredSecret, annotations: &Tags) -> Request {
 /// Adds a version.
 pub(crate) fn add_version(name: &str, value: &Secret) -> Request {
     let body = json!({"payload": {"data": STANDARD.encode(value.expose())}});
-    Request::post(Api::SecretManager, format!("{}:addVersion", path(name)), body).sensitive()
+    Request::post(
+        Api::SecretManager,
+        format!("{}:addVersion", path(name)),
+        body,
+    )
+    .sensitive()
 }
 
 /// Reads a version's state, not its value.
-pub(crate) fn get_version(secret: &str, number: &str) -> Request {
-    Request::get(Api::SecretManager, format!("{}/versions/{}", path(secret), segment(number)))
+pub(crate) fn get_version(name: &str) -> Request {
+    Request::get(Api::SecretManager, path(name))
 }
 
 /// Lists versions, newest first.
 pub(crate) fn list_versions(name: &str, page_token: &str) -> Request {
-    let request = Request::get(Api::SecretManager, format!("{}/versions", path(name))).query("pageSize", "100");
-    if page_token.is_empty() { request } else { request.query("pageToken", page_token) }
+    let request = Request::get(Api::SecretManager, format!("{}/versions", path(name)))
+        .query("pageSize", "100");
+    if page_token.is_empty() {
+        request
+    } else {
+        request.query("pageToken", page_token)
+    }
 }
 
-/// Destroys a version's value for good. Harmless twice: a destroyed version stays destroyed.
+/// Destroys a version's value for good. Harmless twice: the second time it is refused.
 pub(crate) fn destroy_version(name: &str) -> Request {
-    Request::post(Api::SecretManager, format!("{}:destroy", path(name)), json!({})).repeatable()
+    Request::post(
+        Api::SecretManager,
+        format!("{}:destroy", path(name)),
+        json!({}),
+    )
+    .repeatable()
 }
 
 /// `projects/P/secrets/S` of `projects/P/secrets/S/versions/V`.
@@ -127,14 +146,18 @@ mod tests {
     #[test]
     fn requests() {
         let labels = Tags::from([("team".to_owned(), "ml".to_owned())]);
-        let secret = StoredSecret { name: NAME.to_owned(), etag: "\"e\"".to_owned(), ..StoredSecret::default() };
+        let secret = StoredSecret {
+            name: NAME.to_owned(),
+            etag: "\"e\"".to_owned(),
+            ..StoredSecret::default()
+        };
         let text = [
             create("acme-ml", "openmodel-token", &labels),
             get(NAME),
             annotate(&secret, &labels),
             list_versions(NAME, ""),
             list_versions(NAME, "next"),
-            get_version(NAME, "3"),
+            get_version(&format!("{NAME}/versions/3")),
             destroy_version(&format!("{NAME}/versions/3")),
             delete(NAME),
         ]
@@ -174,7 +197,10 @@ mod tests {
         let body = request.body_bytes().expect("a body");
         assert_eq!(body.as_ref(), br#"{"payload":{"data":"aGZfdG9rZW4="}}"#);
         let shown = format!("{request} {request:?}");
-        assert!(!shown.contains("aGZ") && !shown.contains("hf_token"), "{shown}");
+        assert!(
+            !shown.contains("aGZ") && !shown.contains("hf_token"),
+            "{shown}"
+        );
     }
 
     #[test]

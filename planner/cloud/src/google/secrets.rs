@@ -15,7 +15,8 @@ use super::failure::{self, Obstacle};
 use super::marks::{self, Phase};
 use super::run::Service;
 use super::secret_manager::{
-    self, StoredSecret, VERSION_ANNOTATION, VERSION_KEY_ANNOTATION, Version, VersionPage, secret_of_version,
+    self, StoredSecret, VERSION_ANNOTATION, VERSION_KEY_ANNOTATION, Version, VersionPage,
+    secret_of_version,
 };
 use super::services::Services;
 use crate::Secret;
@@ -38,39 +39,69 @@ impl Secrets<'_> {
         key: &StepKey,
     ) -> Result<Seen, Failure> {
         let name = format!("projects/{project}/secrets/{secret_id}");
-        let Some(secret) = self.find(&name).await? else { return Ok(Seen::Absent) };
+        let Some(secret) = self.find(&name).await? else {
+            return Ok(Seen::Absent);
+        };
         if !marks::bears(&secret.labels, key) {
-            return Ok(Seen::Conflict(taken(&name, marks::is_managed(&secret.labels))));
+            return Ok(Seen::Conflict(taken(
+                &name,
+                marks::is_managed(&secret.labels),
+            )));
         }
         if let Some(identity) = endpoint_of(project, secret_id) {
-            let services = Services { transport: self.transport, deadline: self.deadline };
+            let services = Services {
+                transport: self.transport,
+                deadline: self.deadline,
+            };
             let service = services.find(&identity.service()).await?;
             if service.is_some_and(|service| is_in_use(&service, secret_id)) {
-                return Ok(Seen::Conflict(failure::taken(&identity, Obstacle::Finished)));
+                return Ok(Seen::Conflict(failure::taken(
+                    &identity,
+                    Obstacle::Finished,
+                )));
             }
         }
         Ok(Seen::Ours(output(secret.name)))
     }
 
     /// Makes the secret, without a version.
-    pub(crate) async fn create(&self, project: &str, secret_id: &str, labels: &Tags, key: &StepKey) -> Outcome {
+    pub(crate) async fn create(
+        &self,
+        project: &str,
+        secret_id: &str,
+        labels: &Tags,
+        key: &StepKey,
+    ) -> Outcome {
         let request = secret_manager::create(project, secret_id, &marks::labels(labels, None, key));
-        match self.transport.json::<StoredSecret>(&request, self.deadline).await {
+        match self
+            .transport
+            .json::<StoredSecret>(&request, self.deadline)
+            .await
+        {
             Ok(secret) => Outcome::Done(output(secret.name)),
             // It was not there a moment ago: an answer of ours was lost, or somebody was faster.
-            Err(error) if error.already_exists() => {
-                Outcome::Unknown(Failure { transient: true, ..failure::failure(&error) })
-            }
+            Err(error) if error.already_exists() => Outcome::Unknown(Failure {
+                transient: true,
+                ..failure::failure(&error)
+            }),
             Err(error) => failure::outcome(&error),
         }
     }
 
     /// Looks whether this step's version is there.
     pub(crate) async fn observe_version(&self, name: &str, key: &StepKey) -> Result<Seen, Failure> {
-        let Some(secret) = self.find(name).await? else { return Ok(Seen::Absent) };
-        let Some(number) = noted_version(&secret, Some(key)) else { return Ok(Seen::Absent) };
-        let request = secret_manager::get_version(&secret.name, &number.to_string());
-        match self.transport.json::<Version>(&request, self.deadline).await {
+        let Some(secret) = self.find(name).await? else {
+            return Ok(Seen::Absent);
+        };
+        let Some(number) = noted_version(&secret, Some(key)) else {
+            return Ok(Seen::Absent);
+        };
+        let request = secret_manager::get_version(&format!("{}/versions/{number}", secret.name));
+        match self
+            .transport
+            .json::<Version>(&request, self.deadline)
+            .await
+        {
             Ok(version) if version.is_enabled() => Ok(Seen::Ours(output(version.name))),
             Ok(_) => Ok(Seen::Absent),
             Err(error) if error.is_not_found() => Ok(Seen::Absent),
@@ -96,14 +127,24 @@ impl Secrets<'_> {
             Err(error) => return failure::outcome(&error),
         };
         let Some(number) = added.number() else {
-            let message = format!("Secret Manager named the new version {:?}, which is no version's name", added.name);
+            let message = format!(
+                "Secret Manager named the new version {:?}, which is no version's name",
+                added.name
+            );
             return Outcome::Unknown(Failure::lasting("DATA_LOSS", message));
         };
         let mut annotations = secret.annotations.clone();
         annotations.insert(VERSION_KEY_ANNOTATION.to_owned(), key.to_string());
         annotations.insert(VERSION_ANNOTATION.to_owned(), number.to_string());
         // Until it is noted the version is nobody's: a failure here is not a failure to add.
-        match self.transport.send(&secret_manager::annotate(&secret, &annotations), self.deadline).await {
+        match self
+            .transport
+            .send(
+                &secret_manager::annotate(&secret, &annotations),
+                self.deadline,
+            )
+            .await
+        {
             Ok(_) => Outcome::Done(output(added.name)),
             Err(error) => Outcome::Unknown(Failure {
                 transient: error.transient || error.is_conflict(),
@@ -113,14 +154,26 @@ impl Secrets<'_> {
     }
 
     /// Destroys the versions of an endpoint's own secret that its service no longer reads.
-    pub(crate) async fn sweep(&self, identity: &EndpointIdentity, service: &Service) -> Result<(), Failure> {
+    pub(crate) async fn sweep(
+        &self,
+        identity: &EndpointIdentity,
+        service: &Service,
+    ) -> Result<(), Failure> {
         let id = identity.token_secret_id();
         for version in service.secret_env().values() {
-            let Some((secret, number)) = secret_of_version(version) else { continue };
-            let (true, Ok(in_use)) = (secret.ends_with(&format!("/secrets/{id}")), number.parse::<u64>()) else {
+            let Some((secret, number)) = secret_of_version(version) else {
                 continue;
             };
-            self.destroy(secret, |version| version.number().is_some_and(|number| number < in_use)).await?;
+            let (true, Ok(in_use)) = (
+                secret.ends_with(&format!("/secrets/{id}")),
+                number.parse::<u64>(),
+            ) else {
+                continue;
+            };
+            self.destroy(secret, |version| {
+                version.number().is_some_and(|number| number < in_use)
+            })
+            .await?;
         }
         Ok(())
     }
@@ -128,12 +181,20 @@ impl Secrets<'_> {
     /// Looks whether the secret is gone.
     pub(crate) async fn observe_deleted(&self, name: &str) -> Result<Seen, Failure> {
         let found = self.find(name).await?;
-        Ok(if found.is_some() { Seen::Absent } else { Seen::Ours(output(name.to_owned())) })
+        Ok(if found.is_some() {
+            Seen::Absent
+        } else {
+            Seen::Ours(output(name.to_owned()))
+        })
     }
 
     /// Deletes the secret with all its versions.
     pub(crate) async fn delete(&self, name: &str) -> Outcome {
-        match self.transport.send(&secret_manager::delete(name), self.deadline).await {
+        match self
+            .transport
+            .send(&secret_manager::delete(name), self.deadline)
+            .await
+        {
             Ok(_) => Outcome::Done(output(name.to_owned())),
             Err(error) if error.is_not_found() => Outcome::Done(output(name.to_owned())),
             Err(error) => failure::outcome(&error),
@@ -151,7 +212,11 @@ impl Secrets<'_> {
     }
 
     async fn find(&self, name: &str) -> Result<Option<StoredSecret>, Failure> {
-        match self.transport.json(&secret_manager::get(name), self.deadline).await {
+        match self
+            .transport
+            .json(&secret_manager::get(name), self.deadline)
+            .await
+        {
             Ok(secret) => Ok(Some(secret)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(failure::failure(&error)),
@@ -159,18 +224,42 @@ impl Secrets<'_> {
     }
 
     /// Destroys the enabled versions that `which` picks.
-    async fn destroy(&self, name: &str, which: impl Fn(&Version) -> bool + Send) -> Result<(), Failure> {
+    async fn destroy(
+        &self,
+        name: &str,
+        which: impl Fn(&Version) -> bool + Send,
+    ) -> Result<(), Failure> {
         let mut page = VersionPage::default();
         loop {
             let request = secret_manager::list_versions(name, &page.next_page_token);
-            page = self.transport.json(&request, self.deadline).await.map_err(|error| failure::failure(&error))?;
-            for version in page.versions.iter().filter(|version| version.is_enabled() && which(version)) {
-                let request = secret_manager::destroy_version(&version.name);
-                self.transport.send(&request, self.deadline).await.map_err(|error| failure::failure(&error))?;
+            page = self
+                .transport
+                .json(&request, self.deadline)
+                .await
+                .map_err(|error| failure::failure(&error))?;
+            for version in page
+                .versions
+                .iter()
+                .filter(|version| version.is_enabled() && which(version))
+            {
+                self.destroy_one(version).await?;
             }
             if page.next_page_token.is_empty() {
                 return Ok(());
             }
+        }
+    }
+
+    async fn destroy_one(&self, version: &Version) -> Result<(), Failure> {
+        let request = secret_manager::destroy_version(&version.name);
+        let Err(error) = self.transport.send(&request, self.deadline).await else {
+            return Ok(());
+        };
+        // A version that is destroyed already is refused: the first answer may have been lost.
+        let look = secret_manager::get_version(&version.name);
+        match self.transport.json::<Version>(&look, self.deadline).await {
+            Ok(now) if !now.is_enabled() => Ok(()),
+            _ => Err(failure::failure(&error)),
         }
     }
 }
@@ -188,7 +277,8 @@ fn noted_version(secret: &StoredSecret, key: Option<&StepKey>) -> Option<u64> {
 /// Whether a finished service reads this secret.
 fn is_in_use(service: &Service, secret_id: &str) -> bool {
     let reads = |version: &String| {
-        secret_of_version(version).is_some_and(|(secret, _)| secret.ends_with(&format!("/secrets/{secret_id}")))
+        secret_of_version(version)
+            .is_some_and(|(secret, _)| secret.ends_with(&format!("/secrets/{secret_id}")))
     };
     Phase::of(&service.labels) == Some(Phase::Ready) && service.secret_env().values().any(reads)
 }
@@ -196,7 +286,9 @@ fn is_in_use(service: &Service, secret_id: &str) -> bool {
 /// The endpoint whose token secret has this id: the id is made of region and name, and a region
 /// has exactly one dash.
 fn endpoint_of(project: &str, secret_id: &str) -> Option<EndpointIdentity> {
-    let inner = secret_id.strip_prefix("openmodel-")?.strip_suffix("-hugging-face-token")?;
+    let inner = secret_id
+        .strip_prefix("openmodel-")?
+        .strip_suffix("-hugging-face-token")?;
     let (second_dash, _) = inner.match_indices('-').nth(1)?;
     let identity = EndpointIdentity {
         project: project.parse().ok()?,
@@ -207,8 +299,15 @@ fn endpoint_of(project: &str, secret_id: &str) -> Option<EndpointIdentity> {
 }
 
 fn taken(name: &str, managed: bool) -> Failure {
-    let whose = if managed { "belongs to another openmodel endpoint or configuration" } else { "was not made by openmodel" };
-    let mut failure = Failure::lasting("ALREADY_EXISTS", format!("the secret {name} exists already; it {whose}"));
+    let whose = if managed {
+        "belongs to another openmodel endpoint or configuration"
+    } else {
+        "was not made by openmodel"
+    };
+    let mut failure = Failure::lasting(
+        "ALREADY_EXISTS",
+        format!("the secret {name} exists already; it {whose}"),
+    );
     failure.hint = Some(format!(
         "Delete it if nothing uses it (gcloud secrets delete {name}), or set hugging_face_token_secret to a version of it."
     ));
@@ -216,7 +315,10 @@ fn taken(name: &str, managed: bool) -> Failure {
 }
 
 fn output(name: String) -> Output {
-    Output { id: name, facts: Value::Null }
+    Output {
+        id: name,
+        facts: Value::Null,
+    }
 }
 
 #[cfg(test)]
@@ -227,17 +329,27 @@ mod tests {
     fn a_secrets_id_names_its_endpoint() {
         let id = "openmodel-northamerica-northeast1-my-chat-hugging-face-token";
         let identity = endpoint_of("acme-ml", id).expect("an endpoint");
-        assert_eq!((identity.region.as_str(), identity.name.as_str()), ("northamerica-northeast1", "my-chat"));
+        assert_eq!(
+            (identity.region.as_str(), identity.name.as_str()),
+            ("northamerica-northeast1", "my-chat")
+        );
         assert_eq!(endpoint_of("acme-ml", "openmodel-other"), None);
-        assert_eq!(endpoint_of("acme-ml", "mine-us-central1-chat-hugging-face-token"), None);
+        assert_eq!(
+            endpoint_of("acme-ml", "mine-us-central1-chat-hugging-face-token"),
+            None
+        );
     }
 
     #[test]
     fn a_version_is_noted_for_one_step() {
         let mut secret = StoredSecret::default();
         assert_eq!(noted_version(&secret, None), None);
-        secret.annotations.insert(VERSION_KEY_ANNOTATION.to_owned(), "other".to_owned());
-        secret.annotations.insert(VERSION_ANNOTATION.to_owned(), "4".to_owned());
+        secret
+            .annotations
+            .insert(VERSION_KEY_ANNOTATION.to_owned(), "other".to_owned());
+        secret
+            .annotations
+            .insert(VERSION_ANNOTATION.to_owned(), "4".to_owned());
         assert_eq!(noted_version(&secret, None), Some(4));
         let key = crate::google::testing::call(crate::google::testing::create_service()).key;
         assert_eq!(noted_version(&secret, Some(&key)), None);

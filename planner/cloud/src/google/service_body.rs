@@ -45,24 +45,40 @@ const PROBE_TIMEOUT_SECONDS: u32 = 5;
 const PROBE_FAILURES: u32 = 180;
 
 /// The body that makes or replaces the service of an endpoint. `current` is what is there now.
-pub(crate) fn body(identity: &EndpointIdentity, spec: &ServiceSpec, key: &StepKey, current: Option<&Value>) -> Value {
+pub(crate) fn body(
+    identity: &EndpointIdentity,
+    spec: &ServiceSpec,
+    key: &StepKey,
+    current: Option<&Value>,
+) -> Value {
     let mut service = object(current);
     for field in OUTPUT_ONLY {
         service.remove(field);
     }
     let name = identity.name.as_str();
     let labels = marks::labels(&spec.labels, Some(name), key);
-    service.insert("labels".to_owned(), json!(over(&service, "labels", &labels, &former_keys(&service))));
+    service.insert(
+        "labels".to_owned(),
+        json!(over(&service, "labels", &labels, &former_keys(&service))),
+    );
     service.insert("annotations".to_owned(), json!(annotations(&service, spec)));
     service.insert("client".to_owned(), json!("openmodel"));
     service.insert("clientVersion".to_owned(), json!(env!("CARGO_PKG_VERSION")));
     // The minimum is the service's, so that a new one makes no new revision.
-    service.insert("scaling".to_owned(), json!({"minInstanceCount": spec.min_replicas}));
+    service.insert(
+        "scaling".to_owned(),
+        json!({"minInstanceCount": spec.min_replicas}),
+    );
     service.insert(
         "traffic".to_owned(),
         json!([{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]),
     );
-    let template = template(identity, spec, service.get("template"), &former_keys(&object(current)));
+    let template = template(
+        identity,
+        spec,
+        service.get("template"),
+        &former_keys(&object(current)),
+    );
     service.insert("template".to_owned(), Value::Object(template));
     Value::Object(service)
 }
@@ -82,21 +98,46 @@ fn template(
     let mut labels = spec.labels.clone();
     labels.insert(marks::MANAGED_LABEL.to_owned(), "true".to_owned());
     labels.insert(marks::NAME_LABEL.to_owned(), identity.name.to_string());
-    template.insert("labels".to_owned(), json!(over(&template, "labels", &labels, former)));
-    template.insert("scaling".to_owned(), json!({"maxInstanceCount": spec.max_replicas}));
+    template.insert(
+        "labels".to_owned(),
+        json!(over(&template, "labels", &labels, former)),
+    );
+    template.insert(
+        "scaling".to_owned(),
+        json!({"maxInstanceCount": spec.max_replicas}),
+    );
     template.insert("timeout".to_owned(), json!(REQUEST_TIMEOUT));
-    template.insert("executionEnvironment".to_owned(), json!("EXECUTION_ENVIRONMENT_GEN2"));
-    template.insert("maxInstanceRequestConcurrency".to_owned(), json!(spec.concurrency));
-    template.insert("nodeSelector".to_owned(), json!({"accelerator": spec.accelerator}));
-    template.insert("gpuZonalRedundancyDisabled".to_owned(), json!(!spec.zonal_redundancy));
+    template.insert(
+        "executionEnvironment".to_owned(),
+        json!("EXECUTION_ENVIRONMENT_GEN2"),
+    );
+    template.insert(
+        "maxInstanceRequestConcurrency".to_owned(),
+        json!(spec.concurrency),
+    );
+    template.insert(
+        "nodeSelector".to_owned(),
+        json!({"accelerator": spec.accelerator}),
+    );
+    template.insert(
+        "gpuZonalRedundancyDisabled".to_owned(),
+        json!(!spec.zonal_redundancy),
+    );
     let containers = containers(spec, template.get("containers"));
     template.insert("containers".to_owned(), Value::Array(containers));
     template
 }
 
 fn containers(spec: &ServiceSpec, current: Option<&Value>) -> Vec<Value> {
-    let mut containers = current.and_then(Value::as_array).cloned().unwrap_or_default();
-    let has_port = |container: &Value| container["ports"].as_array().is_some_and(|ports| !ports.is_empty());
+    let mut containers = current
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let has_port = |container: &Value| {
+        container["ports"]
+            .as_array()
+            .is_some_and(|ports| !ports.is_empty())
+    };
     let serving = containers.iter().position(has_port).unwrap_or(0);
     if containers.is_empty() {
         containers.push(json!({}));
@@ -149,7 +190,10 @@ fn container(spec: &ServiceSpec, mut container: Map<String, Value>) -> Map<Strin
 }
 
 fn env(spec: &ServiceSpec) -> Vec<Value> {
-    let plain = spec.env.iter().map(|(name, value)| json!({"name": name, "value": value}));
+    let plain = spec
+        .env
+        .iter()
+        .map(|(name, value)| json!({"name": name, "value": value}));
     let secret = spec.secret_env.iter().filter_map(|(name, version)| {
         // The adapter refuses an input that is not known before it comes here.
         let Input::Known(version) = version else { return None };
@@ -163,7 +207,11 @@ fn env(spec: &ServiceSpec) -> Vec<Value> {
 fn memory(size: Bytes) -> String {
     const MIB: u64 = 1 << 20;
     const GIB: u64 = 1 << 30;
-    if size.0.is_multiple_of(GIB) { format!("{}Gi", size.0 / GIB) } else { format!("{}Mi", size.0.div_ceil(MIB)) }
+    if size.0.is_multiple_of(GIB) {
+        format!("{}Gi", size.0 / GIB)
+    } else {
+        format!("{}Mi", size.0.div_ceil(MIB))
+    }
 }
 
 /// Our annotations replaced, those of others kept.
@@ -178,8 +226,14 @@ fn annotations(service: &Map<String, Value>, spec: &ServiceSpec) -> Tags {
 
 /// The user's label keys of the last time, as we noted them.
 fn former_keys(service: &Map<String, Value>) -> Vec<String> {
-    let noted = tags(service, "annotations").remove(LABEL_KEYS_ANNOTATION).unwrap_or_default();
-    noted.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect()
+    let noted = tags(service, "annotations")
+        .remove(LABEL_KEYS_ANNOTATION)
+        .unwrap_or_default();
+    noted
+        .split(',')
+        .filter(|key| !key.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// `wanted` laid over what is there, without the `former` keys that are no longer wanted.
@@ -191,12 +245,21 @@ fn over(holder: &Map<String, Value>, field: &str, wanted: &Tags, former: &[Strin
 }
 
 fn tags(holder: &Map<String, Value>, field: &str) -> Tags {
-    let fields = holder.get(field).and_then(Value::as_object).into_iter().flatten();
-    fields.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    let fields = holder
+        .get(field)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    fields
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 fn object(value: Option<&Value>) -> Map<String, Value> {
-    value.and_then(Value::as_object).cloned().unwrap_or_default()
+    value
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -321,7 +384,10 @@ mod tests {
         current["annotations"]["example.com/note"] = json!("kept");
         current["template"]["revision"] = json!("chat-00004");
         current["template"]["vpcAccess"] = json!({"egress": "ALL_TRAFFIC"});
-        current["template"]["containers"].as_array_mut().expect("a list").insert(0, json!({"image": "sidecar"}));
+        current["template"]["containers"]
+            .as_array_mut()
+            .expect("a list")
+            .insert(0, json!({"image": "sidecar"}));
         current["template"]["containers"][1]["volumeMounts"] = json!([{"name": "v"}]);
 
         let mut spec = service_spec();
@@ -335,8 +401,19 @@ mod tests {
         assert_eq!(updated["etag"], "\"e\"");
         assert_eq!(updated["ingress"], "INGRESS_TRAFFIC_INTERNAL_ONLY");
         assert!(updated.get("uid").is_none() && updated.get("generation").is_none());
-        let labels: Vec<&String> = updated["labels"].as_object().expect("labels").keys().collect();
-        let expected = ["openmodel-key", "openmodel-managed", "openmodel-name", "openmodel-phase", "owner", "tier"];
+        let labels: Vec<&String> = updated["labels"]
+            .as_object()
+            .expect("labels")
+            .keys()
+            .collect();
+        let expected = [
+            "openmodel-key",
+            "openmodel-managed",
+            "openmodel-name",
+            "openmodel-phase",
+            "owner",
+            "tier",
+        ];
         assert_eq!(labels, expected);
         assert!(updated["template"]["labels"].get("team").is_none());
         assert_eq!(updated["annotations"]["example.com/note"], "kept");

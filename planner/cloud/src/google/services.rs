@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::failure::{self, Obstacle};
 use super::lro::{self, End, Lro, Pause};
 use super::marks::{self, PHASE_LABEL, Phase};
-use super::run::{self, Rest, Service};
+use super::run::{self, Condition, Rest, Revision, Service};
 use super::service_body;
 use crate::transport::{ApiError, Request, Transport};
 
@@ -53,7 +53,11 @@ impl Services<'_> {
     }
 
     /// Looks whether our service is there, and waits while it is being made.
-    pub(crate) async fn observe_created(&self, identity: &EndpointIdentity, key: &StepKey) -> Result<Seen, Failure> {
+    pub(crate) async fn observe_created(
+        &self,
+        identity: &EndpointIdentity,
+        key: &StepKey,
+    ) -> Result<Seen, Failure> {
         let Some(service) = self.find(&identity.service()).await? else {
             return Ok(Seen::Absent);
         };
@@ -64,9 +68,15 @@ impl Services<'_> {
     }
 
     /// Looks whether the service was brought to this step's spec, and waits while it moves.
-    pub(crate) async fn observe_updated(&self, identity: &EndpointIdentity, key: &StepKey) -> Result<Seen, Failure> {
+    pub(crate) async fn observe_updated(
+        &self,
+        identity: &EndpointIdentity,
+        key: &StepKey,
+    ) -> Result<Seen, Failure> {
         match self.find(&identity.service()).await? {
-            Some(service) if marks::bears(&service.labels, key) => self.observe_resting(service).await,
+            Some(service) if marks::bears(&service.labels, key) => {
+                self.observe_resting(service).await
+            }
             _ => Ok(Seen::Absent),
         }
     }
@@ -74,20 +84,33 @@ impl Services<'_> {
     /// Looks whether the service is marked ready.
     pub(crate) async fn observe_ready(&self, name: &str) -> Result<Seen, Failure> {
         match self.find(name).await? {
-            Some(service) if Phase::of(&service.labels) == Some(Phase::Ready) => Ok(Seen::Ours(output(&service))),
+            Some(service) if Phase::of(&service.labels) == Some(Phase::Ready) => {
+                Ok(Seen::Ours(output(&service)))
+            }
             _ => Ok(Seen::Absent),
         }
     }
 
     /// Looks whether the service is gone.
-    pub(crate) async fn observe_deleted(&self, identity: &EndpointIdentity) -> Result<Seen, Failure> {
+    pub(crate) async fn observe_deleted(
+        &self,
+        identity: &EndpointIdentity,
+    ) -> Result<Seen, Failure> {
         let name = identity.service();
-        Ok(if self.find(&name).await?.is_some() { Seen::Absent } else { Seen::Ours(nothing(name)) })
+        Ok(if self.find(&name).await?.is_some() {
+            Seen::Absent
+        } else {
+            Seen::Ours(nothing(name))
+        })
     }
 
     /// Makes the service. One of ours that failed before is brought to life instead.
     pub(crate) async fn create(&self, wanted: Wanted<'_>) -> Outcome {
-        let Wanted { identity, spec, key } = wanted;
+        let Wanted {
+            identity,
+            spec,
+            key,
+        } = wanted;
         let request = run::create(identity, service_body::body(identity, spec, key, None));
         match self.transport.json(&request, self.deadline).await {
             Ok(lro) => self.finish(identity, lro).await,
@@ -124,7 +147,13 @@ impl Services<'_> {
             match self.transport.json(&request, self.deadline).await {
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return failure::outcome(&error),
-                Ok(lro) => return self.ended(name, lro).await.err().unwrap_or_else(|| Outcome::Done(output(&service))),
+                Ok(lro) => {
+                    return self
+                        .ended(name, lro)
+                        .await
+                        .err()
+                        .unwrap_or_else(|| Outcome::Done(output(&service)));
+                }
             }
         }
         contended(name)
@@ -136,9 +165,10 @@ impl Services<'_> {
         match self.transport.json(&run::delete(name), self.deadline).await {
             Err(error) if error.is_not_found() => done(),
             // Something else is being done to it: a little later it can be deleted.
-            Err(error) if error.is_conflict() => {
-                Outcome::Refused(Failure { transient: true, ..failure::failure(&error) })
-            }
+            Err(error) if error.is_conflict() => Outcome::Refused(Failure {
+                transient: true,
+                ..failure::failure(&error)
+            }),
             Err(error) => failure::outcome(&error),
             Ok(lro) => match self.ended(name, lro).await {
                 Ok(()) => done(),
@@ -163,12 +193,18 @@ impl Services<'_> {
         wanted: Wanted<'_>,
         may: impl Fn(&Service) -> Result<(), Failure> + Send + Sync,
     ) -> Outcome {
-        let Wanted { identity, spec, key } = wanted;
+        let Wanted {
+            identity,
+            spec,
+            key,
+        } = wanted;
         let name = identity.service();
         for _ in 0..MOST_CONFLICTS {
             let (current, service) = match self.read_raw(&name).await {
                 Ok(read) => read,
-                Err(error) if error.is_not_found() => return Outcome::Refused(failure::gone(&name)),
+                Err(error) if error.is_not_found() => {
+                    return Outcome::Refused(failure::gone(&name));
+                }
                 Err(error) => return Outcome::Refused(failure::failure(&error)),
             };
             if let Err(failure) = may(&service) {
@@ -192,7 +228,10 @@ impl Services<'_> {
         let request: Request = run::get(name);
         let response = self.transport.send(&request, self.deadline).await?;
         let malformed = |error| ApiError::malformed(&request, response.status, &error);
-        Ok((response.json().map_err(malformed)?, response.json().map_err(malformed)?))
+        Ok((
+            response.json().map_err(malformed)?,
+            response.json().map_err(malformed)?,
+        ))
     }
 
     /// Waits for the operation, then for the service itself.
@@ -205,8 +244,10 @@ impl Services<'_> {
         // The service says more than the operation, whichever way it ended.
         match self.rest(&name).await {
             Ok(Some(service)) if service.rest() == Rest::Serving => Outcome::Done(output(&service)),
-            Ok(Some(service)) => Outcome::Refused(broken(&service)),
-            Ok(None) => ended.err().unwrap_or_else(|| Outcome::Unknown(failure::gone(&name))),
+            Ok(Some(service)) => Outcome::Refused(self.explain(&service).await),
+            Ok(None) => ended
+                .err()
+                .unwrap_or_else(|| Outcome::Unknown(failure::gone(&name))),
             Err(failure) => Outcome::Unknown(failure),
         }
     }
@@ -232,9 +273,37 @@ impl Services<'_> {
             _ => service,
         };
         Ok(match service.rest() {
-            Rest::Failed => Seen::Broken(output(&service), broken(&service)),
+            Rest::Failed => Seen::Broken(output(&service), self.explain(&service).await),
             _ => Seen::Ours(output(&service)),
         })
+    }
+
+    /// Why a service does not serve its spec. Where it only says that its revision failed, the
+    /// revision is asked, which also knows where its log is.
+    async fn explain(&self, service: &Service) -> Failure {
+        let condition = service.telling_condition();
+        if condition.is_some_and(|condition| condition.exact_reason().is_some()) {
+            return broken(&service.name, condition, "");
+        }
+        let id = service
+            .latest_created_revision
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
+        let request = run::get_revision(&format!("{}/revisions/{id}", service.name));
+        match self
+            .transport
+            .json::<Revision>(&request, self.deadline)
+            .await
+        {
+            Ok(revision) => broken(
+                &service.name,
+                revision.telling_condition().or(condition),
+                &revision.log_uri,
+            ),
+            // The revision may be gone; what the service says stands.
+            Err(_) => broken(&service.name, condition, ""),
+        }
     }
 
     /// The service once it has come to rest; `None` where it is gone.
@@ -248,7 +317,10 @@ impl Services<'_> {
             if !pause.sleep(self.transport, self.deadline).await {
                 let message = format!("{name} is still being brought up, and the time is up");
                 let mut failure = Failure::passing("DEADLINE_EXCEEDED", message);
-                failure.hint = Some("Raise the resource's timeouts and apply again: the next run continues.".to_owned());
+                failure.hint = Some(
+                    "Raise the resource's timeouts and apply again: the next run continues."
+                        .to_owned(),
+                );
                 return Err(failure);
             }
         }
@@ -279,21 +351,40 @@ fn output(service: &Service) -> Output {
 }
 
 fn nothing(name: String) -> Output {
-    Output { id: name, facts: Value::Null }
+    Output {
+        id: name,
+        facts: Value::Null,
+    }
 }
 
-/// Why a service does not serve its spec.
-fn broken(service: &Service) -> Failure {
-    let condition = service.telling_condition();
+/// The failure that a condition tells of.
+fn broken(name: &str, condition: Option<&Condition>, log_uri: &str) -> Failure {
     let reason = condition.and_then(|condition| condition.reason());
     let text = condition.map_or("no reason given", |condition| condition.message.as_str());
     let message = match reason {
-        Some(reason) => format!("Cloud Run could not bring up {}: {reason}: {text}", service.name),
-        None => format!("Cloud Run could not bring up {}: {text}", service.name),
+        Some(reason) => format!("Cloud Run could not bring up {name}: {reason}: {text}"),
+        None => format!("Cloud Run could not bring up {name}: {text}"),
+    };
+    let hint = failure::text_hint(&message);
+    let hint = if log_uri.is_empty() {
+        hint
+    } else {
+        Some(
+            format!("{} Log: {log_uri}", hint.unwrap_or_default())
+                .trim()
+                .to_owned(),
+        )
     };
     // A grant on a secret takes some minutes to be seen everywhere.
-    let transient = matches!(reason, Some("SECRETS_ACCESS_CHECK_FAILED" | "IMMEDIATE_RETRY" | "POSTPONED_RETRY"));
-    Failure { hint: failure::text_hint(&message), transient, ..Failure::lasting("FAILED_PRECONDITION", message) }
+    let transient = matches!(
+        reason,
+        Some("SECRETS_ACCESS_CHECK_FAILED" | "IMMEDIATE_RETRY" | "POSTPONED_RETRY")
+    );
+    Failure {
+        hint,
+        transient,
+        ..Failure::lasting("FAILED_PRECONDITION", message)
+    }
 }
 
 fn contended(name: &str) -> Outcome {

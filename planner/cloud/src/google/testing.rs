@@ -17,7 +17,10 @@ pub(crate) fn identity() -> EndpointIdentity {
 
 pub(crate) fn service_spec() -> ServiceSpec {
     let tags = |pairs: &[(&str, &str)]| -> Tags {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     };
     ServiceSpec {
         image: "vllm/vllm-openai:v0.19.0".to_owned(),
@@ -44,17 +47,32 @@ pub(crate) fn service_spec() -> ServiceSpec {
 }
 
 pub(crate) fn create_service() -> Operation {
-    Operation::CreateService { identity: identity(), service: Box::new(service_spec()) }
+    Operation::CreateService {
+        identity: identity(),
+        service: Box::new(service_spec()),
+    }
 }
 
 pub(crate) fn update_service(spec: ServiceSpec) -> Operation {
-    Operation::UpdateService { identity: identity(), service: Box::new(spec) }
+    Operation::UpdateService {
+        identity: identity(),
+        service: Box::new(spec),
+    }
 }
 
 /// The call of a graph that has only this operation.
 pub(crate) fn call(operation: Operation) -> Call {
     let mut graph = GraphBuilder::new(identity().to_string());
     let step = graph.step(operation.clone());
-    let key = graph.freeze().expect("a graph").key(step).expect("a step").clone();
-    Call { step, key, operation }
+    let key = graph
+        .freeze()
+        .expect("a graph")
+        .key(step)
+        .expect("a step")
+        .clone();
+    Call {
+        step,
+        key,
+        operation,
+    }
 }

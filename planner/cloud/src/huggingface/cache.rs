@@ -49,7 +49,9 @@ impl Cache {
     /// The cache of the Hub at `url`, in a directory of the user's.
     pub(crate) fn new(directory: &Path, url: &str) -> Self {
         let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-        Self { root: directory.join(FORM).join(segment(host)) }
+        Self {
+            root: directory.join(FORM).join(segment(host)),
+        }
     }
 
     pub(crate) fn card(&self, id: &ModelId, commit: &CommitSha) -> Option<ModelCard> {
@@ -60,24 +62,39 @@ impl Cache {
     /// Keeps a card. One whose scans are not done is not kept: their verdict will come.
     pub(crate) fn keep_card(&self, id: &ModelId, card: &ModelCard) {
         if card.scan != ScanStatus::Pending {
-            write(&self.card_path(id, &card.commit), &about(id, card.commit.as_str()), card);
+            write(
+                &self.card_path(id, &card.commit),
+                &about(id, card.commit.as_str()),
+                card,
+            );
         }
     }
 
     pub(crate) fn reference(&self, id: &ModelId, revision: &Revision) -> Option<Reference> {
-        read(&self.reference_path(id, revision), &about(id, revision.as_str()))
+        read(
+            &self.reference_path(id, revision),
+            &about(id, revision.as_str()),
+        )
     }
 
     pub(crate) fn keep_reference(&self, id: &ModelId, revision: &Revision, reference: &Reference) {
-        write(&self.reference_path(id, revision), &about(id, revision.as_str()), reference);
+        write(
+            &self.reference_path(id, revision),
+            &about(id, revision.as_str()),
+            reference,
+        );
     }
 
     fn card_path(&self, id: &ModelId, commit: &CommitSha) -> PathBuf {
-        self.repository(id).join("commits").join(format!("{commit}.json"))
+        self.repository(id)
+            .join("commits")
+            .join(format!("{commit}.json"))
     }
 
     fn reference_path(&self, id: &ModelId, revision: &Revision) -> PathBuf {
-        self.repository(id).join("refs").join(format!("{}.json", segment(revision.as_str())))
+        self.repository(id)
+            .join("refs")
+            .join(format!("{}.json", segment(revision.as_str())))
     }
 
     /// `--` is not allowed in an id, so it can stand for the slash.
@@ -100,7 +117,12 @@ fn read<T: DeserializeOwned>(path: &Path, about: &str) -> Option<T> {
 fn write<T: Serialize>(path: &Path, about: &str, value: &T) {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let Some(folder) = path.parent() else { return };
-    let Ok(bytes) = serde_json::to_vec(&Entry { about: about.to_owned(), value }) else { return };
+    let Ok(bytes) = serde_json::to_vec(&Entry {
+        about: about.to_owned(),
+        value,
+    }) else {
+        return;
+    };
     let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
     let beside = folder.join(format!(".new-{}-{unique}", std::process::id()));
     let written = make_folder(folder)
@@ -132,7 +154,9 @@ mod tests {
     fn card(scan: ScanStatus) -> ModelCard {
         ModelCard {
             id: "a/b".parse().expect("an id"),
-            commit: "0e9e39f249a16976918f6564b8830bc894c89659".parse().expect("a commit"),
+            commit: "0e9e39f249a16976918f6564b8830bc894c89659"
+                .parse()
+                .expect("a commit"),
             config: None,
             parameters: None,
             parameters_by_dtype: BTreeMap::new(),
@@ -155,11 +179,16 @@ mod tests {
         assert_eq!(cache.card(&card.id, &card.commit), None);
         cache.keep_card(&card.id, &card);
         assert_eq!(cache.card(&card.id, &card.commit), Some(card.clone()));
-        assert_eq!(Cache::new(folder.path(), "http://127.0.0.1:1").card(&card.id, &card.commit), None);
+        assert_eq!(
+            Cache::new(folder.path(), "http://127.0.0.1:1").card(&card.id, &card.commit),
+            None
+        );
         #[cfg(unix)]
         {
             let mode = std::os::unix::fs::PermissionsExt::mode(
-                &std::fs::metadata(&cache.root).expect("the folder").permissions(),
+                &std::fs::metadata(&cache.root)
+                    .expect("the folder")
+                    .permissions(),
             );
             assert_eq!(mode & 0o777, 0o700);
         }
@@ -171,7 +200,10 @@ mod tests {
         let cache = Cache::new(folder.path(), "https://huggingface.co");
         let card = card(ScanStatus::Safe);
         let revision: Revision = "refs/pr/7".parse().expect("a revision");
-        let reference = Reference { commit: card.commit, etag: Some("W/\"x\"".to_owned()) };
+        let reference = Reference {
+            commit: card.commit,
+            etag: Some("W/\"x\"".to_owned()),
+        };
         cache.keep_reference(&card.id, &revision, &reference);
         assert_eq!(cache.reference(&card.id, &revision), Some(reference));
     }
@@ -186,7 +218,9 @@ mod tests {
         let whole = std::fs::read(&path).expect("an entry");
         std::fs::write(&path, &whole[..whole.len() / 2]).expect("cut in half");
         assert_eq!(cache.card(&card.id, &card.commit), None);
-        let other = String::from_utf8(whole).expect("text").replace("a/b 0e9e", "A/B 0e9e");
+        let other = String::from_utf8(whole)
+            .expect("text")
+            .replace("a/b 0e9e", "A/B 0e9e");
         std::fs::write(&path, other).expect("about another");
         assert_eq!(cache.card(&card.id, &card.commit), None);
     }

@@ -17,7 +17,9 @@ pub(crate) const LARGEST_FILE: u64 = 32 << 20;
 /// Asks for the commit of a revision, and nothing else: small, and its `ETag` stays the same
 /// until the revision moves.
 pub(crate) fn commit(id: &ModelId, revision: &Revision, etag: Option<&str>) -> Request {
-    let request = Request::get(Api::Hub, revision_path(id, revision.as_str())).query("expand[]", "sha").at_most(LARGEST_LISTING);
+    let request = Request::get(Api::Hub, revision_path(id, revision.as_str()))
+        .query("expand[]", "sha")
+        .at_most(LARGEST_LISTING);
     match etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
         Some(etag) => request.header(IF_NONE_MATCH, etag),
         None => request,
@@ -26,12 +28,16 @@ pub(crate) fn commit(id: &ModelId, revision: &Revision, etag: Option<&str>) -> R
 
 /// Asks what the repository is at a commit, with the scanners' verdict.
 pub(crate) fn info(id: &ModelId, commit: &CommitSha) -> Request {
-    Request::get(Api::Hub, revision_path(id, commit.as_str())).query("securityStatus", "true").at_most(LARGEST_LISTING)
+    Request::get(Api::Hub, revision_path(id, commit.as_str()))
+        .query("securityStatus", "true")
+        .at_most(LARGEST_LISTING)
 }
 
 /// Lists the files at a commit: a thousand a page.
 pub(crate) fn tree(id: &ModelId, commit: &CommitSha) -> Request {
-    Request::get(Api::Hub, format!("/api/models/{id}/tree/{commit}")).query("recursive", "true").at_most(LARGEST_LISTING)
+    Request::get(Api::Hub, format!("/api/models/{id}/tree/{commit}"))
+        .query("recursive", "true")
+        .at_most(LARGEST_LISTING)
 }
 
 /// The next page of a listing, from its `Link` header; the same path with a cursor.
@@ -39,7 +45,9 @@ pub(crate) fn next_page(id: &ModelId, commit: &CommitSha, link: &str) -> Option<
     let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
     let url = next.trim().strip_prefix('<')?.split('>').next()?;
     let query = url.split_once('?')?.1;
-    let cursor = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "cursor")?.1;
+    let cursor = url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "cursor")?
+        .1;
     Some(tree(id, commit).query("cursor", cursor))
 }
 
@@ -149,9 +157,13 @@ mod tests {
     #[test]
     fn requests() {
         let id: ModelId = "Qwen/Qwen3-8B".parse().expect("an id");
-        let sha: CommitSha = "0e9e39f249a16976918f6564b8830bc894c89659".parse().expect("a commit");
+        let sha: CommitSha = "0e9e39f249a16976918f6564b8830bc894c89659"
+            .parse()
+            .expect("a commit");
         let revision: Revision = "refs/pr/7".parse().expect("a revision");
-        let link = format!("<https://huggingface.co/api/models/{id}/tree/{sha}?recursive=true&cursor=Zm9v%3D>; rel=\"next\"");
+        let link = format!(
+            "<https://huggingface.co/api/models/{id}/tree/{sha}?recursive=true&cursor=Zm9v%3D>; rel=\"next\""
+        );
         let text = [
             commit(&id, &revision, None),
             info(&id, &sha),

@@ -29,12 +29,21 @@ pub(crate) fn assemble(
     config: Option<ModelConfig>,
     index: Option<&WeightIndex>,
 ) -> Result<ModelCard, String> {
-    let mut files: Vec<RepoFile> = tree.into_iter().filter(|entry| entry.kind == "file").map(repo_file).collect();
+    let mut files: Vec<RepoFile> = tree
+        .into_iter()
+        .filter(|entry| entry.kind == "file")
+        .map(repo_file)
+        .collect();
     files.sort_by(|one, other| one.path.cmp(&other.path));
     let weights = weights(&files, index)?;
     let safetensors = info.safetensors.unwrap_or_default();
-    let total = safetensors.total.or_else(|| Some(safetensors.parameters.values().sum()).filter(|sum| *sum > 0));
-    let licence = info.card_data.as_ref().and_then(|card| first_text(&card.license));
+    let total = safetensors
+        .total
+        .or_else(|| Some(safetensors.parameters.values().sum()).filter(|sum| *sum > 0));
+    let licence = info
+        .card_data
+        .as_ref()
+        .and_then(|card| first_text(&card.license));
     Ok(ModelCard {
         id: info.id.unwrap_or_else(|| asked.clone()),
         commit: info.sha,
@@ -62,19 +71,29 @@ fn repo_file(entry: TreeEntry) -> RepoFile {
         Some(lfs) => (lfs.size, Some(lfs.oid)),
         None => (entry.size, None),
     };
-    RepoFile { path: entry.path, size: Bytes(size), sha256, git_oid: entry.oid }
+    RepoFile {
+        path: entry.path,
+        size: Bytes(size),
+        sha256,
+        git_oid: entry.oid,
+    }
 }
 
 /// The bytes an engine loads. A repository often carries the same weights twice or thrice
 /// (`.bin` beside `.safetensors`, `original/`), so only what the index names is counted.
 fn weights(files: &[RepoFile], index: Option<&WeightIndex>) -> Result<Option<WeightBytes>, String> {
-    let sizes: BTreeMap<&str, Bytes> = files.iter().map(|file| (file.path.as_str(), file.size)).collect();
+    let sizes: BTreeMap<&str, Bytes> = files
+        .iter()
+        .map(|file| (file.path.as_str(), file.size))
+        .collect();
     let found = |bytes, basis| Ok(Some(WeightBytes { bytes, basis }));
     if let Some(index) = index {
         let named: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
         let mut sum = Bytes(0);
         for name in named {
-            let size = sizes.get(name).ok_or_else(|| format!("it names {name}, which is not in the repository"))?;
+            let size = sizes
+                .get(name)
+                .ok_or_else(|| format!("it names {name}, which is not in the repository"))?;
             sum = sum + *size;
         }
         return found(sum, WeightBasis::SafetensorsIndex);
@@ -83,10 +102,17 @@ fn weights(files: &[RepoFile], index: Option<&WeightIndex>) -> Result<Option<Wei
         return found(*size, WeightBasis::SingleSafetensors);
     }
     let sum = |wanted: &dyn Fn(&str) -> bool| -> (usize, Bytes) {
-        let at_root = files.iter().filter(|file| !file.path.contains('/') && wanted(&file.path));
-        at_root.fold((0, Bytes(0)), |(count, sum), file| (count + 1, sum + file.size))
+        let at_root = files
+            .iter()
+            .filter(|file| !file.path.contains('/') && wanted(&file.path));
+        at_root.fold((0, Bytes(0)), |(count, sum), file| {
+            (count + 1, sum + file.size)
+        })
     };
-    let has_ending = |path: &str, ending: &str| path.rsplit_once('.').is_some_and(|(_, last)| last == ending);
+    let has_ending = |path: &str, ending: &str| {
+        path.rsplit_once('.')
+            .is_some_and(|(_, last)| last == ending)
+    };
     for (count, bytes) in [
         sum(&|path| has_ending(path, "safetensors")),
         sum(&|path| path.starts_with("pytorch_model") && has_ending(path, "bin")),
@@ -104,7 +130,9 @@ fn weights(files: &[RepoFile], index: Option<&WeightIndex>) -> Result<Option<Wei
 }
 
 fn scan(status: Option<&SecurityStatus>) -> ScanStatus {
-    let Some(status) = status else { return ScanStatus::Unknown };
+    let Some(status) = status else {
+        return ScanStatus::Unknown;
+    };
     let mut files: Vec<String> = status.files_with_issues.iter().filter_map(issue).collect();
     files.sort();
     files.dedup();
@@ -125,11 +153,16 @@ fn issue(file: &Value) -> Option<String> {
 }
 
 fn first_text(value: &Value) -> Option<String> {
-    value.as_str().or_else(|| value.as_array()?.first()?.as_str()).map(str::to_owned)
+    value
+        .as_str()
+        .or_else(|| value.as_array()?.first()?.as_str())
+        .map(str::to_owned)
 }
 
 fn tagged(tags: &[String], prefix: &str) -> Option<String> {
-    tags.iter().find_map(|tag| tag.strip_prefix(prefix)).map(str::to_owned)
+    tags.iter()
+        .find_map(|tag| tag.strip_prefix(prefix))
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -141,19 +174,35 @@ mod tests {
     const SHA: &str = "0e9e39f249a16976918f6564b8830bc894c89659";
 
     fn tree(files: &[(&str, u64)]) -> Vec<TreeEntry> {
-        let entry = |(path, size): &(&str, u64)| json!({"type": "file", "oid": "o", "path": path, "size": 134,
-            "lfs": {"oid": format!("sha-{path}"), "size": size, "pointerSize": 134}});
+        let entry = |(path, size): &(&str, u64)| {
+            json!({"type": "file", "oid": "o", "path": path, "size": 134,
+            "lfs": {"oid": format!("sha-{path}"), "size": size, "pointerSize": 134}})
+        };
         let mut tree: Vec<Value> = files.iter().map(entry).collect();
         tree.push(json!({"type": "directory", "oid": "d", "path": "original", "size": 0}));
-        tree.into_iter().map(|entry| serde_json::from_value(entry).expect("an entry")).collect()
+        tree.into_iter()
+            .map(|entry| serde_json::from_value(entry).expect("an entry"))
+            .collect()
     }
 
-    fn card(info: Value, files: &[(&str, u64)], index: Option<Value>) -> Result<ModelCard, String> {
+    fn card(
+        info: &Value,
+        files: &[(&str, u64)],
+        index: Option<Value>,
+    ) -> Result<ModelCard, String> {
         let mut full = json!({"id": "a/b", "sha": SHA});
-        full.as_object_mut().expect("an object").extend(info.as_object().expect("an object").clone());
+        full.as_object_mut()
+            .expect("an object")
+            .extend(info.as_object().expect("an object").clone());
         let info = serde_json::from_value(full).expect("an info");
         let index = index.map(|index| serde_json::from_value(index).expect("an index"));
-        assemble(&"a/b".parse().expect("an id"), info, tree(files), None, index.as_ref())
+        assemble(
+            &"a/b".parse().expect("an id"),
+            info,
+            tree(files),
+            None,
+            index.as_ref(),
+        )
     }
 
     #[test]
@@ -167,27 +216,52 @@ mod tests {
         let index = json!({"metadata": {"total_size": 149}, "weight_map": {
             "a": "model-00001-of-00002.safetensors", "b": "model-00001-of-00002.safetensors",
             "c": "model-00002-of-00002.safetensors"}});
-        let card = card(json!({}), &files, Some(index)).expect("a card");
-        let expected = WeightBytes { bytes: Bytes(150), basis: WeightBasis::SafetensorsIndex };
+        let card = card(&json!({}), &files, Some(index)).expect("a card");
+        let expected = WeightBytes {
+            bytes: Bytes(150),
+            basis: WeightBasis::SafetensorsIndex,
+        };
         assert_eq!(card.weights, Some(expected));
         assert_eq!(card.files.len(), 4);
-        assert_eq!(card.files[0].sha256.as_deref(), Some("sha-model-00001-of-00002.safetensors"));
+        assert_eq!(
+            card.files[0].sha256.as_deref(),
+            Some("sha-model-00001-of-00002.safetensors")
+        );
     }
 
     #[test]
     fn an_index_that_names_a_missing_file_is_not_believed() {
         let index = json!({"weight_map": {"a": "gone.safetensors"}});
-        let error = card(json!({}), &[("model.safetensors", 1)], Some(index)).expect_err("it does not fit");
-        assert_eq!(error, "it names gone.safetensors, which is not in the repository");
+        let error = card(&json!({}), &[("model.safetensors", 1)], Some(index))
+            .expect_err("it does not fit");
+        assert_eq!(
+            error,
+            "it names gone.safetensors, which is not in the repository"
+        );
     }
 
     #[test]
     fn weights_without_an_index() {
-        let weights = |files: &[(&str, u64)]| card(json!({}), files, None).expect("a card").weights;
-        let of = |bytes, basis| Some(WeightBytes { bytes: Bytes(bytes), basis });
-        assert_eq!(weights(&[("model.safetensors", 7), ("pytorch_model.bin", 9)]), of(7, WeightBasis::SingleSafetensors));
-        assert_eq!(weights(&[("consolidated.safetensors", 7)]), of(7, WeightBasis::OtherFiles));
-        assert_eq!(weights(&[("pytorch_model-1.bin", 4), ("pytorch_model-2.bin", 5)]), of(9, WeightBasis::OtherFiles));
+        let weights =
+            |files: &[(&str, u64)]| card(&json!({}), files, None).expect("a card").weights;
+        let of = |bytes, basis| {
+            Some(WeightBytes {
+                bytes: Bytes(bytes),
+                basis,
+            })
+        };
+        assert_eq!(
+            weights(&[("model.safetensors", 7), ("pytorch_model.bin", 9)]),
+            of(7, WeightBasis::SingleSafetensors)
+        );
+        assert_eq!(
+            weights(&[("consolidated.safetensors", 7)]),
+            of(7, WeightBasis::OtherFiles)
+        );
+        assert_eq!(
+            weights(&[("pytorch_model-1.bin", 4), ("pytorch_model-2.bin", 5)]),
+            of(9, WeightBasis::OtherFiles)
+        );
         assert_eq!(weights(&[("m.gguf", 3)]), of(3, WeightBasis::OtherFiles));
         assert_eq!(weights(&[("q4.gguf", 3), ("q8.gguf", 6)]), None);
         assert_eq!(weights(&[("README.md", 3)]), None);
@@ -195,22 +269,40 @@ mod tests {
 
     #[test]
     fn terms_scan_and_licence() {
-        let of = |info| card(info, &[], None).expect("a card");
-        let gated = of(json!({"gated": "manual", "cardData": {"license": "llama3.1"},
-            "securityRepoStatus": {"scansDone": true, "filesWithIssues": []}}));
-        assert_eq!((gated.gating, gated.licence.as_deref(), gated.scan), (Gating::Manual, Some("llama3.1"), ScanStatus::Safe));
-        let open = of(json!({"gated": false, "tags": ["license:mit"], "cardData": {"license": null}}));
-        assert_eq!((open.gating, open.licence.as_deref(), open.scan), (Gating::None, Some("mit"), ScanStatus::Unknown));
+        let of = |info: Value| card(&info, &[], None).expect("a card");
+        let gated = of(
+            json!({"gated": "manual", "cardData": {"license": "llama3.1"},
+            "securityRepoStatus": {"scansDone": true, "filesWithIssues": []}}),
+        );
+        assert_eq!(
+            (gated.gating, gated.licence.as_deref(), gated.scan),
+            (Gating::Manual, Some("llama3.1"), ScanStatus::Safe)
+        );
+        let open =
+            of(json!({"gated": false, "tags": ["license:mit"], "cardData": {"license": null}}));
+        assert_eq!(
+            (open.gating, open.licence.as_deref(), open.scan),
+            (Gating::None, Some("mit"), ScanStatus::Unknown)
+        );
         let files = json!([{"path": "a.pkl", "level": "unsafe"}, {"path": "b", "level": "queued"}]);
         let bad = of(json!({"securityRepoStatus": {"scansDone": true, "filesWithIssues": files}}));
-        assert_eq!(bad.scan, ScanStatus::Unsafe { files: vec!["a.pkl".to_owned()] });
+        assert_eq!(
+            bad.scan,
+            ScanStatus::Unsafe {
+                files: vec!["a.pkl".to_owned()]
+            }
+        );
         let pending = of(json!({"securityRepoStatus": {"scansDone": false}}));
         assert_eq!(pending.scan, ScanStatus::Pending);
     }
 
     #[test]
     fn parameters_are_the_stated_total() {
-        let counted = card(json!({"safetensors": {"parameters": {"BF16": 8, "F32": 2}, "total": 10}}), &[], None);
+        let counted = card(
+            &json!({"safetensors": {"parameters": {"BF16": 8, "F32": 2}, "total": 10}}),
+            &[],
+            None,
+        );
         let counted = counted.expect("a card");
         assert_eq!(counted.parameters, Some(Parameters(10)));
         assert_eq!(counted.parameters_by_dtype["BF16"], 8);

@@ -11,7 +11,12 @@ const NESTED: [&str; 3] = ["text_config", "llm_config", "language_config"];
 const LARGEST: u64 = 1 << 40;
 
 /// Marks a part as a language model's.
-const SIGNS_OF_A_MODEL: [&str; 4] = ["num_hidden_layers", "hidden_size", "model_type", "num_attention_heads"];
+const SIGNS_OF_A_MODEL: [&str; 4] = [
+    "num_hidden_layers",
+    "hidden_size",
+    "model_type",
+    "num_attention_heads",
+];
 
 /// A configuration, read in the order in which its parts count.
 pub(crate) struct Fields<'a> {
@@ -25,36 +30,56 @@ pub(crate) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(config: &'a Value) -> Result<Self, ConfigError> {
-        let root = config.as_object().ok_or_else(|| ConfigError::new("the file", "it is not a JSON object"))?;
+        let root = config
+            .as_object()
+            .ok_or_else(|| ConfigError::new("the file", "it is not a JSON object"))?;
         let outer = part(root, "thinker_config").unwrap_or(root);
-        let is_model = |part: &&Map<String, Value>| SIGNS_OF_A_MODEL.iter().any(|sign| part.contains_key(*sign));
-        let inner = NESTED.iter().find_map(|name| part(outer, name).filter(is_model));
+        let is_model = |part: &&Map<String, Value>| {
+            SIGNS_OF_A_MODEL.iter().any(|sign| part.contains_key(*sign))
+        };
+        let inner = NESTED
+            .iter()
+            .find_map(|name| part(outer, name).filter(is_model));
         let text = inner.unwrap_or(outer);
         let mut after = Vec::new();
         // DBRX and MPT keep these apart.
-        after.extend(["attn_config", "ffn_config"].iter().filter_map(|name| part(text, name)));
+        after.extend(
+            ["attn_config", "ffn_config"]
+                .iter()
+                .filter_map(|name| part(text, name)),
+        );
         after.extend([outer, root]);
-        Ok(Self { text, after, root, nested: inner.is_some() })
+        Ok(Self {
+            text,
+            after,
+            root,
+            nested: inner.is_some(),
+        })
     }
 
     /// The first of these names that has a value.
     pub(crate) fn value(&self, names: &[&str]) -> Option<(&'a str, &'a Value)> {
         let parts = std::iter::once(self.text).chain(self.after.iter().copied());
-        parts.flat_map(|part| names.iter().filter_map(|name| part.get_key_value(*name))).find_map(|(name, value)| {
-            (!value.is_null()).then_some((name.as_str(), value))
-        })
+        parts
+            .flat_map(|part| names.iter().filter_map(|name| part.get_key_value(*name)))
+            .find_map(|(name, value)| (!value.is_null()).then_some((name.as_str(), value)))
     }
 
     /// A count. A list with one value per layer counts by its largest: see [`Fields::varies`].
     pub(crate) fn number(&self, names: &[&str]) -> Result<Option<u64>, ConfigError> {
-        let Some((name, value)) = self.value(names) else { return Ok(None) };
+        let Some((name, value)) = self.value(names) else {
+            return Ok(None);
+        };
         let wrong = || ConfigError::new(name, format!("{value} is not a count"));
         let numbers: Vec<Option<u64>> = match value {
             Value::Array(items) => items.iter().map(whole).collect(),
             single => vec![whole(single)],
         };
         let numbers: Option<Vec<u64>> = numbers.into_iter().collect();
-        numbers.and_then(|numbers| numbers.into_iter().max()).map(Some).ok_or_else(wrong)
+        numbers
+            .and_then(|numbers| numbers.into_iter().max())
+            .map(Some)
+            .ok_or_else(wrong)
     }
 
     /// Whether the field is a list whose values differ from layer to layer.
@@ -66,12 +91,20 @@ impl<'a> Fields<'a> {
     /// A count that the model's family fixes where a nested configuration leaves it out.
     pub(crate) fn number_or_family(&self, names: &[&str]) -> Result<Option<u64>, ConfigError> {
         let stated = self.number(names)?;
-        let family = || if self.nested { family_default(self.model_type(), names[0]) } else { None };
+        let family = || {
+            if self.nested {
+                family_default(self.model_type(), names[0])
+            } else {
+                None
+            }
+        };
         Ok(stated.or_else(family))
     }
 
     pub(crate) fn text(&self, names: &[&str]) -> Option<String> {
-        self.value(names).and_then(|(_, value)| value.as_str()).map(str::to_owned)
+        self.value(names)
+            .and_then(|(_, value)| value.as_str())
+            .map(str::to_owned)
     }
 
     pub(crate) fn flag(&self, name: &str) -> Option<bool> {
@@ -99,11 +132,17 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn model_type(&self) -> &'a str {
-        self.value(&["model_type"]).and_then(|(_, value)| value.as_str()).unwrap_or_default()
+        self.value(&["model_type"])
+            .and_then(|(_, value)| value.as_str())
+            .unwrap_or_default()
     }
 
     pub(crate) fn architecture(&self) -> String {
-        let named = self.root.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str);
+        let named = self
+            .root
+            .get("architectures")
+            .and_then(|names| names.get(0))
+            .and_then(Value::as_str);
         named.unwrap_or_default().to_owned()
     }
 }
@@ -113,7 +152,11 @@ fn part<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Map<String
 }
 
 /// `4096`, and `4096.0` as some tools write it.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be whole and in range"
+)]
 fn whole(value: &Value) -> Option<u64> {
     let number = value.as_u64().or_else(|| {
         let number = value.as_f64()?;

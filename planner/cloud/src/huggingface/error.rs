@@ -18,7 +18,9 @@ pub enum HubError {
         has_token: bool,
     },
     /// The repository has no such branch, tag or commit.
-    #[error("{id} has no revision {revision}. Its branches and commits are listed at {url}/commits")]
+    #[error(
+        "{id} has no revision {revision}. Its branches and commits are listed at {url}/commits"
+    )]
     RevisionNotFound {
         /// The repository.
         id: ModelId,
@@ -38,7 +40,9 @@ pub enum HubError {
         has_token: bool,
     },
     /// The token is not accepted, or does not allow reading this repository.
-    #[error("the Hub refused the token: {detail}. Make one that may read {id} at https://huggingface.co/settings/tokens")]
+    #[error(
+        "the Hub refused the token: {detail}. Make one that may read {id} at https://huggingface.co/settings/tokens"
+    )]
     Unauthorized {
         /// The repository.
         id: ModelId,
@@ -54,7 +58,9 @@ pub enum HubError {
         has_token: bool,
     },
     /// No answer, or an answer that has nothing to do with the question.
-    #[error("{url} cannot be reached: {detail}. Check the network and HF_ENDPOINT; with `offline = true` what was read before is used")]
+    #[error(
+        "{url} cannot be reached: {detail}. Check the network and HF_ENDPOINT; with `offline = true` what was read before is used"
+    )]
     Unreachable {
         /// The Hub's base URL.
         url: String,
@@ -62,7 +68,9 @@ pub enum HubError {
         detail: String,
     },
     /// The repository's data cannot be understood.
-    #[error("{id} cannot be understood: {field}: {detail}. If {id} loads elsewhere, this is a defect of openmodel: please report it")]
+    #[error(
+        "{id} cannot be understood: {field}: {detail}. If {id} loads elsewhere, this is a defect of openmodel: please report it"
+    )]
     Malformed {
         /// The repository.
         id: ModelId,
@@ -82,7 +90,9 @@ pub enum HubError {
         limit: u64,
     },
     /// Offline, and not read before.
-    #[error("{id} at {revision} was not read before, and `offline = true` forbids asking the Hub. Plan once online, or set `revision` to a commit that was read")]
+    #[error(
+        "{id} at {revision} was not read before, and `offline = true` forbids asking the Hub. Plan once online, or set `revision` to a commit that was read"
+    )]
     Offline {
         /// The repository.
         id: ModelId,
@@ -111,27 +121,52 @@ impl Asked<'_> {
     pub(crate) fn explain(&self, error: &ApiError) -> HubError {
         let id = self.id.clone();
         let url = format!("{}/{}", self.hub, self.id);
-        let (has_token, status) = (self.has_token, error.status.map_or(0, |status| status.as_u16()));
+        let (has_token, status) = (
+            self.has_token,
+            error.status.map_or(0, |status| status.as_u16()),
+        );
         match (error.reason.as_deref(), status) {
             (Some("GatedRepo"), _) => HubError::Gated { id, url, has_token },
-            (Some("RevisionNotFound"), _) => HubError::RevisionNotFound { id, revision: self.revision.clone(), url },
+            (Some("RevisionNotFound"), _) => HubError::RevisionNotFound {
+                id,
+                revision: self.revision.clone(),
+                url,
+            },
             (Some("RepoNotFound"), _) => HubError::NotFound { id, has_token },
             (_, 401) if error.message.starts_with("Invalid credentials") => {
-                HubError::Unauthorized { id, detail: error.message.clone() }
+                HubError::Unauthorized {
+                    id,
+                    detail: error.message.clone(),
+                }
             }
             (_, 401 | 404) => HubError::NotFound { id, has_token },
-            (_, 403) => HubError::Unauthorized { id, detail: error.message.clone() },
-            (_, 429) => HubError::RateLimited { retry_after: error.retry_after, has_token },
-            _ if error.code == "OUT_OF_RANGE" => {
-                HubError::TooLarge { id, what: self.what.to_owned(), limit: self.limit }
-            }
+            (_, 403) => HubError::Unauthorized {
+                id,
+                detail: error.message.clone(),
+            },
+            (_, 429) => HubError::RateLimited {
+                retry_after: error.retry_after,
+                has_token,
+            },
+            _ if error.code == "OUT_OF_RANGE" => HubError::TooLarge {
+                id,
+                what: self.what.to_owned(),
+                limit: self.limit,
+            },
             _ if error.code == "DATA_LOSS" => self.malformed(&error.message),
-            _ => HubError::Unreachable { url: self.hub.to_owned(), detail: unreachable_detail(error) },
+            _ => HubError::Unreachable {
+                url: self.hub.to_owned(),
+                detail: unreachable_detail(error),
+            },
         }
     }
 
     pub(crate) fn malformed(&self, detail: &str) -> HubError {
-        HubError::Malformed { id: self.id.clone(), field: self.what.to_owned(), detail: detail.to_owned() }
+        HubError::Malformed {
+            id: self.id.clone(),
+            field: self.what.to_owned(),
+            detail: detail.to_owned(),
+        }
     }
 }
 
@@ -152,9 +187,13 @@ fn not_found_move(has_token: bool) -> &'static str {
 
 fn gated_move(url: &str, has_token: bool) -> String {
     if has_token {
-        format!("The account of the given token has no access yet: accept the terms at {url}, and use a token of that account")
+        format!(
+            "The account of the given token has no access yet: accept the terms at {url}, and use a token of that account"
+        )
     } else {
-        format!("Accept the terms at {url}, then set hugging_face_token or HF_TOKEN to a token of that account")
+        format!(
+            "Accept the terms at {url}, then set hugging_face_token or HF_TOKEN to a token of that account"
+        )
     }
 }
 
@@ -166,7 +205,11 @@ fn retry_text(retry_after: Option<Duration>) -> String {
 }
 
 fn rate_move(has_token: bool) -> &'static str {
-    if has_token { "Apply again after that" } else { "Set hugging_face_token or HF_TOKEN: limits are higher with a token" }
+    if has_token {
+        "Apply again after that"
+    } else {
+        "Set hugging_face_token or HF_TOKEN: limits are higher with a token"
+    }
 }
 
 #[cfg(test)]
@@ -179,14 +222,23 @@ mod tests {
     fn explain(status: u16, headers: &[(&'static str, &str)], has_token: bool) -> String {
         let id = "meta-llama/Llama-3.1-8B-Instruct".parse().expect("an id");
         let revision = "main".parse().expect("a revision");
-        let asked = Asked { id: &id, revision: &revision, what: "config.json", hub: "https://huggingface.co", has_token, limit: 7 };
+        let asked = Asked {
+            id: &id,
+            revision: &revision,
+            what: "config.json",
+            hub: "https://huggingface.co",
+            has_token,
+            limit: 7,
+        };
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().expect("a header value"));
         }
         let request = Request::get(Api::Hub, "/x");
         let status = StatusCode::from_u16(status).expect("a status");
-        asked.explain(&ApiError::refused(&request, status, &map, b"")).to_string()
+        asked
+            .explain(&ApiError::refused(&request, status, &map, b""))
+            .to_string()
     }
 
     #[test]
@@ -196,8 +248,19 @@ mod tests {
             explain(401, &gated, false),
             explain(403, &gated, true),
             explain(404, &[("x-error-code", "RepoNotFound")], true),
-            explain(401, &[("x-error-message", "Invalid username or password.")], false),
-            explain(401, &[("x-error-message", "Invalid credentials in Authorization header")], true),
+            explain(
+                401,
+                &[("x-error-message", "Invalid username or password.")],
+                false,
+            ),
+            explain(
+                401,
+                &[(
+                    "x-error-message",
+                    "Invalid credentials in Authorization header",
+                )],
+                true,
+            ),
             explain(404, &[("x-error-code", "RevisionNotFound")], true),
             explain(429, &[("ratelimit", "\"api\";r=0;t=12")], false),
             explain(502, &[], false),

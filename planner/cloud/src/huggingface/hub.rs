@@ -58,7 +58,10 @@ struct Inner {
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hub").field("transport", &self.0.transport).field("offline", &self.0.offline).finish_non_exhaustive()
+        f.debug_struct("Hub")
+            .field("transport", &self.0.transport)
+            .field("offline", &self.0.offline)
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,16 +72,28 @@ impl Hub {
         let url = transport.endpoints().url(Api::Hub).to_owned();
         let cache = options.cache.map(|directory| Cache::new(&directory, &url));
         let (commits, cards) = (Memo::default(), Memo::default());
-        Self(Arc::new(Inner { transport, offline: options.offline, cache, commits, cards }))
+        Self(Arc::new(Inner {
+            transport,
+            offline: options.offline,
+            cache,
+            commits,
+            cards,
+        }))
     }
 
     /// The card of a repository at a branch, tag or commit. Within one process a branch is one
     /// commit: it is looked up once.
-    pub async fn card(&self, id: &ModelId, revision: &Revision) -> Result<Arc<ModelCard>, HubError> {
+    pub async fn card(
+        &self,
+        id: &ModelId,
+        revision: &Revision,
+    ) -> Result<Arc<ModelCard>, HubError> {
         let commit = self.resolve(id, revision).await?;
         let (inner, id, revision) = (Arc::clone(&self.0), id.clone(), revision.clone());
         let question = (id.clone(), commit.clone());
-        let read = move || async move { inner.read_card(&id, &revision, &commit).await.map(Arc::new) }.boxed();
+        let read = move || {
+            async move { inner.read_card(&id, &revision, &commit).await.map(Arc::new) }.boxed()
+        };
         self.0.cards.get(question, read).await
     }
 
@@ -96,20 +111,31 @@ impl Hub {
 
 impl Inner {
     async fn look_up(&self, id: &ModelId, revision: &Revision) -> Result<CommitSha, HubError> {
-        let known = self.cache.as_ref().and_then(|cache| cache.reference(id, revision));
+        let known = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.reference(id, revision));
         if self.offline {
-            let missing = || HubError::Offline { id: id.clone(), revision: revision.clone() };
+            let missing = || HubError::Offline {
+                id: id.clone(),
+                revision: revision.clone(),
+            };
             return known.map(|known| known.commit).ok_or_else(missing);
         }
         let asked = self.asked(id, revision, "the revision", LARGEST_LISTING);
         let etag = known.as_ref().and_then(|known| known.etag.as_deref());
-        let response = self.send(&calls::commit(id, revision, etag), &asked, deadline()).await?;
+        let response = self
+            .send(&calls::commit(id, revision, etag), &asked, deadline())
+            .await?;
         match known {
             Some(known) if response.status.as_u16() == 304 => Ok(known.commit),
             _ => {
                 let answer: CommitOnly = parse(&response, &asked)?;
                 let etag = response.header("etag").map(str::to_owned);
-                let reference = Reference { commit: answer.sha, etag };
+                let reference = Reference {
+                    commit: answer.sha,
+                    etag,
+                };
                 if let Some(cache) = &self.cache {
                     cache.keep_reference(id, revision, &reference);
                 }
@@ -118,12 +144,20 @@ impl Inner {
         }
     }
 
-    async fn read_card(&self, id: &ModelId, revision: &Revision, commit: &CommitSha) -> Result<ModelCard, HubError> {
+    async fn read_card(
+        &self,
+        id: &ModelId,
+        revision: &Revision,
+        commit: &CommitSha,
+    ) -> Result<ModelCard, HubError> {
         if let Some(card) = self.cache.as_ref().and_then(|cache| cache.card(id, commit)) {
             return Ok(card);
         }
         if self.offline {
-            return Err(HubError::Offline { id: id.clone(), revision: revision.clone() });
+            return Err(HubError::Offline {
+                id: id.clone(),
+                revision: revision.clone(),
+            });
         }
         let card = self.fetch(id, revision, commit).await?;
         if let Some(cache) = &self.cache {
@@ -132,21 +166,35 @@ impl Inner {
         Ok(card)
     }
 
-    async fn fetch(&self, id: &ModelId, revision: &Revision, commit: &CommitSha) -> Result<ModelCard, HubError> {
+    async fn fetch(
+        &self,
+        id: &ModelId,
+        revision: &Revision,
+        commit: &CommitSha,
+    ) -> Result<ModelCard, HubError> {
         let deadline = deadline();
         let about = self.asked(id, revision, "the description", LARGEST_LISTING);
         let (info, tree, config, index) = futures::join!(
-            async { parse::<Info>(&self.send(&calls::info(id, commit), &about, deadline).await?, &about) },
+            async {
+                parse::<Info>(
+                    &self
+                        .send(&calls::info(id, commit), &about, deadline)
+                        .await?,
+                    &about,
+                )
+            },
             self.tree(id, revision, commit, deadline),
             self.config(id, revision, commit, deadline),
             self.file::<WeightIndex>(id, revision, commit, INDEX_FILE, deadline),
         );
         // In the order of what explains most: a repository that is not there has no files either.
         let (info, tree, config, index) = (info?, tree?, config?, index?);
-        card::assemble(id, info, tree, config, index.as_ref()).map_err(|detail| HubError::Malformed {
-            id: id.clone(),
-            field: INDEX_FILE.to_owned(),
-            detail,
+        card::assemble(id, info, tree, config, index.as_ref()).map_err(|detail| {
+            HubError::Malformed {
+                id: id.clone(),
+                field: INDEX_FILE.to_owned(),
+                detail,
+            }
         })
     }
 
@@ -162,12 +210,20 @@ impl Inner {
         let mut entries = Vec::new();
         let mut next = Some(calls::tree(id, commit));
         for _ in 0..MOST_PAGES {
-            let Some(request) = next else { return Ok(entries) };
+            let Some(request) = next else {
+                return Ok(entries);
+            };
             let response = self.send(&request, &asked, deadline).await?;
             entries.extend(parse::<Vec<TreeEntry>>(&response, &asked)?);
-            next = response.header("link").and_then(|link| calls::next_page(id, commit, link));
+            next = response
+                .header("link")
+                .and_then(|link| calls::next_page(id, commit, link));
         }
-        Err(HubError::TooLarge { id: id.clone(), what: "the list of files".to_owned(), limit: LARGEST_LISTING })
+        Err(HubError::TooLarge {
+            id: id.clone(),
+            what: "the list of files".to_owned(),
+            limit: LARGEST_LISTING,
+        })
     }
 
     async fn config(
@@ -177,14 +233,19 @@ impl Inner {
         commit: &CommitSha,
         deadline: Instant,
     ) -> Result<Option<ModelConfig>, HubError> {
-        let Some(config) = self.file::<Value>(id, revision, commit, "config.json", deadline).await? else {
+        let Some(config) = self
+            .file::<Value>(id, revision, commit, "config.json", deadline)
+            .await?
+        else {
             return Ok(None);
         };
-        parse_config(&config).map(Some).map_err(|error| HubError::Malformed {
-            id: id.clone(),
-            field: format!("config.json: {}", error.field),
-            detail: error.detail,
-        })
+        parse_config(&config)
+            .map(Some)
+            .map_err(|error| HubError::Malformed {
+                id: id.clone(),
+                field: format!("config.json: {}", error.field),
+                detail: error.detail,
+            })
     }
 
     /// A JSON file of the repository; `None` where it has none of that name.
@@ -197,20 +258,45 @@ impl Inner {
         deadline: Instant,
     ) -> Result<Option<T>, HubError> {
         let asked = self.asked(id, revision, path, LARGEST_FILE);
-        match self.transport.send(&calls::file(id, commit, path), deadline).await {
+        match self
+            .transport
+            .send(&calls::file(id, commit, path), deadline)
+            .await
+        {
             Ok(response) => parse(&response, &asked).map(Some),
             Err(error) if is_no_such_file(&error) => Ok(None),
             Err(error) => Err(asked.explain(&error)),
         }
     }
 
-    async fn send(&self, request: &Request, asked: &Asked<'_>, deadline: Instant) -> Result<Response, HubError> {
-        self.transport.send(request, deadline).await.map_err(|error| asked.explain(&error))
+    async fn send(
+        &self,
+        request: &Request,
+        asked: &Asked<'_>,
+        deadline: Instant,
+    ) -> Result<Response, HubError> {
+        self.transport
+            .send(request, deadline)
+            .await
+            .map_err(|error| asked.explain(&error))
     }
 
-    fn asked<'a>(&'a self, id: &'a ModelId, revision: &'a Revision, what: &'a str, limit: u64) -> Asked<'a> {
+    fn asked<'a>(
+        &'a self,
+        id: &'a ModelId,
+        revision: &'a Revision,
+        what: &'a str,
+        limit: u64,
+    ) -> Asked<'a> {
         let has_token = self.transport.has_hugging_face_token();
-        Asked { id, revision, what, hub: self.transport.endpoints().url(Api::Hub), has_token, limit }
+        Asked {
+            id,
+            revision,
+            what,
+            hub: self.transport.endpoints().url(Api::Hub),
+            has_token,
+            limit,
+        }
     }
 }
 
@@ -220,8 +306,13 @@ fn is_no_such_file(error: &ApiError) -> bool {
     error.is_not_found() && matches!(error.reason.as_deref(), None | Some("EntryNotFound"))
 }
 
-fn parse<T: serde::de::DeserializeOwned>(response: &Response, asked: &Asked<'_>) -> Result<T, HubError> {
-    response.json().map_err(|error| asked.malformed(&error.to_string()))
+fn parse<T: serde::de::DeserializeOwned>(
+    response: &Response,
+    asked: &Asked<'_>,
+) -> Result<T, HubError> {
+    response
+        .json()
+        .map_err(|error| asked.malformed(&error.to_string()))
 }
 
 fn deadline() -> Instant {
@@ -252,20 +343,32 @@ mod tests {
     }
 
     fn moved() -> Answer {
-        with_headers(200, &[("etag", "W/\"1\"")], json!({"id": "acme/tiny", "sha": SHA}))
+        with_headers(
+            200,
+            &[("etag", "W/\"1\"")],
+            json!({"id": "acme/tiny", "sha": SHA}),
+        )
     }
 
     /// In the order in which they are asked for side by side.
     fn repository() -> Vec<Answer> {
         let link = "<https://huggingface.co/x?cursor=2>; rel=\"next\"";
-        let file = |path: &str, size: u64| json!({"type": "file", "oid": "o", "path": path, "size": size});
+        let file =
+            |path: &str, size: u64| json!({"type": "file", "oid": "o", "path": path, "size": size});
         vec![
             script::json(200, json!({"id": "acme/tiny", "sha": SHA, "gated": false})),
             with_headers(200, &[("link", link)], json!([file("config.json", 10)])),
             script::json(200, json!([file("model.safetensors", 1000)])),
-            script::json(200, json!({"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64,
-                "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 100})),
-            with_headers(404, &[("x-error-code", "EntryNotFound")], json!({"error": "Entry not found"})),
+            script::json(
+                200,
+                json!({"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64,
+                "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 100}),
+            ),
+            with_headers(
+                404,
+                &[("x-error-code", "EntryNotFound")],
+                json!({"error": "Entry not found"}),
+            ),
         ]
     }
 
@@ -277,7 +380,10 @@ mod tests {
         let card = hub.card(&id(), &main()).await.expect("a card");
         assert_eq!(card.commit.as_str(), SHA);
         assert_eq!(card.files.len(), 2);
-        assert_eq!(card.weights.as_ref().map(|weights| weights.bytes), Some(Bytes(1000)));
+        assert_eq!(
+            card.weights.as_ref().map(|weights| weights.bytes),
+            Some(Bytes(1000))
+        );
         assert_eq!(card.config.as_ref().map(|config| config.layers), Some(2));
         insta::assert_snapshot!(seen.lines().join("\n"), @"
         GET https://huggingface.co/api/models/acme/tiny/revision/main?expand%5B%5D=sha
@@ -295,10 +401,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_next_run_asks_only_whether_the_branch_moved_and_offline_not_even_that() {
         let folder = tempfile::tempdir().expect("a folder");
-        let options = |offline| HubOptions { cache: Some(folder.path().to_owned()), offline };
+        let options = |offline| HubOptions {
+            cache: Some(folder.path().to_owned()),
+            offline,
+        };
         let mut answers = vec![moved()];
         answers.extend(repository());
-        let first = hub(options(false), answers).0.card(&id(), &main()).await.expect("a card");
+        let first = hub(options(false), answers)
+            .0
+            .card(&id(), &main())
+            .await
+            .expect("a card");
 
         let (again, seen) = hub(options(false), vec![script::json(304, json!({}))]);
         assert_eq!(again.card(&id(), &main()).await, Ok(Arc::clone(&first)));
@@ -309,18 +422,29 @@ mod tests {
         let commit: Revision = SHA.parse().expect("a revision");
         assert_eq!(offline.card(&id(), &commit).await, Ok(first));
         assert!(seen.lines().is_empty());
-        let other = offline.card(&"acme/other".parse().expect("an id"), &main()).await;
+        let other = offline
+            .card(&"acme/other".parse().expect("an id"), &main())
+            .await;
         assert!(matches!(other, Err(HubError::Offline { .. })), "{other:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_gated_repository_without_access_says_where_to_get_it() {
-        let refused = || with_headers(401, &[("x-error-code", "GatedRepo")], json!({"error": "Access is restricted"}));
+        let refused = || {
+            with_headers(
+                401,
+                &[("x-error-code", "GatedRepo")],
+                json!({"error": "Access is restricted"}),
+            )
+        };
         let (hub, _) = hub(
             HubOptions::default(),
             vec![
                 moved(),
-                script::json(200, json!({"id": "acme/tiny", "sha": SHA, "gated": "manual"})),
+                script::json(
+                    200,
+                    json!({"id": "acme/tiny", "sha": SHA, "gated": "manual"}),
+                ),
                 script::json(200, json!([])),
                 refused(),
                 refused(),
@@ -328,7 +452,14 @@ mod tests {
         );
         let error = hub.card(&id(), &main()).await.expect_err("gated");
         let url = "https://huggingface.co/acme/tiny".to_owned();
-        assert_eq!(error, HubError::Gated { id: id(), url, has_token: false });
+        assert_eq!(
+            error,
+            HubError::Gated {
+                id: id(),
+                url,
+                has_token: false
+            }
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -336,14 +467,23 @@ mod tests {
         let mut answers = vec![moved()];
         answers.extend(repository());
         answers[4] = script::json(200, json!({"hidden_size": "wide"}));
-        let error = hub(HubOptions::default(), answers).0.card(&id(), &main()).await.expect_err("no model");
-        let HubError::Malformed { field, .. } = &error else { panic!("{error}") };
+        let error = hub(HubOptions::default(), answers)
+            .0
+            .card(&id(), &main())
+            .await
+            .expect_err("no model");
+        let HubError::Malformed { field, .. } = &error else {
+            panic!("{error}")
+        };
         assert_eq!(field, "config.json: hidden_size");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_hub_that_does_not_answer_is_asked_once_by_many() {
-        let (hub, seen) = hub(HubOptions::default(), (0..5).map(|_| Answer::Lost(false)).collect());
+        let (hub, seen) = hub(
+            HubOptions::default(),
+            (0..5).map(|_| Answer::Lost(false)).collect(),
+        );
         for _ in 0..3 {
             let error = hub.resolve(&id(), &main()).await.expect_err("no answer");
             assert!(matches!(error, HubError::Unreachable { .. }), "{error}");

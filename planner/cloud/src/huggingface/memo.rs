@@ -28,7 +28,9 @@ struct Entry<V, E> {
 
 impl<K: Hash + Eq, V, E> Default for Memo<K, V, E> {
     fn default() -> Self {
-        Self { entries: Mutex::new(HashMap::new()) }
+        Self {
+            entries: Mutex::new(HashMap::new()),
+        }
     }
 }
 
@@ -39,14 +41,27 @@ where
     E: Clone + Send + Sync + 'static,
 {
     /// The answer to a question; `ask` is called only if nobody asks or has asked it.
-    pub(crate) async fn get(&self, question: K, ask: impl FnOnce() -> BoxFuture<'static, Result<V, E>>) -> Result<V, E> {
+    pub(crate) async fn get(
+        &self,
+        question: K,
+        ask: impl FnOnce() -> BoxFuture<'static, Result<V, E>>,
+    ) -> Result<V, E> {
         let answer = {
             let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            let stale = |entry: &Entry<V, E>| entry.failed.get().is_some_and(|when| when.elapsed() > FAILURE_KEPT);
+            let stale = |entry: &Entry<V, E>| {
+                entry
+                    .failed
+                    .get()
+                    .is_some_and(|when| when.elapsed() > FAILURE_KEPT)
+            };
             if entries.get(&question).is_some_and(stale) {
                 entries.remove(&question);
             }
-            entries.entry(question).or_insert_with(|| Entry::new(ask())).answer.clone()
+            entries
+                .entry(question)
+                .or_insert_with(|| Entry::new(ask()))
+                .answer
+                .clone()
         };
         answer.await
     }
@@ -65,7 +80,10 @@ where
                 note.get_or_init(Instant::now);
             }
         });
-        Self { answer: answer.boxed().shared(), failed }
+        Self {
+            answer: answer.boxed().shared(),
+            failed,
+        }
     }
 }
 
@@ -87,7 +105,11 @@ mod tests {
             }
             .boxed()
         };
-        let answers = futures::join!(memo.get("q", ask), memo.get("q", ask), memo.get("other", ask));
+        let answers = futures::join!(
+            memo.get("q", ask),
+            memo.get("q", ask),
+            memo.get("other", ask)
+        );
         assert_eq!((answers.0, answers.1), (Ok(0), Ok(0)));
         assert_eq!(memo.get("q", ask).await, Ok(0));
         assert_eq!(asked.load(Ordering::SeqCst), 2);

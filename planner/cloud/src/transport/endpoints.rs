@@ -19,8 +19,13 @@ pub enum Api {
 
 impl Api {
     /// Every API, in the order of their names.
-    pub const ALL: [Self; 5] =
-        [Self::Hub, Self::IamCredentials, Self::ResourceManager, Self::Run, Self::SecretManager];
+    pub const ALL: [Self; 5] = [
+        Self::Hub,
+        Self::IamCredentials,
+        Self::ResourceManager,
+        Self::Run,
+        Self::SecretManager,
+    ];
 
     /// The name used in configurations: `secret_manager`.
     #[must_use]
@@ -88,7 +93,9 @@ pub enum EndpointError {
 
 impl Default for Endpoints {
     fn default() -> Self {
-        Self { urls: Api::ALL.map(|api| api.default_url().to_owned()) }
+        Self {
+            urls: Api::ALL.map(|api| api.default_url().to_owned()),
+        }
     }
 }
 
@@ -114,12 +121,15 @@ impl Endpoints {
             return Err(refuse("the scheme is neither http nor https"));
         }
         if !parsed.has_host() || parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(refuse("it needs a host, and takes no query and no fragment"));
+            return Err(refuse(
+                "it needs a host, and takes no query and no fragment",
+            ));
         }
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return Err(refuse("credentials do not belong in an address"));
         }
-        url.trim_end_matches('/').clone_into(&mut self.urls[Self::index(api)]);
+        url.trim_end_matches('/')
+            .clone_into(&mut self.urls[Self::index(api)]);
         Ok(())
     }
 
@@ -128,7 +138,9 @@ impl Endpoints {
         let api = Api::ALL
             .into_iter()
             .find(|api| api.name() == name)
-            .ok_or_else(|| EndpointError::UnknownName { name: name.to_owned() })?;
+            .ok_or_else(|| EndpointError::UnknownName {
+                name: name.to_owned(),
+            })?;
         self.set(api, url)
     }
 
@@ -170,7 +182,9 @@ mod tests {
         let mut endpoints = Endpoints::sandbox("http://127.0.0.1:8900/").expect("a base URL");
         assert_eq!(endpoints.url(Api::Run), "http://127.0.0.1:8900");
         assert!(endpoints.all_plain());
-        endpoints.set_by_name("hub", "https://hub.example/base").expect("a base URL");
+        endpoints
+            .set_by_name("hub", "https://hub.example/base")
+            .expect("a base URL");
         assert_eq!(endpoints.url(Api::Hub), "https://hub.example/base");
         assert_eq!(endpoints.url(Api::Run), "http://127.0.0.1:8900");
     }

@@ -15,7 +15,8 @@ use super::retry;
 const LONGEST_RAW_TEXT: usize = 300;
 
 /// Headers in which Google and the Hub name a request, best first.
-const REQUEST_ID_HEADERS: [&str; 3] = ["x-goog-request-id", "x-request-id", "x-cloud-trace-context"];
+const REQUEST_ID_HEADERS: [&str; 3] =
+    ["x-goog-request-id", "x-request-id", "x-cloud-trace-context"];
 
 /// Whether a request that failed can have changed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,16 +74,36 @@ impl ApiError {
 
     /// No answer came. `sent` says whether the request may have reached the server.
     pub(crate) fn lost(request: &Request, sent: bool, timed_out: bool, message: String) -> Self {
-        let code = if timed_out { "DEADLINE_EXCEEDED" } else { "UNAVAILABLE" };
-        let effect = if sent && !request.is_safe() { Effect::Unknown } else { Effect::None };
-        Self { effect, transient: true, ..Self::local(request, code, message) }
+        let code = if timed_out {
+            "DEADLINE_EXCEEDED"
+        } else {
+            "UNAVAILABLE"
+        };
+        let effect = if sent && !request.is_safe() {
+            Effect::Unknown
+        } else {
+            Effect::None
+        };
+        Self {
+            effect,
+            transient: true,
+            ..Self::local(request, code, message)
+        }
     }
 
     /// An answer that is not a success.
-    pub(crate) fn refused(request: &Request, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(crate) fn refused(
+        request: &Request,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Self {
         let google = Google::parse(body);
         let text = |name: &str| {
-            headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
         };
         let reason = google.reason.or_else(|| text("x-error-code"));
         let message = google
@@ -99,7 +120,11 @@ impl ApiError {
             reason,
             metadata: google.metadata,
             request_id: REQUEST_ID_HEADERS.iter().find_map(|name| text(name)),
-            effect: if unknown { Effect::Unknown } else { Effect::None },
+            effect: if unknown {
+                Effect::Unknown
+            } else {
+                Effect::None
+            },
             transient,
             retry_after: retry::asked_wait(headers).or(google.retry_delay),
             ..Self::local(request, "", message)
@@ -107,10 +132,22 @@ impl ApiError {
     }
 
     /// An answer of success whose body is not what the API promises.
-    pub(crate) fn malformed(request: &Request, status: StatusCode, error: &serde_json::Error) -> Self {
-        let effect = if request.is_safe() { Effect::None } else { Effect::Unknown };
+    pub(crate) fn malformed(
+        request: &Request,
+        status: StatusCode,
+        error: &serde_json::Error,
+    ) -> Self {
+        let effect = if request.is_safe() {
+            Effect::None
+        } else {
+            Effect::Unknown
+        };
         let message = format!("the answer is not the JSON that was expected: {error}");
-        Self { status: Some(status), effect, ..Self::local(request, "DATA_LOSS", message) }
+        Self {
+            status: Some(status),
+            effect,
+            ..Self::local(request, "DATA_LOSS", message)
+        }
     }
 
     /// Whether the API says that there is no such thing.
@@ -135,7 +172,13 @@ impl ApiError {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ({}", self.api.title(), self.message.trim_end_matches('.'), self.code)?;
+        write!(
+            f,
+            "{}: {} ({}",
+            self.api.title(),
+            self.message.trim_end_matches('.'),
+            self.code
+        )?;
         if let Some(reason) = &self.reason {
             write!(f, ", {reason}")?;
         }
@@ -173,16 +216,28 @@ impl Google {
         };
         // The Hub and the OAuth endpoints answer `{"error": "text"}`.
         if let Some(text) = error.as_str() {
-            return Self { message: Some(text.to_owned()), ..Self::default() };
+            return Self {
+                message: Some(text.to_owned()),
+                ..Self::default()
+            };
         }
-        let word = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let word =
+            |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         let mut found = Self {
             code: word(&error, "status"),
             message: word(&error, "message").filter(|text| !text.is_empty()),
             ..Self::default()
         };
-        for detail in error.get("details").and_then(Value::as_array).into_iter().flatten() {
-            let kind = detail.get("@type").and_then(Value::as_str).unwrap_or_default();
+        for detail in error
+            .get("details")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let kind = detail
+                .get("@type")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             match kind.rsplit('.').next().unwrap_or_default() {
                 "ErrorInfo" => {
                     found.reason = word(detail, "reason");
@@ -190,7 +245,9 @@ impl Google {
                         found.metadata.clone_from(metadata);
                     }
                 }
-                "RetryInfo" => found.retry_delay = word(detail, "retryDelay").and_then(|text| seconds(&text)),
+                "RetryInfo" => {
+                    found.retry_delay = word(detail, "retryDelay").and_then(|text| seconds(&text))
+                }
                 "BadRequest" => found.add_violations(detail),
                 _ => {}
             }
@@ -201,8 +258,18 @@ impl Google {
     /// The fields that a `BadRequest` blames, where the message does not name them itself.
     fn add_violations(&mut self, detail: &Value) {
         let message = self.message.get_or_insert_default();
-        for violation in detail.get("fieldViolations").and_then(Value::as_array).into_iter().flatten() {
-            let text = |key: &str| violation.get(key).and_then(Value::as_str).unwrap_or_default();
+        for violation in detail
+            .get("fieldViolations")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let text = |key: &str| {
+                violation
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
             if !message.contains(text("description")) {
                 *message = format!("{message}; {}: {}", text("field"), text("description"));
             }
@@ -258,7 +325,12 @@ mod tests {
 
     use super::*;
 
-    fn refused(request: &Request, status: u16, headers: &[(&'static str, &str)], body: &Value) -> ApiError {
+    fn refused(
+        request: &Request,
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: &Value,
+    ) -> ApiError {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().expect("a header value"));
@@ -268,7 +340,8 @@ mod tests {
     }
 
     fn create() -> Request {
-        Request::post(Api::Run, "/v2/projects/p/locations/r/services", json!({})).query("serviceId", "chat")
+        Request::post(Api::Run, "/v2/projects/p/locations/r/services", json!({}))
+            .query("serviceId", "chat")
     }
 
     #[test]
@@ -289,7 +362,10 @@ mod tests {
 
     #[test]
     fn a_server_error_leaves_open_whether_a_write_took_effect() {
-        assert_eq!(refused(&create(), 503, &[], &json!({})).effect, Effect::Unknown);
+        assert_eq!(
+            refused(&create(), 503, &[], &json!({})).effect,
+            Effect::Unknown
+        );
         let read = Request::get(Api::Run, "/v2/x");
         let error = refused(&read, 503, &[], &json!({}));
         assert_eq!(error.effect, Effect::None);
@@ -309,24 +385,40 @@ mod tests {
             "details": [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [
                 {"field": "template.containers[0].image", "description": "required"}]}]}});
         let error = refused(&create(), 400, &[], &body);
-        assert_eq!(error.message, "Invalid value; template.containers[0].image: required");
+        assert_eq!(
+            error.message,
+            "Invalid value; template.containers[0].image: required"
+        );
     }
 
     #[test]
     fn retry_info_and_hub_headers_are_read() {
         let body = json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "slow down",
             "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.5s"}]}});
-        assert_eq!(refused(&create(), 429, &[], &body).retry_after, Some(Duration::from_millis(1500)));
+        assert_eq!(
+            refused(&create(), 429, &[], &body).retry_after,
+            Some(Duration::from_millis(1500))
+        );
 
         let hub = Request::get(Api::Hub, "/api/models/a/b");
-        let error = refused(&hub, 403, &[("x-error-code", "GatedRepo")], &json!({"error": "Access is restricted"}));
+        let error = refused(
+            &hub,
+            403,
+            &[("x-error-code", "GatedRepo")],
+            &json!({"error": "Access is restricted"}),
+        );
         assert_eq!(error.reason.as_deref(), Some("GatedRepo"));
         assert_eq!(error.message, "Access is restricted");
     }
 
     #[test]
     fn a_page_of_html_is_not_repeated_to_the_user() {
-        let error = ApiError::refused(&create(), StatusCode::BAD_GATEWAY, &HeaderMap::new(), b"<html>oops</html>");
+        let error = ApiError::refused(
+            &create(),
+            StatusCode::BAD_GATEWAY,
+            &HeaderMap::new(),
+            b"<html>oops</html>",
+        );
         assert_eq!(error.message, "Bad Gateway");
     }
 }

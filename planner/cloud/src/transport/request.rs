@@ -139,7 +139,10 @@ impl Request {
     fn new(api: Api, method: Method, path: String, body: Option<Value>) -> Self {
         let mut headers = HeaderMap::new();
         if body.is_some() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
         }
         Self {
             api,
@@ -209,7 +212,10 @@ fn sorted(value: &Value) -> Value {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_by_key(|(name, _)| *name);
-            fields.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect()
+            fields
+                .into_iter()
+                .map(|(name, value)| (name.clone(), sorted(value)))
+                .collect()
         }
         Value::Array(items) => items.iter().map(sorted).collect(),
         plain => plain.clone(),
@@ -250,20 +256,28 @@ mod tests {
 
     #[test]
     fn a_request_shows_method_target_and_body() {
-        let request = Request::post(Api::Run, "/v2/x", json!({"a": 1})).query("serviceId", "chat bot");
+        let request =
+            Request::post(Api::Run, "/v2/x", json!({"a": 1})).query("serviceId", "chat bot");
         insta::assert_snapshot!(request, @r#"
         POST run /v2/x?serviceId=chat+bot
         {
           "a": 1
         }
         "#);
-        assert_eq!(request.url(&Endpoints::default()), "https://run.googleapis.com/v2/x?serviceId=chat+bot");
+        assert_eq!(
+            request.url(&Endpoints::default()),
+            "https://run.googleapis.com/v2/x?serviceId=chat+bot"
+        );
     }
 
     #[test]
     fn a_sensitive_body_is_never_shown() {
-        let request = Request::post(Api::SecretManager, "/v1/x", json!({"data": "aGYi"})).sensitive();
-        assert_eq!(format!("{request:?}"), "Request(POST secret_manager /v1/x\n(hidden))");
+        let request =
+            Request::post(Api::SecretManager, "/v1/x", json!({"data": "aGYi"})).sensitive();
+        assert_eq!(
+            format!("{request:?}"),
+            "Request(POST secret_manager /v1/x\n(hidden))"
+        );
     }
 
     #[test]
@@ -279,6 +293,10 @@ mod tests {
         assert!(Request::delete(Api::Run, "/").may_repeat());
         assert!(!Request::post(Api::Run, "/", body()).may_repeat());
         assert!(!Request::patch(Api::Run, "/", body()).may_repeat());
-        assert!(Request::post(Api::Run, "/", body()).repeatable().may_repeat());
+        assert!(
+            Request::post(Api::Run, "/", body())
+                .repeatable()
+                .may_repeat()
+        );
     }
 }

@@ -20,7 +20,11 @@ pub struct Backoff {
 impl Default for Backoff {
     /// Five attempts, waits of up to 0.5, 1, 2 and 4 seconds.
     fn default() -> Self {
-        Self { base: Duration::from_millis(500), cap: Duration::from_secs(20), attempts: 5 }
+        Self {
+            base: Duration::from_millis(500),
+            cap: Duration::from_secs(20),
+            attempts: 5,
+        }
     }
 }
 
@@ -62,7 +66,9 @@ pub(crate) fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
     if let Some(asked) = text(header::RETRY_AFTER.as_str()) {
         return retry_after(asked, OffsetDateTime::now_utc());
     }
-    let seconds = text("ratelimit")?.split(';').find_map(|part| part.trim().strip_prefix("t="))?;
+    let seconds = text("ratelimit")?
+        .split(';')
+        .find_map(|part| part.trim().strip_prefix("t="))?;
     let seconds: u64 = seconds.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.saturating_add(1)))
 }
@@ -87,7 +93,10 @@ mod tests {
         assert_eq!(retry_after("7", now), Some(Duration::from_secs(7)));
         let date = "Sat, 21 Nov 2026 07:28:00 GMT";
         assert_eq!(retry_after(date, now), Some(Duration::from_secs(30)));
-        assert_eq!(retry_after(date, now + Duration::from_mins(1)), Some(Duration::ZERO));
+        assert_eq!(
+            retry_after(date, now + Duration::from_mins(1)),
+            Some(Duration::ZERO)
+        );
         assert_eq!(retry_after("soon", now), None);
     }
 
@@ -95,13 +104,20 @@ mod tests {
     fn the_hubs_window_is_waited_out() {
         let mut headers = HeaderMap::new();
         assert_eq!(asked_wait(&headers), None);
-        headers.insert("ratelimit", "\"api\";r=0;t=42".parse().expect("a header value"));
+        headers.insert(
+            "ratelimit",
+            "\"api\";r=0;t=42".parse().expect("a header value"),
+        );
         assert_eq!(asked_wait(&headers), Some(Duration::from_secs(43)));
     }
 
     #[test]
     fn waits_are_spread_below_a_bound_that_doubles() {
-        let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(3), attempts: 9 };
+        let backoff = Backoff {
+            base: Duration::from_secs(1),
+            cap: Duration::from_secs(3),
+            attempts: 9,
+        };
         let mut random = Random::new(7);
         for (next, bound) in [(2, 1), (3, 2), (4, 3), (40, 3)] {
             let waits: Vec<_> = (0..200).map(|_| backoff.wait(next, &mut random)).collect();

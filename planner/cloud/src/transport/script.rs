@@ -27,7 +27,10 @@ pub(crate) fn json(status: u16, body: Value) -> Answer {
 
 /// An answer with headers.
 pub(crate) fn with_headers(status: u16, headers: &[(&'static str, &str)], body: Value) -> Answer {
-    let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect();
     Answer::Status(status, headers, body)
 }
 
@@ -45,7 +48,10 @@ impl Seen {
     pub(crate) fn header(&self, name: &str) -> Vec<Option<String>> {
         self.with(|all| {
             let text = |headers: &HeaderMap| {
-                headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+                headers
+                    .get(name)
+                    .and_then(|value| value.to_str().ok())
+                    .map(str::to_owned)
             };
             all.iter().map(|(_, headers, _)| text(headers)).collect()
         })
@@ -63,16 +69,27 @@ struct Script {
 
 impl Wire for Script {
     fn exchange(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Incoming, Lost>> {
-        let body = String::from_utf8_lossy(outgoing.body.as_deref().unwrap_or_default()).into_owned();
+        let body =
+            String::from_utf8_lossy(outgoing.body.as_deref().unwrap_or_default()).into_owned();
         let line = format!("{} {}", outgoing.method, outgoing.url);
-        self.seen.0.lock().unwrap_or_else(PoisonError::into_inner).push((line.clone(), outgoing.headers, body));
-        let next = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        self.seen
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((line.clone(), outgoing.headers, body));
+        let next = self
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front();
         Box::pin(async move {
             match next {
                 None => panic!("the script has no answer left for {line}"),
-                Some(Answer::Lost(sent)) => {
-                    Err(Lost::NoAnswer { sent, timed_out: false, message: "connection reset".to_owned() })
-                }
+                Some(Answer::Lost(sent)) => Err(Lost::NoAnswer {
+                    sent,
+                    timed_out: false,
+                    message: "connection reset".to_owned(),
+                }),
                 Some(Answer::Status(status, headers, body)) => {
                     let mut map = HeaderMap::new();
                     for (name, value) in headers {
@@ -91,13 +108,25 @@ impl Wire for Script {
 
 /// A transport over a script, with the sandbox's fixed Google token.
 pub(crate) fn transport(answers: Vec<Answer>) -> (Transport, Seen) {
-    let auth = auth::Options { sandbox: true, ..auth::Options::default() };
-    with_options(Options { auth, ..Options::default() }, answers)
+    let auth = auth::Options {
+        sandbox: true,
+        ..auth::Options::default()
+    };
+    with_options(
+        Options {
+            auth,
+            ..Options::default()
+        },
+        answers,
+    )
 }
 
 /// A transport over a script.
 pub(crate) fn with_options(options: Options, answers: Vec<Answer>) -> (Transport, Seen) {
     let seen = Seen::default();
-    let script = Script { answers: Mutex::new(answers.into()), seen: seen.clone() };
+    let script = Script {
+        answers: Mutex::new(answers.into()),
+        seen: seen.clone(),
+    };
     (Transport::over(options, Box::new(script)), seen)
 }

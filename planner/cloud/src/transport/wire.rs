@@ -30,7 +30,11 @@ pub(crate) struct Incoming {
 #[derive(Debug)]
 pub(crate) enum Lost {
     /// No answer; `sent` says whether the request may have reached the server.
-    NoAnswer { sent: bool, timed_out: bool, message: String },
+    NoAnswer {
+        sent: bool,
+        timed_out: bool,
+        message: String,
+    },
     /// The body is larger than the request allows.
     TooLarge,
     /// The client could not be made.
@@ -52,7 +56,11 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) fn new(connect_timeout: Duration, plain: bool) -> Self {
-        Self { connect_timeout, plain, client: Mutex::new(None) }
+        Self {
+            connect_timeout,
+            plain,
+            client: Mutex::new(None),
+        }
     }
 
     /// Made on the first request: a provider that only validates never reads the trust store.
@@ -77,7 +85,9 @@ impl Sockets {
                 .with_no_client_auth();
             builder = builder.tls_backend_preconfigured(trust_nobody);
         }
-        let client = builder.build().map_err(|error| Lost::NoClient(chain(&error)))?;
+        let client = builder
+            .build()
+            .map_err(|error| Lost::NoClient(chain(&error)))?;
         Ok(slot.insert(client).clone())
     }
 }
@@ -94,7 +104,10 @@ impl Wire for Sockets {
                 request = request.body(body);
             }
             let mut answer = request.send().await.map_err(lost)?;
-            if answer.content_length().is_some_and(|length| length > outgoing.largest) {
+            if answer
+                .content_length()
+                .is_some_and(|length| length > outgoing.largest)
+            {
                 return Err(Lost::TooLarge);
             }
             let mut body = BytesMut::new();
@@ -122,7 +135,11 @@ pub(crate) fn install_tls_provider() {
 fn lost(error: reqwest::Error) -> Lost {
     let sent = !error.is_connect() && !error.is_builder();
     let timed_out = error.is_timeout();
-    Lost::NoAnswer { sent, timed_out, message: chain(&error.without_url()) }
+    Lost::NoAnswer {
+        sent,
+        timed_out,
+        message: chain(&error.without_url()),
+    }
 }
 
 /// An error and its causes: reqwest's own text ends before the reason.

@@ -1,6 +1,7 @@
 //! Serving files: the resolver, which answers or redirects, and the store behind it.
 
 use axum::http::StatusCode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::repo::{Kind, Repo};
 use super::{access, moved, no_entry, no_revision, no_route, resolve_route};
@@ -8,8 +9,14 @@ use crate::http::{self, Reply};
 use crate::ids;
 use crate::world::{Call, World};
 
-/// How long a signed URL is good for, in seconds of virtual time.
+/// How long a signed URL says it is good for, in seconds. It does not end.
 const SIGNED_FOR: u64 = 3_600;
+/// What a path may hold as it is (RFC 3986, unreserved).
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// `GET|HEAD /{id}/resolve/{rev}/{path}`: small files at once, LFS files by a redirect.
 pub(super) fn resolve(world: &mut World, call: &Call<'_>) -> Result<Reply, Reply> {
@@ -32,7 +39,7 @@ pub(super) fn resolve(world: &mut World, call: &Call<'_>) -> Result<Reply, Reply
     let etag = format!("\"{}\"", file.etag());
     let name = route.path.rsplit('/').next().unwrap_or_default();
     let reply = if file.lfs.is_some() {
-        let location = signed(world.seed, call.base, repo, &commit.sha, &route.path);
+        let location = signed(world.seed, call, repo, &commit.sha, &route.path);
         Reply::empty(StatusCode::FOUND)
             .with("location", &location)
             .with("x-linked-etag", &etag)
@@ -52,19 +59,23 @@ pub(super) fn resolve(world: &mut World, call: &Call<'_>) -> Result<Reply, Reply
         .with("vary", "Origin, Accept"))
 }
 
-/// A URL that opens one file without a token.
-fn signed(seed: u64, base: &str, repo: &Repo, sha: &str, path: &str) -> String {
+/// A URL that opens one file without a token. It is of another origin than the request's, as the
+/// real store is: clients stop there when they ask for metadata, and must not send their token.
+fn signed(seed: u64, call: &Call<'_>, repo: &Repo, sha: &str, path: &str) -> String {
     let place = format!("{}/{}/{sha}/{path}", repo.kind.name(), repo.id);
-    let encoded: Vec<String> = place
+    let parts: Vec<String> = place
         .split('/')
-        .map(|part| {
-            percent_encoding::utf8_percent_encode(part, percent_encoding::NON_ALPHANUMERIC)
-                .to_string()
-        })
+        .map(|part| utf8_percent_encode(part, PLAIN).to_string())
         .collect();
-    let encoded = encoded.join("/");
+    let (_, port) = call.base.rsplit_once(':').unwrap_or_default();
+    let host = if call.request.host == "localhost" {
+        "127.0.0.1"
+    } else {
+        "localhost"
+    };
     format!(
-        "{base}/_cdn/{encoded}?Expires={SIGNED_FOR}&Signature={}",
+        "http://{host}:{port}/_cdn/{}?Expires={SIGNED_FOR}&Signature={}",
+        parts.join("/"),
         signature(seed, &place)
     )
 }
@@ -85,6 +96,10 @@ pub(super) fn cdn(world: &World, call: &Call<'_>) -> Reply {
         || !request.is_read()
     {
         return forbidden();
+    }
+    if request.header("authorization").is_some() {
+        let text = "<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message></Error>";
+        return Reply::text(StatusCode::BAD_REQUEST, "application/xml", text);
     }
     let [_, kind, id @ ..] = request.segments.as_slice() else {
         return forbidden();

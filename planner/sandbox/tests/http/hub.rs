@@ -171,6 +171,11 @@ async fn every_byte_of_a_tiny_repository_is_true() {
                 );
                 let bytes = world.anonymous(location).await.body;
                 assert_eq!(
+                    world.get(location).await.status,
+                    400,
+                    "a token does not belong there"
+                );
+                assert_eq!(
                     sha256(&bytes),
                     item["lfs"]["oid"].as_str().expect("a digest")
                 );

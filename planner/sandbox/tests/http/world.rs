@@ -23,6 +23,16 @@ async fn an_answer_is_lost_before_the_effect_or_after_it() {
         let list = world.get(SERVICES).await.ok();
         let count = list["services"].as_array().map_or(0, Vec::len);
         assert_eq!(count, left, "{lose}");
+        let lost = world
+            .sandbox
+            .log()
+            .into_iter()
+            .find(|e| e.fault.is_some() && e.method == "POST");
+        assert_eq!(
+            lost.expect("it is in the log").status,
+            if left == 0 { 0 } else { 200 }
+        );
+        world.call("DELETE", "/sandbox/requests", None).await.ok();
     }
 }
 
@@ -116,6 +126,9 @@ async fn a_sandbox_continues_from_its_file() {
         .post("/sandbox/hub/models/openmodel/tiny-random-llama", commit)
         .await
         .ok();
+    // What was answered is on disk already: a sandbox that is killed has lost nothing.
+    let file = std::fs::read_to_string(folder.path().join("state.json")).expect("a file");
+    assert!(file.contains("services/under-way") && file.contains("new.txt"));
     let before = world.sandbox.inventory();
     world.sandbox.shutdown();
 

@@ -219,6 +219,10 @@ fn check_gpu(
             format!("'{accelerator}' is not available in {region}"),
         ));
     }
+    // The L4 comes with an ordinary instance, the larger GPU with sizes of its own.
+    if gpu.name == "nvidia-l4" && cpus >= gpu.cpus && gib >= gpu.memory_gib {
+        return check_plain(cpus, gib, path);
+    }
     if cpus < gpu.cpus || gib < gpu.memory_gib || cpus.fract() != 0.0 {
         return Err(Error::field(
             &format!("{path}.limits"),
@@ -351,6 +355,13 @@ mod tests {
             "us-central1",
             &small,
             "4 whole CPUs and 16Gi",
+        );
+        let odd = json!({"cpu": "4", "memory": "32Gi", GPU: "1"});
+        refused(
+            Some("nvidia-l4"),
+            "us-central1",
+            &odd,
+            "4 CPU needs memory from 2Gi to 16Gi",
         );
         let none = json!({"cpu": "4", "memory": "16Gi"});
         refused(

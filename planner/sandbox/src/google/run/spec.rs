@@ -124,6 +124,8 @@ pub(super) fn complete(body: &Value, project: &str) -> Value {
         }
     }
     prune(&mut template);
+    drop_empty_maps(&mut template);
+    drop_empty_maps(&mut spec);
     spec.insert("template".to_owned(), template.into());
     prune(&mut spec);
     spec.into()
@@ -207,6 +209,13 @@ fn prune(members: &mut Map<String, Value>) {
             Value::Array(items) => !items.is_empty(),
             _ => true,
         }
+    });
+}
+
+/// A map of texts that is empty is not shown, unlike a message that is empty.
+fn drop_empty_maps(members: &mut Map<String, Value>) {
+    members.retain(|name, value| {
+        !matches!(name.as_str(), "labels" | "annotations") || *value != json!({})
     });
 }
 

@@ -17,7 +17,7 @@ mod schema;
 use openmodel_graph::operation::EndpointIdentity;
 use openmodel_schemas::name::{EndpointName, ProjectId, Region};
 use tfplug::framework::{
-    Action, Context, CreateRequest, DeleteRequest, Failed, Plan, PlanRequest, ReadRequest,
+    Context, CreateRequest, DeleteRequest, Failed, Plan, PlanRequest, ReadRequest,
     Resource, State, UpdateRequest,
 };
 use tfplug::schema::Schema;
@@ -50,12 +50,12 @@ impl Resource for Endpoint {
         context: &Context<Client>,
         request: PlanRequest<EndpointModel>,
     ) -> Result<Plan<EndpointModel>, Diagnostics> {
-        let (action, prior) = (request.action, request.prior.clone());
+        let prior = request.prior.clone();
         let plan = plan::plan(context.client()?, request).await?;
-        let replaces = action == Action::Replace || !plan.requires_replace.is_empty();
-        match prior {
-            Some(prior) if replaces => allow_deletion(&prior)?,
-            _ => {}
+        if let Some(prior) = prior
+            && moves(&prior, &plan.planned)
+        {
+            allow_deletion(&prior)?;
         }
         Ok(plan)
     }
@@ -140,6 +140,14 @@ impl Resource for Endpoint {
         }
         .into())
     }
+}
+
+/// Whether the change is one that only a new endpoint can take.
+fn moves(prior: &EndpointModel, planned: &EndpointModel) -> bool {
+    let place = |model: &EndpointModel| {
+        [&model.project, &model.region, &model.name, &model.surface].map(Clone::clone)
+    };
+    place(prior) != place(planned)
 }
 
 fn allow_deletion(state: &EndpointModel) -> Result<(), Diagnostic> {

@@ -1,0 +1,6 @@
+//! The adapters against the sandbox: whole life cycles, with lost answers, cuts and failures.
+
+mod create;
+mod hub;
+mod update;
+mod world;

@@ -126,12 +126,11 @@ impl Place<'_> {
         };
         let source = match self.catalog.price(self.surface, self.region, item) {
             Some(price) => {
-                let source = self.catalog.source(&price.source);
-                let (id, date) = (
-                    &price.source,
-                    source.map_or("", |source| source.date.as_str()),
+                let whence = self.catalog.source(&price.source).map_or_else(
+                    || price.source.clone(),
+                    |source| format!("{}, {}", source.at.trim_start_matches("https://"), source.date),
                 );
-                format!("${} per {unit} ({id}, {date})", price.usd_per_second)
+                format!("${} per {unit} ({whence})", price.usd_per_second)
             }
             None => format!(
                 "no price known in {} (catalog of {})",
@@ -214,9 +213,9 @@ mod tests {
     fn prices_are_those_of_the_list() {
         // 4 vCPU, 16 GiB and an L4 are $1.04652 an hour by the transcribed list.
         insta::assert_snapshot!(shown("us-central1", "nvidia-l4", 4, 16, Scaling { min_replicas: 1, max_replicas: 3 }), @r"
-        1 x nvidia-l4 (no zonal redundancy)         $0.6721/h  $0.0001867 per second (run-prices, 2026-08)
-        4 vCPU                                      $0.2592/h  $0.000018 per vCPU-second (run-prices, 2026-08)
-        16 GiB memory                               $0.1152/h  $0.000002 per GiB-second (run-prices, 2026-08)
+        1 x nvidia-l4 (no zonal redundancy)         $0.6721/h  $0.0001867 per second (cloud.google.com/run/pricing, 2026-08)
+        4 vCPU                                      $0.2592/h  $0.000018 per vCPU-second (cloud.google.com/run/pricing, 2026-08)
+        16 GiB memory                               $0.1152/h  $0.000002 per GiB-second (cloud.google.com/run/pricing, 2026-08)
         USD $1.0465/h min $763.96 max $2291.88 (2026-08)
         ");
     }
@@ -225,8 +224,8 @@ mod tests {
     fn an_unknown_price_is_never_zero_but_no_replica_costs_nothing() {
         insta::assert_snapshot!(shown("us-central1", "nvidia-rtx-pro-6000", 20, 80, Scaling { min_replicas: 0, max_replicas: 1 }), @r"
         1 x nvidia-rtx-pro-6000 (no zonal redundancy)    unknown  no price known in us-central1 (catalog of 2026-11-20)
-        20 vCPU                                     $1.2960/h  $0.000018 per vCPU-second (run-prices, 2026-08)
-        80 GiB memory                               $0.5760/h  $0.000002 per GiB-second (run-prices, 2026-08)
+        20 vCPU                                     $1.2960/h  $0.000018 per vCPU-second (cloud.google.com/run/pricing, 2026-08)
+        80 GiB memory                               $0.5760/h  $0.000002 per GiB-second (cloud.google.com/run/pricing, 2026-08)
         USD unknown min $0.00 max unknown (2026-08)
         ");
     }

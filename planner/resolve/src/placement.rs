@@ -365,7 +365,7 @@ fn recommendation(
         .and_then(|row| row.note.as_deref());
     if let Some(note) = note {
         reason.push(format!(
-            "{} in {region}: {note}.",
+            "{region} offers {} {note}.",
             recommended.shape.accelerator
         ));
     }
@@ -419,17 +419,14 @@ fn basis(request: &Request) -> String {
     } else {
         "KV cache exact"
     };
-    let (source, date) = (
-        &engine.memory.source,
-        request.place.catalog.source(&engine.memory.source),
-    );
+    let fitted = request.place.catalog.source(&engine.memory.source);
     format!(
-        "{} {} at {} % of usable memory; weights by {}; {kv}; activations and graphs by {source} ({})",
+        "{} {} at {} % of usable memory; weights by {}; {kv}; activations and graphs fitted on start-up logs of {}",
         engine.name,
         engine.version,
         engine.memory.utilization_percent,
         request.weights.basis,
-        date.map_or("", |source| source.date.as_str())
+        fitted.map_or("an unknown date", |source| source.date.as_str())
     )
 }
 

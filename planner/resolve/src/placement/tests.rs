@@ -77,9 +77,9 @@ fn llama_8b_runs_on_an_l4() {
     shape    nvidia-l4 x1, 6 vCPU, 24 GiB
     cost     $1.2337/h, a month $0.00 to $900.62
     memory   22.03 GiB = weights 14.99 GiB + kv 1.50 GiB + activations 0.20 GiB + overhead 0.56 GiB + headroom 4.79 GiB; room for 37088 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs by vllm-memory-fit (2026-04-22)
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-04-22
     chosen   nvidia-l4 x1, 6 vCPU, 24 GiB
-    reason   It is the cheapest of 2 shapes with a known price that hold the load. nvidia-l4 in us-central1: by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
+    reason   It is the cheapest of 2 shapes with a known price that hold the load. us-central1 offers nvidia-l4 by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
     else     nvidia-l4 x1, 8 vCPU, 32 GiB ($1.4209/h) costs_more: costs $0.1872/h more
     else     nvidia-rtx-pro-6000 x1, 20 vCPU, 80 GiB (price not known) unpriced: its price in us-central1 is not known
     not      nvidia-l4 x1, 4 vCPU, 16 GiB ($1.0465/h) host_memory: needs 19.96 GiB of host memory (14.96 GiB of weight files lie in it), has 16.00 GiB
@@ -94,9 +94,9 @@ fn gemma_9b_runs_on_an_l4_under_a_lighter_load() {
     shape    nvidia-l4 x1, 6 vCPU, 24 GiB
     cost     $1.2337/h, a month $0.00 to $900.62
     memory   22.03 GiB = weights 17.25 GiB + kv 1.97 GiB + activations 0.19 GiB + overhead 0.54 GiB + headroom 2.08 GiB; room for 7120 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache an upper bound, with sliding-window layers counted in full; activations and graphs by vllm-memory-fit (2026-04-22)
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache an upper bound, with sliding-window layers counted in full; activations and graphs fitted on start-up logs of 2026-04-22
     chosen   nvidia-l4 x1, 6 vCPU, 24 GiB
-    reason   It is the cheapest of 2 shapes with a known price that hold the load. nvidia-l4 in us-central1: by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
+    reason   It is the cheapest of 2 shapes with a known price that hold the load. us-central1 offers nvidia-l4 by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
     else     nvidia-l4 x1, 8 vCPU, 32 GiB ($1.4209/h) costs_more: costs $0.1872/h more
     else     nvidia-rtx-pro-6000 x1, 20 vCPU, 80 GiB (price not known) unpriced: its price in us-central1 is not known
     not      nvidia-l4 x1, 4 vCPU, 16 GiB ($1.0465/h) host_memory: needs 22.21 GiB of host memory (17.21 GiB of weight files lie in it), has 16.00 GiB
@@ -111,9 +111,9 @@ fn qwen_7b_runs_on_an_l4() {
     shape    nvidia-l4 x1, 6 vCPU, 24 GiB
     cost     $1.2337/h, a month $0.00 to $900.62
     memory   22.03 GiB = weights 14.21 GiB + kv 0.66 GiB + activations 0.24 GiB + overhead 0.55 GiB + headroom 6.37 GiB; room for 98528 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs by vllm-memory-fit (2026-04-22)
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-04-22
     chosen   nvidia-l4 x1, 6 vCPU, 24 GiB
-    reason   It is the cheapest of 2 shapes with a known price that hold the load. nvidia-l4 in us-central1: by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
+    reason   It is the cheapest of 2 shapes with a known price that hold the load. us-central1 offers nvidia-l4 by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
     else     nvidia-l4 x1, 8 vCPU, 32 GiB ($1.4209/h) costs_more: costs $0.1872/h more
     else     nvidia-rtx-pro-6000 x1, 20 vCPU, 80 GiB (price not known) unpriced: its price in us-central1 is not known
     not      nvidia-l4 x1, 4 vCPU, 16 GiB ($1.0465/h) host_memory: needs 19.19 GiB of host memory (14.19 GiB of weight files lie in it), has 16.00 GiB
@@ -128,7 +128,7 @@ fn an_unpriced_gpu_is_taken_where_nothing_priced_holds_the_load() {
     shape    nvidia-rtx-pro-6000 x1, 20 vCPU, 80 GiB
     cost     price not known, a month $0.00 to unknown
     memory   94.97 GiB = weights 56.98 GiB + kv 1.12 GiB + activations 0.50 GiB + overhead 0.59 GiB + headroom 35.77 GiB; room for 319952 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs by vllm-memory-fit (2026-04-22)
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-04-22
     chosen   nvidia-rtx-pro-6000 x1, 20 vCPU, 80 GiB
     reason   It is the only shape that holds the load; its price in us-central1 is not known. Zonal redundancy is off: it costs more and has a quota of its own.
     not      nvidia-l4 x1 (price not known) too_small: needs 58.85 GiB, the engine has 20.27 GiB of its 22.03 GiB
@@ -147,7 +147,7 @@ fn a_region_without_known_prices_gets_the_smallest_shape() {
     shape    nvidia-l4 x1, 6 vCPU, 24 GiB
     cost     price not known, a month $0.00 to unknown
     memory   22.03 GiB = weights 14.99 GiB + kv 1.00 GiB + activations 0.20 GiB + overhead 0.53 GiB + headroom 5.32 GiB; room for 37312 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs by vllm-memory-fit (2026-04-22)
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-04-22
     chosen   nvidia-l4 x1, 6 vCPU, 24 GiB
     reason   It is the smallest of 3 shapes that hold the load; no price in europe-west4 is known. Zonal redundancy is off: it costs more and has a quota of its own.
     else     nvidia-l4 x1, 8 vCPU, 32 GiB (price not known) larger: is larger; no price in europe-west4 is known
@@ -166,9 +166,9 @@ fn a_shape_of_the_users_wins_and_stands_beside_the_recommendation() {
     shape    nvidia-l4 x1, 8 vCPU, 30 GiB
     cost     $1.4065/h, a month $0.00 to $1026.76
     memory   22.03 GiB = weights 14.99 GiB + kv 1.00 GiB + activations 0.20 GiB + overhead 0.53 GiB + headroom 5.32 GiB; room for 37312 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs by vllm-memory-fit (2026-04-22)
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-04-22
     chosen   nvidia-l4 x1, 6 vCPU, 24 GiB
-    reason   The shape is set in the configuration: nvidia-l4 x1, 8 vCPU, 30 GiB at $1.4065/h; recommended is nvidia-l4 x1, 6 vCPU, 24 GiB at $1.2337/h. It is the cheapest of 2 shapes with a known price that hold the load. nvidia-l4 in us-central1: by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
+    reason   The shape is set in the configuration: nvidia-l4 x1, 8 vCPU, 30 GiB at $1.4065/h; recommended is nvidia-l4 x1, 6 vCPU, 24 GiB at $1.2337/h. It is the cheapest of 2 shapes with a known price that hold the load. us-central1 offers nvidia-l4 by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
     else     nvidia-l4 x1, 8 vCPU, 32 GiB ($1.4209/h) costs_more: costs $0.1872/h more
     else     nvidia-rtx-pro-6000 x1, 20 vCPU, 80 GiB (price not known) unpriced: its price in us-central1 is not known
     not      nvidia-l4 x1, 4 vCPU, 16 GiB ($1.0465/h) host_memory: needs 19.96 GiB of host memory (14.96 GiB of weight files lie in it), has 16.00 GiB

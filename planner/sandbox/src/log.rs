@@ -148,16 +148,27 @@ fn is_secret(name: &str) -> bool {
     )
 }
 
+/// `redacted` in base64, where the API has bytes.
+const REDACTED_BYTES: &str = "cmVkYWN0ZWQ=";
+
 /// A copy without credentials and without the payload of secrets.
 fn redact(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let members = members.iter().map(|(name, value)| {
-                let secret = is_secret(name) && value.is_string();
-                let kept = if secret || name == "payload" {
-                    Value::from(REDACTED)
-                } else {
-                    redact(value)
+                let kept = match (name.as_str(), value) {
+                    // Secret Manager's payload: its form is kept, its value is not.
+                    ("payload", Value::Object(parts)) => {
+                        let mut parts = parts.clone();
+                        if let Some(data) = parts.get_mut("data") {
+                            *data = Value::from(REDACTED_BYTES);
+                        }
+                        Value::Object(parts)
+                    }
+                    (name, Value::String(_)) if is_secret(name) || name == "payload" => {
+                        Value::from(REDACTED)
+                    }
+                    (_, other) => redact(other),
                 };
                 (name.clone(), kept)
             });

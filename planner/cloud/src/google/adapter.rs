@@ -84,7 +84,7 @@ impl GoogleCloud {
         {
             return Outcome::Refused(failure);
         }
-        services.mark_ready(name).await
+        services.mark_ready(service).await
     }
 
     async fn add_version(

@@ -26,7 +26,8 @@ pub(crate) fn failure(error: &ApiError) -> Failure {
             error.message
         ),
         request_id: error.request_id.clone(),
-        transient: error.transient,
+        // A grant on a secret takes some minutes to be seen everywhere.
+        transient: error.transient || error.message.contains("Permission denied on secret"),
         retry_after: error.retry_after,
         hint: hint(error),
     }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::Secret;
 use crate::transport::{Api, Request, path_text};
 
-/// Annotation with the key of the step whose version is in use.
+/// Annotation with the key of the step whose version is noted.
 pub(crate) const VERSION_KEY_ANNOTATION: &str = "openmodel-version-key";
 /// Annotation with the number of that version.
 pub(crate) const VERSION_ANNOTATION: &str = "openmodel-version";
@@ -77,7 +77,7 @@ pub(crate) fn delete(name: &str) -> Request {
 
 /// Replaces a secret's annotations, if it has not changed since it was read.
 pub(crate) fn annotate(secret: &StoredSecret, annotations: &Tags) -> Request {
-    let body = json!({"name": secret.name, "etag": secret.etag, "annotations": annotations});
+    let body = json!({"etag": secret.etag, "annotations": annotations});
     Request::patch(Api::SecretManager, path(&secret.name), body).query("updateMask", "annotations")
 }
 
@@ -179,8 +179,7 @@ mod tests {
           "annotations": {
             "team": "ml"
           },
-          "etag": "\"e\"",
-          "name": "projects/123/secrets/openmodel-us-central1-chat-hugging-face-token"
+          "etag": "\"e\""
         }
         GET secret_manager /v1/projects/123/secrets/openmodel-us-central1-chat-hugging-face-token/versions?pageSize=100
         GET secret_manager /v1/projects/123/secrets/openmodel-us-central1-chat-hugging-face-token/versions?pageSize=100&pageToken=next

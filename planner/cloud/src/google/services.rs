@@ -130,14 +130,10 @@ impl Services<'_> {
         self.replace(wanted, |_| Ok(())).await
     }
 
-    /// Marks the service ready.
-    pub(crate) async fn mark_ready(&self, name: &str) -> Outcome {
+    /// Marks a service ready, as it was read.
+    pub(crate) async fn mark_ready(&self, service: Service) -> Outcome {
+        let mut service = service;
         for _ in 0..MOST_CONFLICTS {
-            let service = match self.find(name).await {
-                Ok(Some(service)) => service,
-                Ok(None) => return Outcome::Refused(failure::gone(name)),
-                Err(failure) => return Outcome::Refused(failure),
-            };
             if Phase::of(&service.labels) == Some(Phase::Ready) {
                 return Outcome::Done(output(&service));
             }
@@ -148,15 +144,19 @@ impl Services<'_> {
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return failure::outcome(&error),
                 Ok(lro) => {
-                    return self
-                        .ended(name, lro)
-                        .await
+                    let ended = self.ended(&service.name, lro).await;
+                    return ended
                         .err()
                         .unwrap_or_else(|| Outcome::Done(output(&service)));
                 }
             }
+            service = match self.find(&service.name).await {
+                Ok(Some(service)) => service,
+                Ok(None) => return Outcome::Refused(failure::gone(&service.name)),
+                Err(failure) => return Outcome::Refused(failure),
+            };
         }
-        contended(name)
+        contended(&service.name)
     }
 
     /// Deletes the service and waits until it is gone.

@@ -53,13 +53,6 @@ pub(crate) fn create_service() -> Operation {
     }
 }
 
-pub(crate) fn update_service(spec: ServiceSpec) -> Operation {
-    Operation::UpdateService {
-        identity: identity(),
-        service: Box::new(spec),
-    }
-}
-
 /// The call of a graph that has only this operation.
 pub(crate) fn call(operation: Operation) -> Call {
     let mut graph = GraphBuilder::new(identity().to_string());

@@ -246,7 +246,7 @@ impl Google {
                     }
                 }
                 "RetryInfo" => {
-                    found.retry_delay = word(detail, "retryDelay").and_then(|text| seconds(&text))
+                    found.retry_delay = word(detail, "retryDelay").and_then(|text| seconds(&text));
                 }
                 "BadRequest" => found.add_violations(detail),
                 _ => {}

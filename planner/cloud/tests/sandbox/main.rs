@@ -1,6 +1,7 @@
 //! The adapters against the sandbox: whole life cycles, with lost answers, cuts and failures.
 
 mod create;
+mod credentials;
 mod hub;
 mod update;
 mod world;

@@ -27,8 +27,8 @@ docs:
 
 # Ratios against terraform_data in the same run; start-up, schema, memory, binary size.
 bench *args:
-    cargo run --release -p acceptance --bin bench -- {{args}}
+    cargo run --release --bin bench -- {{args}}
 
 # The binaries for a release.
 release:
-    cargo build --release -p terraform-provider-openmodel -p openmodel-cli
+    cargo build --release --bin terraform-provider-openmodel --bin openmodel

@@ -96,12 +96,14 @@ pub fn provider_binary(on_build: impl FnOnce(&str)) -> Result<PathBuf> {
 fn build_provider(workspace: &Path, on_build: impl FnOnce(&str)) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let release = !cfg!(debug_assertions);
+    // By `--bin`, not `--package`: with the features of the whole workspace, as `cargo run --bin`
+    // has built everything else.
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", PROVIDER_BINARY, "--message-format=json-render-diagnostics"]);
+    command.args(["build", "--quiet", "--bin", PROVIDER_BINARY, "--message-format=json-render-diagnostics"]);
     if release {
         command.arg("--release");
     }
-    on_build(&format!("cargo build {}--package {PROVIDER_BINARY}", if release { "--release " } else { "" }));
+    on_build(&format!("cargo build {}--bin {PROVIDER_BINARY}", if release { "--release " } else { "" }));
     let output = command
         .current_dir(workspace)
         .stderr(Stdio::inherit())

@@ -55,7 +55,7 @@ impl Secrets<'_> {
                 deadline: self.deadline,
             };
             let service = services.find(&identity.service()).await?;
-            if false && service.is_some_and(|service| is_in_use(&service, secret_id)) {
+            if service.is_some_and(|service| is_in_use(&service, secret_id)) {
                 return Ok(Seen::Conflict(failure::taken(
                     &identity,
                     Obstacle::Finished,
@@ -136,29 +136,32 @@ impl Secrets<'_> {
         Outcome::Done(output(added.name))
     }
 
-    /// Destroys the versions of an endpoint's own secret that its service no longer reads.
+    /// Destroys the versions of an endpoint's own secret that its service does not read.
     pub(crate) async fn sweep(
         &self,
         identity: &EndpointIdentity,
         service: &Service,
     ) -> Result<(), Failure> {
-        let id = identity.token_secret_id();
-        for version in service.secret_env().values() {
-            let Some((secret, number)) = secret_of_version(version) else {
-                continue;
-            };
-            let (true, Ok(in_use)) = (
-                secret.ends_with(&format!("/secrets/{id}")),
-                number.parse::<u64>(),
-            ) else {
-                continue;
-            };
-            self.destroy(secret, |version| {
-                version.number().is_some_and(|number| number < in_use)
-            })
-            .await?;
-        }
-        Ok(())
+        let own = format!("/secrets/{}", identity.token_secret_id());
+        let read = service.secret_env();
+        let read = read
+            .values()
+            .filter_map(|version| secret_of_version(version));
+        let read: Vec<(&str, &str)> = read.filter(|(secret, _)| secret.ends_with(&own)).collect();
+        let Some((secret, _)) = read.first() else {
+            return Ok(());
+        };
+        let in_use: Result<Vec<u64>, _> = read.iter().map(|(_, number)| number.parse()).collect();
+        // `latest` or an alias, which we never write: then it is not ours to say what is unused.
+        let Ok(in_use) = in_use else {
+            return Ok(());
+        };
+        let unused = |version: &Version| {
+            version
+                .number()
+                .is_some_and(|number| !in_use.contains(&number))
+        };
+        self.destroy(secret, unused).await
     }
 
     /// Looks whether the secret is gone.
@@ -233,7 +236,10 @@ impl Secrets<'_> {
     async fn note_again(&self, name: &str, key: &StepKey, added: &Version) -> Result<(), Failure> {
         let secret = self.find(name).await?.ok_or_else(|| failure::gone(name))?;
         let number = added.number().ok_or_else(|| {
-            Failure::lasting("DATA_LOSS", format!("{:?} is no name of a secret version", added.name))
+            Failure::lasting(
+                "DATA_LOSS",
+                format!("{:?} is no name of a secret version", added.name),
+            )
         })?;
         self.note(&secret, key, number).await
     }

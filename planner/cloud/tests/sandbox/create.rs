@@ -8,7 +8,9 @@ use openmodel_graph::graph::{ExecutionGraph, GraphBuilder};
 use openmodel_graph::operation::Operation;
 use serde_json::{Value, json};
 
-use super::world::{World, container_fails, creation, deletion, identity, service_spec, soon};
+use super::world::{
+    World, container_fails, creation, creation_with, deletion, identity, service_spec, soon,
+};
 
 #[tokio::test]
 async fn an_endpoint_is_made_read_and_deleted() {
@@ -63,16 +65,23 @@ async fn a_finished_endpoint_is_not_taken_over_by_its_like() {
     let world = World::new();
     world.apply(&creation(service_spec())).await;
     let before = world.sandbox.inventory();
-    let End::Refused { failure, .. } = world.apply(&creation(service_spec())).await.end else {
-        panic!("it should be refused");
-    };
-    assert_eq!(failure.code, "ALREADY_EXISTS");
-    let hint = failure.hint.expect("a hint");
-    assert!(
-        hint.contains("import {") && hint.contains(&identity().service()),
-        "{hint}"
-    );
-    assert_eq!(world.sandbox.inventory(), before);
+    // The same with the same token, and with another.
+    for token_version in [1, 2] {
+        let end = world
+            .apply(&creation_with(service_spec(), token_version))
+            .await
+            .end;
+        let End::Refused { failure, .. } = end else {
+            panic!("it should be refused: {end:?}");
+        };
+        assert_eq!(failure.code, "ALREADY_EXISTS");
+        let hint = failure.hint.expect("a hint");
+        assert!(
+            hint.contains("import {") && hint.contains(&identity().service()),
+            "{hint}"
+        );
+        assert_eq!(world.sandbox.inventory(), before);
+    }
 }
 
 #[tokio::test]

@@ -142,6 +142,13 @@ async fn a_revision_that_does_not_start_is_refused_and_tried_anew_next_time() {
         (live.readiness, live.phase),
         (Readiness::Serving, Some(Phase::Ready))
     );
+    // Nothing in the template changed, so a new revision has to be asked for.
+    let forced = ("forceNewRevision".to_owned(), "true".to_owned());
+    let log = world.sandbox.log().into_iter();
+    let patches = log.filter(|entry| entry.method == "PATCH" && entry.api == "run");
+    let forced: Vec<bool> = patches.map(|entry| entry.query.contains(&forced)).collect();
+    // Ready after the creation, the update that failed, the one that did not, ready again.
+    assert_eq!(forced, [false, false, true, false]);
 }
 
 #[tokio::test]

@@ -205,6 +205,11 @@ pub(crate) fn service_spec() -> ServiceSpec {
 
 /// Secret, grant, version, service, invokers, ready.
 pub(crate) fn creation(spec: ServiceSpec) -> ExecutionGraph {
+    creation_with(spec, 1)
+}
+
+/// The same, with another value of the token.
+pub(crate) fn creation_with(spec: ServiceSpec, token_version: i64) -> ExecutionGraph {
     let mut graph = GraphBuilder::new(identity().to_string());
     let secret = graph.step(Operation::CreateSecret {
         project: identity().project,
@@ -214,7 +219,7 @@ pub(crate) fn creation(spec: ServiceSpec) -> ExecutionGraph {
     let grant = graph.step(Operation::GrantSecretAccess {
         secret: Input::OutputOf(secret),
     });
-    let version = add_version(&mut graph, Input::OutputOf(grant), 1);
+    let version = add_version(&mut graph, Input::OutputOf(grant), token_version);
     let mut spec = spec;
     spec.secret_env
         .insert("HF_TOKEN".to_owned(), Input::OutputOf(version));

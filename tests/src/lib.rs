@@ -46,11 +46,15 @@ pub fn inventory_without_times(sandbox: &Sandbox) -> Value {
 pub fn difference(first: &Value, second: &Value) -> String {
     let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
     let (first, second) = (pretty(first), pretty(second));
-    let only = |sign: char, these: &str, those: &str| -> String {
-        let lines = these.lines().filter(|line| !those.lines().any(|other| other == *line));
-        lines.map(|line| format!("{sign} {line}\n")).collect()
+    let only = |sign: char, these: &str, those: &str| -> Vec<String> {
+        let lines = these
+            .lines()
+            .filter(|line| !those.lines().any(|other| other == *line));
+        lines.map(|line| format!("{sign} {line}")).collect()
     };
-    only('-', &first, &second) + &only('+', &second, &first)
+    [only('-', &first, &second), only('+', &second, &first)]
+        .concat()
+        .join("\n")
 }
 
 fn strip(value: &mut Value) {

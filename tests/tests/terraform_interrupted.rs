@@ -63,8 +63,12 @@ fn a_kill_at_any_request_and_a_second_apply_end_as_an_undisturbed_run() -> Resul
         kill_at(&bench, nth).with_context(|| what.clone())?;
         finish(&bench).with_context(|| what.clone())?;
         let found = inventory_without_times(&bench.sandbox);
-        ensure!(found == wanted, "{what}:
-{}", difference(&wanted, &found));
+        ensure!(
+            found == wanted,
+            "{what}:
+{}",
+            difference(&wanted, &found)
+        );
         bench.assert_plan_is_empty().with_context(|| what.clone())?;
         bench.terraform(&["destroy", "-auto-approve"])?;
         assert_eq!(bench.sandbox.inventory(), json!([]), "{what}");
@@ -253,7 +257,11 @@ fn post(bench: &Bench, path: &str, body: &Value) -> Result<Value> {
 }
 
 fn put(bench: &Bench, path: &str, body: &Value) -> Result<Value> {
-    send(http_client().put(format!("{}{path}", bench.sandbox.url())).json(body))
+    send(
+        http_client()
+            .put(format!("{}{path}", bench.sandbox.url()))
+            .json(body),
+    )
 }
 
 fn send(request: reqwest::RequestBuilder) -> Result<Value> {

@@ -134,7 +134,10 @@ fn what_is_changed_behind_our_back_is_shown_and_mended() -> Result<()> {
     client.patch(&url, &service)?;
     bench.assert_plan_is_empty()?;
 
-    client.delete(bench.sandbox.url(), "/v2/projects/acme-ml/locations/us-central1/services/chat")?;
+    client.delete(
+        bench.sandbox.url(),
+        "/v2/projects/acme-ml/locations/us-central1/services/chat",
+    )?;
     assert_eq!(
         actions(&bench.plan()?, ADDRESS),
         ["create"],
@@ -226,7 +229,10 @@ fn a_token_reaches_the_service_and_nothing_that_is_stored_or_shown() -> Result<(
         assert!(output.status.success(), "{shown}");
     }
     let lines: Vec<&str> = shown.lines().filter(|line| line.contains(SECRET)).collect();
-    assert!(lines.is_empty(), "the token is in what was shown: {lines:#?}");
+    assert!(
+        lines.is_empty(),
+        "the token is in what was shown: {lines:#?}"
+    );
     for file in ["terraform.tfstate", "tfplan"] {
         let bytes = std::fs::read(bench.workspace.folder().join(file))?;
         let found = bytes
@@ -300,7 +306,10 @@ impl Http {
     fn delete(&self, root: &str, path: &str) -> Result<()> {
         let mut operation = self.send(self.client.delete(format!("{root}{path}")))?;
         while operation["done"] != true {
-            let name = operation["name"].as_str().context("an operation")?.to_owned();
+            let name = operation["name"]
+                .as_str()
+                .context("an operation")?
+                .to_owned();
             operation = self.get(&format!("{root}/v2/{name}"))?;
         }
         Ok(())

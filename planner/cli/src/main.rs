@@ -33,7 +33,10 @@ enum Command {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         match arguments.command {
             Command::Quickstart => quickstart::run(&mut stdout()).await,
@@ -43,8 +46,12 @@ fn main() -> Result<()> {
 }
 
 async fn sandbox(port: u16, state: Option<PathBuf>) -> Result<()> {
-    let sandbox = Sandbox::start(Options { port, state_file: state, ..Options::default() })
-        .with_context(|| format!("the sandbox cannot start on port {port}"))?;
+    let sandbox = Sandbox::start(Options {
+        port,
+        state_file: state,
+        ..Options::default()
+    })
+    .with_context(|| format!("the sandbox cannot start on port {port}"))?;
     writeln!(
         stdout(),
         "The sandbox listens on {url}. Point Terraform and the Hub's clients at it:\n\n  \
@@ -53,7 +60,9 @@ async fn sandbox(port: u16, state: Option<PathBuf>) -> Result<()> {
          Ctrl-C stops it.",
         url = sandbox.url()
     )?;
-    tokio::signal::ctrl_c().await.context("Ctrl-C cannot be awaited")?;
+    tokio::signal::ctrl_c()
+        .await
+        .context("Ctrl-C cannot be awaited")?;
     sandbox.shutdown();
     Ok(())
 }

@@ -22,7 +22,11 @@ pub async fn run(out: &mut (dyn Write + Send)) -> Result<()> {
     let provider = provider_binary(|command| announce(out, command))?;
 
     let sandbox = Sandbox::start(Options::default()).context("the sandbox")?;
-    writeln!(out, "# A sandboxed Hugging Face Hub and Google Cloud listens on {}.", sandbox.url())?;
+    writeln!(
+        out,
+        "# A sandboxed Hugging Face Hub and Google Cloud listens on {}.",
+        sandbox.url()
+    )?;
     writeln!(out, "# No account, no network, no cost.\n")?;
 
     let mut workspace = Workspace::new(&terraform, &provider)?;
@@ -64,7 +68,11 @@ fn announce(out: &mut (dyn Write + Send), command: &str) {
 fn show(out: &mut (dyn Write + Send), workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     writeln!(out, "$ terraform {}", arguments.join(" "))?;
     out.flush()?;
-    let mut child = workspace.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child = workspace
+        .command(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let mut stdout = child.stdout.take().context("terraform's stdout")?;
     let mut stderr = child.stderr.take().context("terraform's stderr")?;
     let errors = thread::spawn(move || {
@@ -102,7 +110,10 @@ async fn ask(out: &mut (dyn Write + Send), workspace: &Workspace) -> Result<()> 
         .await
         .context("the endpoint does not answer")?;
     let status = answer.status();
-    let answer: Value = answer.json().await.context("the endpoint's answer is not JSON")?;
+    let answer: Value = answer
+        .json()
+        .await
+        .context("the endpoint's answer is not JSON")?;
     writeln!(out, "{}\n", serde_json::to_string_pretty(&answer)?)?;
     ensure!(status.is_success(), "the endpoint answered {status}");
     Ok(())
@@ -111,15 +122,22 @@ async fn ask(out: &mut (dyn Write + Send), workspace: &Workspace) -> Result<()> 
 fn output(workspace: &Workspace, name: &str) -> Result<String> {
     let mut command: Command = workspace.command(&["output", "-raw", name]);
     let output = command.output()?;
-    ensure!(output.status.success(), "terraform output -raw {name} failed");
+    ensure!(
+        output.status.success(),
+        "terraform output -raw {name} failed"
+    );
     Ok(String::from_utf8(output.stdout)?)
 }
 
 fn client() -> Result<reqwest::Client> {
     let roots = rustls::RootCertStore::empty();
-    let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).build()?)
+    let tls = rustls::ClientConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    )
+    .with_safe_default_protocol_versions()?
+    .with_root_certificates(roots)
+    .with_no_client_auth();
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .build()?)
 }

@@ -59,7 +59,9 @@ pub fn find_terraform() -> Result<PathBuf> {
     let version: serde_json::Value = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("{} version -json gave no JSON", binary.display()))?;
     let version = version["terraform_version"].as_str().unwrap_or("unknown");
-    let mut numbers = version.split('.').map_while(|part| part.parse::<u64>().ok());
+    let mut numbers = version
+        .split('.')
+        .map_while(|part| part.parse::<u64>().ok());
     let recent = match (numbers.next(), numbers.next()) {
         (Some(1), Some(minor)) => minor >= OLDEST_MINOR,
         (Some(major), _) => major > 1,
@@ -99,17 +101,29 @@ fn build_provider(workspace: &Path, on_build: impl FnOnce(&str)) -> Result<PathB
     // By `--bin`, not `--package`: with the features of the whole workspace, as `cargo run --bin`
     // has built everything else.
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--bin", PROVIDER_BINARY, "--message-format=json-render-diagnostics"]);
+    command.args([
+        "build",
+        "--quiet",
+        "--bin",
+        PROVIDER_BINARY,
+        "--message-format=json-render-diagnostics",
+    ]);
     if release {
         command.arg("--release");
     }
-    on_build(&format!("cargo build {}--bin {PROVIDER_BINARY}", if release { "--release " } else { "" }));
+    on_build(&format!(
+        "cargo build {}--bin {PROVIDER_BINARY}",
+        if release { "--release " } else { "" }
+    ));
     let output = command
         .current_dir(workspace)
         .stderr(Stdio::inherit())
         .output()
         .context("cargo does not start; it is needed to build the provider from this clone")?;
-    ensure!(output.status.success(), "the provider does not build; cargo's messages stand above");
+    ensure!(
+        output.status.success(),
+        "the provider does not build; cargo's messages stand above"
+    );
     // Cargo names the file itself: the target folder may be moved by configuration.
     String::from_utf8_lossy(&output.stdout)
         .lines()
@@ -134,9 +148,17 @@ impl Workspace {
     /// # Errors
     /// Any file that cannot be read or written, by name.
     pub fn new(terraform: &Path, provider: &Path) -> Result<Self> {
-        let root = tempfile::Builder::new().prefix("openmodel-").tempdir().context("a temporary folder")?;
+        let root = tempfile::Builder::new()
+            .prefix("openmodel-")
+            .tempdir()
+            .context("a temporary folder")?;
         let platform = format!("{}_{}", platform_os()?, platform_arch()?);
-        let folder = root.path().join("mirror").join(PROVIDER_SOURCE).join(PROVIDER_VERSION).join(platform);
+        let folder = root
+            .path()
+            .join("mirror")
+            .join(PROVIDER_SOURCE)
+            .join(PROVIDER_VERSION)
+            .join(platform);
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let binary = folder.join(format!("{PROVIDER_BINARY}_v{PROVIDER_VERSION}{EXE_SUFFIX}"));
         // A hard link where the file system allows it; a 60 MB debug binary is not worth copying.
@@ -150,7 +172,12 @@ impl Workspace {
         );
         fs::write(root.path().join("terraform.rc"), rc).context("terraform.rc")?;
         fs::create_dir(root.path().join("configuration")).context("the configuration's folder")?;
-        Ok(Self { root, terraform: terraform.to_owned(), variables: Vec::new(), colour: false })
+        Ok(Self {
+            root,
+            terraform: terraform.to_owned(),
+            variables: Vec::new(),
+            colour: false,
+        })
     }
 
     /// Where terraform runs.
@@ -203,7 +230,13 @@ impl Workspace {
                 command.env_remove(name);
             }
         }
-        for name in ["GOOGLE_PROJECT", "GOOGLE_REGION", "GOOGLE_CREDENTIALS", "HF_TOKEN", "HF_ENDPOINT"] {
+        for name in [
+            "GOOGLE_PROJECT",
+            "GOOGLE_REGION",
+            "GOOGLE_CREDENTIALS",
+            "HF_TOKEN",
+            "HF_ENDPOINT",
+        ] {
             command.env_remove(name);
         }
         command
@@ -229,7 +262,9 @@ impl Workspace {
     /// # Errors
     /// Only when it does not start; a failed command is in the [`Output`].
     pub fn run(&self, arguments: &[&str]) -> Result<Output> {
-        self.command(arguments).output().with_context(|| format!("{} does not start", self.terraform.display()))
+        self.command(arguments)
+            .output()
+            .with_context(|| format!("{} does not start", self.terraform.display()))
     }
 }
 

@@ -128,7 +128,13 @@ impl Place<'_> {
             Some(price) => {
                 let whence = self.catalog.source(&price.source).map_or_else(
                     || price.source.clone(),
-                    |source| format!("{}, {}", source.at.trim_start_matches("https://"), source.date),
+                    |source| {
+                        format!(
+                            "{}, {}",
+                            source.at.trim_start_matches("https://"),
+                            source.date
+                        )
+                    },
                 );
                 format!("${} per {unit} ({whence})", price.usd_per_second)
             }

@@ -14,7 +14,7 @@ use openmodel_graph::graph::{ExecutionGraph, GraphBuilder, GraphError};
 use openmodel_graph::operation::{
     EndpointIdentity, Input, Operation, SecretSlot, ServiceSpec, Tags,
 };
-use openmodel_schemas::report::Placement;
+use openmodel_schemas::report::{Serving, Shape};
 use openmodel_schemas::spec::{Access, EndpointSpec, TokenSource};
 
 /// Name of the secret value that the adapter must be handed beside the graph.
@@ -48,7 +48,8 @@ pub struct ManagedToken {
 /// are.
 pub fn lower(
     spec: &EndpointSpec,
-    placement: &Placement,
+    shape: &Shape,
+    serving: &Serving,
     change: &Change,
     annotations: Tags,
 ) -> Result<ExecutionGraph, GraphError> {
@@ -59,7 +60,7 @@ pub fn lower(
         Change::Update { token } => token.as_ref(),
     };
     let token = token(spec, &identity, existing, &mut graph);
-    let service = Box::new(service(spec, placement, token, annotations));
+    let service = Box::new(service(spec, shape, serving, token, annotations));
     let service = graph.step(match change {
         Change::Create => Operation::CreateService {
             identity: identity.clone(),
@@ -172,11 +173,11 @@ fn token(
 
 fn service(
     spec: &EndpointSpec,
-    placement: &Placement,
+    shape: &Shape,
+    serving: &Serving,
     token: Option<Input>,
     annotations: Tags,
 ) -> ServiceSpec {
-    let (shape, serving) = (&placement.shape, &placement.serving);
     let secret_env: BTreeMap<String, Input> = token
         .map(|input| (TOKEN_VARIABLE.to_owned(), input))
         .into_iter()
@@ -231,7 +232,8 @@ mod tests {
         let placement = place(&spec, &card, testing::catalog()).expect("it fits");
         lower(
             &spec,
-            &placement,
+            &placement.shape,
+            &placement.serving,
             change,
             [("openmodel.dev/spec".to_owned(), "{}".to_owned())].into(),
         )

@@ -73,6 +73,10 @@ pub(crate) fn bug(what: &str) -> Diagnostic {
 
 /// With a full stop, as Terraform shows details.
 pub(crate) fn sentence(text: &str) -> String {
-    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    let end = if text.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
     format!("{text}{end}")
 }

@@ -139,3 +139,13 @@ fn checked_url() -> tfplug::schema::Validator {
         "a URL that starts with `https://` or `http://`",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn struct_and_schema_agree() {
+        tfplug::testing::assert_model_matches::<ProviderModel>(&OpenModel.schema());
+    }
+}

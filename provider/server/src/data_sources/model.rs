@@ -181,3 +181,13 @@ fn show(config: ModelModel, card: &ModelCard) -> ModelModel {
 fn number(number: Option<u64>) -> Value<i64> {
     number.and_then(|number| i64::try_from(number).ok()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn struct_and_schema_agree() {
+        tfplug::testing::assert_model_matches::<ModelModel>(&ModelDataSource.schema());
+    }
+}

@@ -73,3 +73,13 @@ impl EphemeralResource for AccessToken {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn struct_and_schema_agree() {
+        tfplug::testing::assert_model_matches::<AccessTokenModel>(&AccessToken.schema());
+    }
+}

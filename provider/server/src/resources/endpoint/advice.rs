@@ -1,32 +1,42 @@
 //! From a placement to the computed attributes of the plan.
 
 use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
-use openmodel_schemas::report::{Candidate, Cost, Memory, Placement, Recommendation};
-use tfplug::value::{Number, Value};
+use openmodel_schemas::report::{
+    Candidate, Cost, CostLine, Memory, Placement, Recommendation, Serving, Shape,
+};
+use tfplug::value::Value;
 
 use super::model::{
-    CandidateModel, CostLineModel, CostModel, EndpointModel, EngineModel, MemoryModel,
-    RecommendationModel, ShapeModel,
+    CostModel, EndpointModel, EngineModel, MemoryModel, RecommendationModel, ShapeModel, StringMap,
 };
 
-/// Sets shape, engine, memory, cost and recommendation.
-pub(crate) fn show(placement: &Placement, config: &EndpointModel, planned: &mut EndpointModel) {
-    planned.shape = Value::Known(ShapeModel {
-        accelerator: placement.shape.accelerator.as_str().into(),
-        accelerator_count: Value::Known(placement.shape.accelerator_count.into()),
-        cpu: Value::Known(placement.shape.cpu.into()),
-        memory_gib: Value::Known(i64::try_from(placement.shape.memory.0 >> 30).unwrap_or(i64::MAX)),
-    });
-    let engine = config.engine.as_known();
-    planned.engine = Value::Known(EngineModel {
-        name: placement.serving.engine.as_str().into(),
-        image: placement.serving.image.as_str().into(),
-        args: engine.map_or(Value::Null, |engine| engine.args.clone()),
-        env: engine.map_or(Value::Null, |engine| engine.env.clone()),
-    });
+/// Sets what a placement says beside its container: memory, cost and recommendation.
+pub(crate) fn show(placement: &Placement, planned: &mut EndpointModel) {
     planned.memory = Value::Known(memory(&placement.memory));
     planned.cost = Value::Known(cost(&placement.cost));
     planned.recommendation = Value::Known(recommendation(&placement.recommendation));
+}
+
+/// Sets shape and engine; what the configuration adds to the engine stays.
+pub(crate) fn show_container(
+    shape: &Shape,
+    serving: &Serving,
+    config: &EndpointModel,
+    planned: &mut EndpointModel,
+) {
+    planned.shape = Value::Known(ShapeModel {
+        accelerator: shape.accelerator.as_str().into(),
+        accelerator_count: Value::Known(shape.accelerator_count.into()),
+        cpu: Value::Known(shape.cpu.into()),
+        memory_gib: Value::Known(i64::try_from(shape.memory.0 >> 30).unwrap_or(i64::MAX)),
+    });
+    let engine = config.engine.as_known();
+    planned.engine = Value::Known(EngineModel {
+        name: serving.engine.as_str().into(),
+        image: serving.image.as_str().into(),
+        args: engine.map_or(Value::Null, |engine| engine.args.clone()),
+        env: engine.map_or(Value::Null, |engine| engine.env.clone()),
+    });
 }
 
 fn memory(memory: &Memory) -> MemoryModel {
@@ -52,16 +62,18 @@ fn cost(cost: &Cost) -> CostModel {
         lines: Value::Known(
             cost.lines
                 .iter()
-                .map(|line| {
-                    Value::Known(CostLineModel {
-                        item: line.item.as_str().into(),
-                        hourly: hourly(line.hourly),
-                        source: line.source.as_str().into(),
-                    })
-                })
+                .map(|line| Value::Known(cost_line(line)))
                 .collect(),
         ),
     }
+}
+
+/// `1 x nvidia-l4: $0.6721/h, $0.0001867 per second (…)`.
+fn cost_line(line: &CostLine) -> String {
+    let price = line
+        .hourly
+        .map_or_else(|| "price not known".to_owned(), |price| price.to_string());
+    format!("{}: {price}, {}", line.item, line.source)
 }
 
 fn recommendation(recommendation: &Recommendation) -> RecommendationModel {
@@ -73,23 +85,23 @@ fn recommendation(recommendation: &Recommendation) -> RecommendationModel {
     }
 }
 
-fn candidates(candidates: &[Candidate]) -> Value<Vec<Value<CandidateModel>>> {
+/// Shape to `code: reason, $1.0465/h`.
+fn candidates(candidates: &[Candidate]) -> Value<StringMap> {
     let show = |candidate: &Candidate| {
-        Value::Known(CandidateModel {
-            shape: candidate.shape.as_str().into(),
-            hourly: hourly(candidate.hourly),
-            code: candidate.code.as_str().into(),
-            reason: candidate.reason.as_str().into(),
-        })
+        let price = candidate
+            .hourly
+            .map_or_else(String::new, |price| format!(" ({price})"));
+        (
+            candidate.shape.clone(),
+            Value::Known(format!("{}: {}{price}", candidate.code, candidate.reason)),
+        )
     };
     Value::Known(candidates.iter().map(show).collect())
 }
 
 /// GiB with two decimals, as the engines' logs show them.
-fn gib(bytes: Bytes) -> Value<Number> {
-    format!("{:.2}", bytes.as_gib())
-        .parse()
-        .map_or(Value::Null, Value::Known)
+fn gib(bytes: Bytes) -> Value<String> {
+    Value::Known(format!("{:.2}", bytes.as_gib()))
 }
 
 /// Four decimals: prices per hour have that many digits that matter.

@@ -53,13 +53,19 @@ pub(crate) async fn create(
     context: &Context<Client>,
     request: CreateRequest<EndpointModel>,
 ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
-    let job = Job::new(context, &request.planned, &request.config, &request.private)?;
+    let job = Job::new(
+        context,
+        "create",
+        &request.planned,
+        &request.config,
+        &request.private,
+    )?;
     let graph = job.lower(&Change::Create)?;
-    let report = job.run(context, &graph, "create").await;
+    let report = job.run(context, &graph).await;
     if report.end == End::Completed {
         return job.finished(request.planned).await;
     }
-    let diagnostic = job.explain(&report, "created");
+    let diagnostic = job.explain(&report);
     if let End::Refused { .. } = report.end {
         return Err(diagnostic.into());
     }
@@ -70,7 +76,7 @@ pub(crate) async fn create(
         .read_endpoint(&job.identity, read_deadline())
         .await
     {
-        Ok(Some(live)) => state = overlay(state, &job.frozen.placement, &live),
+        Ok(Some(live)) => state = overlay(state, &job.frozen, &live),
         Ok(None) if report.left.is_empty() && report.unsettled.is_empty() => {
             return Err(diagnostic.into());
         }
@@ -87,7 +93,13 @@ pub(crate) async fn update(
     context: &Context<Client>,
     request: UpdateRequest<EndpointModel>,
 ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
-    let job = Job::new(context, &request.planned, &request.config, &request.private)?;
+    let job = Job::new(
+        context,
+        "update",
+        &request.planned,
+        &request.config,
+        &request.private,
+    )?;
     let live = job.live().await?.ok_or_else(|| {
         Diagnostic::error("Endpoint is gone").detail(format!(
             "{} was deleted after the plan was made. Plan again: the new plan creates it.",
@@ -106,11 +118,11 @@ pub(crate) async fn update(
             })
         });
     let graph = job.lower(&Change::Update { token })?;
-    let report = job.run(context, &graph, "update").await;
+    let report = job.run(context, &graph).await;
     if report.end == End::Completed {
         return job.finished(request.planned).await;
     }
-    let diagnostic = job.explain(&report, "updated");
+    let diagnostic = job.explain(&report);
     // What the service itself records is what it was last brought to: the old spec or the new one.
     // The next plan shows what is still to be done.
     let recorded = match job
@@ -185,11 +197,16 @@ struct Job {
     google: GoogleCloud,
     record: String,
     timeouts: Value<TimeoutsModel>,
+    /// US dollars per hour and replica.
+    hourly: Option<String>,
+    /// `create` or `update`.
+    operation: &'static str,
 }
 
 impl Job {
     fn new(
         context: &Context<Client>,
+        operation: &'static str,
         planned: &EndpointModel,
         config: &EndpointModel,
         private: &Private,
@@ -233,28 +250,29 @@ impl Job {
             google,
             record,
             timeouts: planned.timeouts.clone(),
+            hourly: planned
+                .cost
+                .as_known()
+                .and_then(|cost| cost.hourly.as_known().cloned()),
+            operation,
         })
     }
 
     fn lower(&self, change: &Change) -> Result<ExecutionGraph, Diagnostic> {
         let annotations = BTreeMap::from([(RECORD.to_owned(), self.record.clone())]);
-        lower(&self.spec, &self.frozen.placement, change, annotations)
-            .map_err(|error| errors::bug(&error.to_string()))
+        lower(
+            &self.spec,
+            &self.frozen.shape,
+            &self.frozen.serving,
+            change,
+            annotations,
+        )
+        .map_err(|error| errors::bug(&error.to_string()))
     }
 
-    async fn run(
-        &self,
-        context: &Context<Client>,
-        graph: &ExecutionGraph,
-        operation: &str,
-    ) -> Report {
-        execute(
-            context,
-            &self.google,
-            graph,
-            schema::TIMEOUTS.of(&self.timeouts, operation),
-        )
-        .await
+    async fn run(&self, context: &Context<Client>, graph: &ExecutionGraph) -> Report {
+        let limit = schema::TIMEOUTS.of(&self.timeouts, self.operation);
+        execute(context, &self.google, graph, limit).await
     }
 
     async fn live(&self) -> Result<Option<LiveService>, Diagnostic> {
@@ -283,36 +301,37 @@ impl Job {
         }
     }
 
-    fn explain(&self, report: &Report, done: &str) -> Diagnostic {
+    fn explain(&self, report: &Report) -> Diagnostic {
+        let operation = self.operation;
         match &report.end {
-            End::Refused { failure, .. } if done == "created" => refused(
-                "Endpoint cannot be created",
-                failure,
-                "What this run had made was removed again; nothing is left.",
-            ),
             End::Completed => errors::bug("a completed run was taken for a failed one"),
-            End::Refused { failure, .. } => refused(
-                "Endpoint cannot be updated",
-                failure,
-                "The revision that served before still serves.",
-            ),
+            End::Refused { failure, .. } => {
+                let after = if self.creates() {
+                    "What this run had made was removed again; nothing is left."
+                } else {
+                    "The revision that served before still serves."
+                };
+                refused(&format!("Endpoint cannot be {operation}d"), failure, after)
+            }
             End::UndoFailed { failure, .. } => refused(
-                &format!("Endpoint was not {done}, and something is left"),
+                &format!("Endpoint was not {operation}d, and something is left"),
                 failure,
-                &self.both_ways(report),
+                &self.ways_on(report),
             ),
             End::Interrupted { why } => {
-                Diagnostic::error(format!("Endpoint was not {done} completely")).detail(format!(
-                    "{}: {why}. {}",
-                    self.identity,
-                    self.both_ways(report)
-                ))
+                let detail = format!("{}: {why}. {}", self.identity, self.ways_on(report));
+                Diagnostic::error(format!("Endpoint was not {operation}d completely"))
+                    .detail(detail)
             }
         }
     }
 
+    fn creates(&self) -> bool {
+        self.operation == "create"
+    }
+
     /// What exists, what it costs, and how to go on.
-    fn both_ways(&self, report: &Report) -> String {
+    fn ways_on(&self, report: &Report) -> String {
         let left: Vec<&str> = report
             .left
             .iter()
@@ -323,21 +342,22 @@ impl Job {
             (false, false) => format!("These exist, and perhaps more: {}.", left.join(", ")),
             (true, _) => "Whether anything exists could not be seen.".to_owned(),
         };
-        let cost = match (
-            self.spec.scaling.min_replicas,
-            self.frozen.placement.cost.hourly,
-        ) {
+        let cost = match (self.spec.scaling.min_replicas, &self.hourly) {
             (0, _) => "Without traffic they cost nothing for compute.".to_owned(),
-            (replicas, Some(hourly)) => format!(
-                "A service that runs costs {} ({replicas} replicas).",
-                hourly * replicas
-            ),
-            (_, None) => "What they cost per hour is not known.".to_owned(),
+            (replicas, Some(hourly)) => {
+                format!(
+                    "A running service costs ${hourly} per hour and replica, for at least {replicas}."
+                )
+            }
+            (_, None) => "What a running service costs per hour is not known.".to_owned(),
         };
-        format!(
-            "{exists} {cost} Two ways on: `terraform untaint` for this address and `terraform apply` continue where this \
-             run stopped; `terraform apply` alone replaces what is there."
-        )
+        let ways_on = if self.creates() {
+            "Two ways on: `terraform untaint` for this address and `terraform apply` continue where this run stopped; \
+             `terraform apply` alone replaces what is there."
+        } else {
+            "`terraform apply` continues where this run stopped; until then the revision that served before serves."
+        };
+        format!("{exists} {cost} {ways_on}")
     }
 }
 

@@ -17,8 +17,8 @@ mod schema;
 use openmodel_graph::operation::EndpointIdentity;
 use openmodel_schemas::name::{EndpointName, ProjectId, Region};
 use tfplug::framework::{
-    Context, CreateRequest, DeleteRequest, Failed, Plan, PlanRequest, ReadRequest,
-    Resource, State, UpdateRequest,
+    Context, CreateRequest, DeleteRequest, Failed, Plan, PlanRequest, ReadRequest, Resource, State,
+    UpdateRequest,
 };
 use tfplug::schema::Schema;
 use tfplug::value::Value;
@@ -30,6 +30,7 @@ use crate::client::Client;
 use crate::errors;
 
 /// `resource "openmodel_endpoint"`.
+#[derive(Default)]
 pub(crate) struct Endpoint;
 
 impl Resource for Endpoint {
@@ -91,9 +92,7 @@ impl Resource for Endpoint {
             .map_err(|failure| apply::unreadable(&identity, &failure))?;
         let Some(live) = live else { return Ok(None) };
         if let Some(frozen) = Frozen::read(&request.private)? {
-            return Ok(Some(
-                read::overlay(request.state, &frozen.placement, &live).into(),
-            ));
+            return Ok(Some(read::overlay(request.state, &frozen, &live).into()));
         }
         let (state, frozen) = read::from_record(&live)?;
         let mut private = request.private;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tfplug::framework::TimeoutsModel;
-use tfplug::value::{Number, Value};
+use tfplug::value::Value;
 
 /// Text values by key.
 pub(crate) type StringMap = BTreeMap<String, Value<String>>;
@@ -90,15 +90,15 @@ pub(crate) struct BudgetModel {
     pub(crate) max_monthly_cost: Value<String>,
 }
 
-/// `memory`.
+/// `memory`: sizes in GiB as decimal text, see `docs/decisions/0005-flat-advice.md`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MemoryModel {
-    pub(crate) usable_gib: Value<Number>,
-    pub(crate) weights_gib: Value<Number>,
-    pub(crate) kv_cache_gib: Value<Number>,
-    pub(crate) activations_gib: Value<Number>,
-    pub(crate) overhead_gib: Value<Number>,
-    pub(crate) headroom_gib: Value<Number>,
+    pub(crate) usable_gib: Value<String>,
+    pub(crate) weights_gib: Value<String>,
+    pub(crate) kv_cache_gib: Value<String>,
+    pub(crate) activations_gib: Value<String>,
+    pub(crate) overhead_gib: Value<String>,
+    pub(crate) headroom_gib: Value<String>,
     pub(crate) kv_capacity_tokens: Value<i64>,
     pub(crate) basis: Value<String>,
 }
@@ -111,15 +111,7 @@ pub(crate) struct CostModel {
     pub(crate) monthly_min: Value<String>,
     pub(crate) monthly_max: Value<String>,
     pub(crate) price_date: Value<String>,
-    pub(crate) lines: Value<Vec<Value<CostLineModel>>>,
-}
-
-/// One element of `cost.lines`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CostLineModel {
-    pub(crate) item: Value<String>,
-    pub(crate) hourly: Value<String>,
-    pub(crate) source: Value<String>,
+    pub(crate) lines: Value<Vec<Value<String>>>,
 }
 
 /// `recommendation`.
@@ -127,15 +119,6 @@ pub(crate) struct CostLineModel {
 pub(crate) struct RecommendationModel {
     pub(crate) chosen: Value<String>,
     pub(crate) reason: Value<String>,
-    pub(crate) runners_up: Value<Vec<Value<CandidateModel>>>,
-    pub(crate) rejected: Value<Vec<Value<CandidateModel>>>,
-}
-
-/// One element of `recommendation.runners_up` and `.rejected`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CandidateModel {
-    pub(crate) shape: Value<String>,
-    pub(crate) hourly: Value<String>,
-    pub(crate) code: Value<String>,
-    pub(crate) reason: Value<String>,
+    pub(crate) runners_up: Value<StringMap>,
+    pub(crate) rejected: Value<StringMap>,
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use openmodel_cloud::huggingface::HubError;
 use openmodel_resolve::place;
 use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, ProjectId, Region, Revision};
-use openmodel_schemas::report::Placement;
+use openmodel_schemas::report::{Serving, Shape};
 use openmodel_schemas::spec::{EndpointSpec, TokenSource};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,13 +30,16 @@ use crate::errors;
 /// Where the placement lies in private state.
 pub(crate) const PLACEMENT: &str = "placement";
 
-/// A placement, with the fingerprint of the inputs it was made from.
+/// What was decided, with the fingerprint of the inputs it was made from. Memory, cost and
+/// recommendation are in the state itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Frozen {
     /// Of [`fingerprint`].
     pub(crate) inputs: String,
-    /// What was decided.
-    pub(crate) placement: Placement,
+    /// The shape of one replica.
+    pub(crate) shape: Shape,
+    /// The container.
+    pub(crate) serving: Serving,
 }
 
 impl Frozen {
@@ -128,18 +131,30 @@ pub(crate) async fn plan(
     };
 
     let inputs = fingerprint(&spec);
-    let placement = match frozen {
-        Some(frozen) if frozen.inputs == inputs => frozen.placement,
+    let frozen = match (frozen, &prior) {
+        (Some(frozen), Some(prior)) if frozen.inputs == inputs => {
+            planned.memory = prior.memory.clone();
+            planned.cost = prior.cost.clone();
+            planned.recommendation = prior.recommendation.clone();
+            frozen
+        }
         _ => {
             let card = client
                 .hub()
                 .card(&model, &commit.clone().into())
                 .await
-                .map_err(|e| errors::hub(client, &e))?;
-            place(&spec, &card, client.catalog()).map_err(|error| errors::resolve(&error))?
+                .map_err(|error| errors::hub(client, &error))?;
+            let placement =
+                place(&spec, &card, client.catalog()).map_err(|error| errors::resolve(&error))?;
+            advice::show(&placement, &mut planned);
+            Frozen {
+                inputs,
+                shape: placement.shape,
+                serving: placement.serving,
+            }
         }
     };
-    advice::show(&placement, &config, &mut planned);
+    advice::show_container(&frozen.shape, &frozen.serving, &config, &mut planned);
     planned.url = url_after(
         prior.as_ref().map(|prior| &prior.url),
         &planned.id,
@@ -150,7 +165,7 @@ pub(crate) async fn plan(
         &planned.id,
         prior.as_ref().map(|p| &p.id),
     );
-    Frozen { inputs, placement }.write(&mut private)?;
+    frozen.write(&mut private)?;
     Ok(Plan {
         planned,
         requires_replace,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use openmodel_cloud::google::{LiveService, Phase, Readiness};
 use openmodel_resolve::lowering::TOKEN_VARIABLE;
-use openmodel_schemas::report::{Placement, Serving};
+use openmodel_schemas::report::{Serving, Shape};
 use serde::{Deserialize, Serialize};
 use tfplug::Diagnostic;
 use tfplug::value::Value;
@@ -26,9 +26,9 @@ const EVERYONE: &str = "allUsers";
 pub(crate) struct Record {
     /// Raised when older records can no longer be read.
     version: u32,
-    /// The state, without what the placement or the service says.
+    /// The state, without what the service itself says.
     model: EndpointModel,
-    /// The placement.
+    /// What was decided.
     frozen: Frozen,
 }
 
@@ -48,9 +48,6 @@ impl Record {
         }
         model.hugging_face_token_wo = Value::Null;
         model.shape = Value::Null;
-        model.memory = Value::Null;
-        model.cost = Value::Null;
-        model.recommendation = Value::Null;
         Self {
             version: Self::VERSION,
             model,
@@ -88,34 +85,35 @@ impl Record {
         }
     }
 
-    /// The state as it was planned, and the placement.
+    /// The state as it was planned, and what was decided.
     fn into_state(self) -> (EndpointModel, Frozen) {
         let mut model = self.model;
         let config = model.clone();
-        advice::show(&self.frozen.placement, &config, &mut model);
+        advice::show_container(
+            &self.frozen.shape,
+            &self.frozen.serving,
+            &config,
+            &mut model,
+        );
         (model, self.frozen)
     }
 }
 
-/// The state of a service from its own record and what it is now, and its placement.
+/// The state of a service from its own record and what it is now, and what was decided for it.
 pub(crate) fn from_record(live: &LiveService) -> Result<(EndpointModel, Frozen), Diagnostic> {
     let (state, frozen) = Record::of(live)?.into_state();
-    Ok((overlay(state, &frozen.placement, live), frozen))
+    Ok((overlay(state, &frozen, live), frozen))
 }
 
 /// Lays what the service is now over the state.
-pub(crate) fn overlay(
-    state: EndpointModel,
-    placement: &Placement,
-    live: &LiveService,
-) -> EndpointModel {
+pub(crate) fn overlay(state: EndpointModel, frozen: &Frozen, live: &LiveService) -> EndpointModel {
     let mut model = state;
     model.id = Value::from(live.name.as_str());
     model.url = Value::from(live.uri.clone());
     model.openai_base_url = Value::from(live.uri.as_deref().map(openai_base_url));
     model.status = Value::from(status(live));
-    overlay_shape(&mut model, placement, live);
-    overlay_container(&mut model, &placement.serving, live);
+    overlay_shape(&mut model, &frozen.shape, live);
+    overlay_container(&mut model, &frozen.serving, live);
     overlay_token(&mut model, live);
     overlay_load(&mut model, live);
     overlay_access(&mut model, live);
@@ -136,8 +134,7 @@ fn status(live: &LiveService) -> &'static str {
     }
 }
 
-fn overlay_shape(model: &mut EndpointModel, placement: &Placement, live: &LiveService) {
-    let shape = &placement.shape;
+fn overlay_shape(model: &mut EndpointModel, shape: &Shape, live: &LiveService) {
     let same = live.accelerator.as_deref() == Some(shape.accelerator.as_str())
         && live.accelerator_count == shape.accelerator_count
         && live.cpu == Some(shape.cpu)

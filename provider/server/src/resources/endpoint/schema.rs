@@ -259,19 +259,7 @@ fn housekeeping() -> [Attribute; 3] {
 }
 
 fn results() -> [Attribute; 7] {
-    let gib = |name: &str, text: &str| Attribute::number(name).computed().description(text);
     let text = |name: &str, text: &str| Attribute::string(name).computed().description(text);
-    let candidate = || {
-        [
-            text("shape", "The shape in one line."),
-            text(
-                "hourly",
-                "US dollars per hour; null where no price is known.",
-            ),
-            text("code", "Reason code, such as `too_small`."),
-            text("reason", "The reason, with figures."),
-        ]
-    };
     [
         Attribute::string("url")
             .computed_prefix("http")
@@ -285,18 +273,18 @@ fn results() -> [Attribute; 7] {
         Attribute::object(
             "memory",
             [
-                gib(
+                text(
                     "usable_gib",
                     "What the engine sees of one accelerator, below its nominal size.",
                 ),
-                gib("weights_gib", "The weights as loaded."),
-                gib("kv_cache_gib", "The KV cache the workload needs."),
-                gib("activations_gib", "Peak activations."),
-                gib(
+                text("weights_gib", "The weights as loaded."),
+                text("kv_cache_gib", "The KV cache the workload needs."),
+                text("activations_gib", "Peak activations."),
+                text(
                     "overhead_gib",
                     "CUDA context and graphs, allocator, runtime.",
                 ),
-                gib("headroom_gib", "What is left."),
+                text("headroom_gib", "What is left."),
                 Attribute::number("kv_capacity_tokens")
                     .computed()
                     .description(
@@ -307,7 +295,7 @@ fn results() -> [Attribute; 7] {
         )
         .computed()
         .never_null()
-        .description("Accelerator memory of one replica, in GiB."),
+        .description("Accelerator memory of one replica, in GiB with two decimals."),
         Attribute::object(
             "cost",
             [
@@ -322,16 +310,9 @@ fn results() -> [Attribute; 7] {
                 ),
                 text("monthly_max", "730 hours at `max_replicas`."),
                 text("price_date", "Day the prices were read."),
-                Attribute::list_of_objects(
-                    "lines",
-                    [
-                        text("item", "What is paid for."),
-                        text("hourly", "Its cost per hour; null where no price is known."),
-                        text("source", "Unit price and where it stands."),
-                    ],
-                )
-                .computed()
-                .description("The parts of the hourly cost."),
+                Attribute::list_of("lines", Type::String)
+                    .computed()
+                    .description("The parts of the hourly cost, each with its unit price and where that stands."),
             ],
         )
         .computed()
@@ -342,12 +323,12 @@ fn results() -> [Attribute; 7] {
             [
                 text("chosen", "The recommended shape."),
                 text("reason", "Why."),
-                Attribute::list_of_objects("runners_up", candidate())
+                Attribute::map_of("runners_up", Type::String)
                     .computed()
-                    .description("Shapes that hold the load too."),
-                Attribute::list_of_objects("rejected", candidate())
+                    .description("Shapes that hold the load too, each with reason code, reason and price."),
+                Attribute::map_of("rejected", Type::String)
                     .computed()
-                    .description("Shapes that do not, each with the reason."),
+                    .description("Shapes that do not, each with reason code (such as `too_small`), reason and price."),
             ],
         )
         .computed()

@@ -106,7 +106,7 @@ fn kill_at(bench: &Bench, nth: usize) -> Result<()> {
     });
     post(bench, "/sandbox/faults", &rule)?;
     let mut apply = start(bench, &["apply", "-auto-approve"])?;
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !is_held(bench)? {
         ensure!(
             apply.try_wait()?.is_none(),

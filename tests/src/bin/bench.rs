@@ -315,7 +315,7 @@ fn calls(workspace: &mut Workspace) -> Result<BTreeMap<String, f64>> {
         };
         let call: String = done
             .chars()
-            .take_while(|c| c.is_ascii_alphabetic())
+            .take_while(char::is_ascii_alphabetic)
             .collect();
         let number: String = number
             .chars()

@@ -100,24 +100,36 @@ fn what_is_changed_behind_our_back_is_shown_and_mended() -> Result<()> {
     );
     let client = Http::new();
     let live = client.get(&url)?;
-    let changes: [(&str, fn(&mut Value)); 4] = [
-        ("image", |service| {
-            service["template"]["containers"][0]["image"] = json!("example/other:1")
-        }),
-        ("max_replicas", |service| {
-            service["template"]["scaling"]["maxInstanceCount"] = json!(7)
-        }),
-        ("labels", |service| {
-            service["labels"]["service"] = json!("other")
-        }),
-        ("cpu", |service| {
-            service["template"]["containers"][0]["resources"]["limits"]["cpu"] = json!("8");
-            service["template"]["containers"][0]["resources"]["limits"]["memory"] = json!("24Gi");
-        }),
+    let container = "/template/containers/0";
+    let changes = [
+        (
+            "image",
+            vec![(format!("{container}/image"), json!("example/other:1"))],
+        ),
+        (
+            "max_replicas",
+            vec![("/template/scaling/maxInstanceCount".to_owned(), json!(7))],
+        ),
+        (
+            "labels",
+            vec![("/labels/service".to_owned(), json!("other"))],
+        ),
+        (
+            "cpu",
+            vec![
+                (format!("{container}/resources/limits/cpu"), json!("8")),
+                (
+                    format!("{container}/resources/limits/memory"),
+                    json!("24Gi"),
+                ),
+            ],
+        ),
     ];
-    for (what, change) in changes {
+    for (what, edits) in changes {
         let mut service = live.clone();
-        change(&mut service);
+        for (place, value) in edits {
+            *service.pointer_mut(&place).context(place)? = value;
+        }
         service.as_object_mut().context("an object")?.remove("etag");
         client.patch(&url, &service)?;
         let plan = bench.plan()?;

@@ -1,8 +1,8 @@
 //! What `terraform plan` shows: shape, memory, cost and reasons where they are known; an error on
 //! its attribute, with the next move, where the endpoint must not be made.
 
-use acceptance::terraform::{Bench, actions, planned};
-use anyhow::Result;
+use acceptance::terraform::{Bench, actions, planned, repository};
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 const PROVIDER: &str = r#"
@@ -104,7 +104,15 @@ fn the_plan_reads_well() -> Result<()> {
     let bench = bench(
         "model = \"Qwen/Qwen2.5-7B-Instruct\"\nworkload = { context_length = 8192, max_concurrency = 16 }",
     )?;
-    insta::assert_snapshot!(bench.terraform(&["plan"])?);
+    let plan = bench.terraform(&["plan"])?;
+    let readme = std::fs::read_to_string(repository().join("README.md"))?;
+    let (_, block) = readme.split_once("```text\n").context("README's plan")?;
+    let (block, _) = block.split_once("\n```").context("its end")?;
+    assert!(
+        plan.contains(block),
+        "README.md shows another plan; copy the one below"
+    );
+    insta::assert_snapshot!(plan);
     Ok(())
 }
 

@@ -313,10 +313,7 @@ fn calls(workspace: &mut Workspace) -> Result<BTreeMap<String, f64>> {
         let Some((_, number)) = line.split_once("milliseconds=") else {
             continue;
         };
-        let call: String = done
-            .chars()
-            .take_while(char::is_ascii_alphabetic)
-            .collect();
+        let call: String = done.chars().take_while(char::is_ascii_alphabetic).collect();
         let number: String = number
             .chars()
             .take_while(|c| c.is_ascii_digit() || *c == '.')

@@ -159,6 +159,51 @@ fn an_apply_whose_time_is_up_keeps_what_exists_and_continues_after_untaint() -> 
 }
 
 #[test]
+fn an_interrupt_keeps_what_exists_and_leaves_no_process() -> Result<()> {
+    let bench = Bench::of(CONFIGURATION)?;
+    put(&bench, "/sandbox/clock", &json!({ "mode": "manual" }))?;
+    let mut apply = start(&bench, &["apply", "-auto-approve"])?;
+    let deadline = Instant::now() + Duration::from_mins(1);
+    // The service was asked for, and is being waited for.
+    while !bench
+        .sandbox
+        .log()
+        .iter()
+        .any(|entry| entry.path.contains("/operations/"))
+    {
+        ensure!(
+            apply.try_wait()?.is_none(),
+            "apply ended before it was interrupted"
+        );
+        ensure!(Instant::now() < deadline, "the service was never asked for");
+        sleep(Duration::from_millis(5));
+    }
+    ensure!(
+        Command::new("kill")
+            .args(["-INT", &apply.id().to_string()])
+            .status()?
+            .success()
+    );
+    ensure!(!apply.wait()?.success(), "an interrupted apply fails");
+    assert_eq!(
+        kill_providers(&bench.workspace.folder())?,
+        0,
+        "a provider process was left"
+    );
+    let state = bench.state()?;
+    let endpoint = &state["values"]["root_module"]["resources"][0];
+    assert_eq!(
+        endpoint["values"]["status"], "provisioning",
+        "what exists is in the state"
+    );
+
+    put(&bench, "/sandbox/clock", &json!({ "mode": "auto" }))?;
+    bench.terraform(&["untaint", ADDRESS])?;
+    bench.apply()?;
+    bench.assert_plan_is_empty()
+}
+
+#[test]
 fn a_refusal_leaves_nothing_and_no_state() -> Result<()> {
     let bench = Bench::of(CONFIGURATION)?;
     let rule = json!({

@@ -41,31 +41,6 @@ pub enum Field {
     Token,
 }
 
-impl Field {
-    /// The attribute of `openmodel_endpoint` that holds this input, outermost name first.
-    #[must_use]
-    pub const fn path(self) -> &'static [&'static str] {
-        match self {
-            Self::Model => &["model"],
-            Self::Region => &["region"],
-            Self::ContextLength => &["workload", "context_length"],
-            Self::MaxConcurrency => &["workload", "max_concurrency"],
-            Self::InputTokens => &["workload", "input_tokens"],
-            Self::Quantization => &["quantization"],
-            Self::Shape => &["shape"],
-            Self::ShapeAccelerator => &["shape", "accelerator"],
-            Self::ShapeAcceleratorCount => &["shape", "accelerator_count"],
-            Self::ShapeCpu => &["shape", "cpu"],
-            Self::ShapeMemory => &["shape", "memory"],
-            Self::Engine => &["engine"],
-            Self::Scaling => &["scaling"],
-            Self::BudgetHourly => &["budget", "max_hourly_cost"],
-            Self::BudgetMonthly => &["budget", "max_monthly_cost"],
-            Self::Token => &["hugging_face_token_wo"],
-        }
-    }
-}
-
 /// Why an endpoint cannot be placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolveError {

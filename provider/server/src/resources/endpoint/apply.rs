@@ -23,9 +23,9 @@ use openmodel_graph::operation::{EndpointIdentity, SecretSlot};
 use openmodel_resolve::lowering::{TOKEN_SLOT, TOKEN_VARIABLE};
 use openmodel_resolve::{Change, ManagedToken, lower, lower_delete};
 use openmodel_schemas::name::CommitSha;
-use openmodel_schemas::spec::EndpointSpec;
+use openmodel_schemas::spec::{EndpointSpec, TokenSource};
 use tfplug::framework::{
-    Context, CreateRequest, Failed, Private, State, TimeoutsModel, UpdateRequest,
+    Context, CreateRequest, DeleteRequest, Failed, Private, State, TimeoutsModel, UpdateRequest,
 };
 use tfplug::serve::log;
 use tfplug::value::Value;
@@ -63,14 +63,15 @@ pub(crate) async fn create(
     let graph = job.lower(&Change::Create)?;
     let report = job.run(context, &graph).await;
     if report.end == End::Completed {
-        return job.finished(request.planned).await;
+        return job.finished(request.planned, request.private).await;
     }
     let diagnostic = job.explain(&report);
     if let End::Refused { .. } = report.end {
         return Err(diagnostic.into());
     }
     // Something may exist, so it must be in the state, whatever can be seen of it.
-    let mut state = request.planned;
+    let (mut state, mut private) = (request.planned, request.private);
+    job.frozen.write(&mut private)?;
     match job
         .google
         .read_endpoint(&job.identity, read_deadline())
@@ -83,7 +84,7 @@ pub(crate) async fn create(
         Ok(None) | Err(_) => state.status = Value::from("provisioning"),
     }
     Err(Failed::with_state(
-        State::with_private(state, request.private),
+        State::with_private(state, private),
         diagnostic,
     ))
 }
@@ -106,21 +107,11 @@ pub(crate) async fn update(
             job.identity
         ))
     })?;
-    let token = request
-        .prior
-        .hugging_face_token_wo_version
-        .as_known()
-        .and_then(|version| {
-            let secret_version = live.secret_env.get(TOKEN_VARIABLE)?.clone();
-            Some(ManagedToken {
-                version: *version,
-                secret_version,
-            })
-        });
+    let token = job.existing_token(&request.prior, &live);
     let graph = job.lower(&Change::Update { token })?;
     let report = job.run(context, &graph).await;
     if report.end == End::Completed {
-        return job.finished(request.planned).await;
+        return job.finished(request.planned, request.private).await;
     }
     let diagnostic = job.explain(&report);
     // What the service itself records is what it was last brought to: the old spec or the new one.
@@ -150,8 +141,9 @@ pub(crate) async fn update(
 /// Deletes an endpoint, unless its policy is to abandon it.
 pub(crate) async fn delete(
     context: &Context<Client>,
-    state: EndpointModel,
+    request: DeleteRequest<EndpointModel>,
 ) -> Result<(), Failed<EndpointModel>> {
+    let state = request.state;
     let identity = identity(&state)?;
     if state.deletion_policy.as_known().map(String::as_str) == Some("ABANDON") {
         log::info(
@@ -161,9 +153,9 @@ pub(crate) async fn delete(
         );
         return Ok(());
     }
-    let has_token = state.hugging_face_token_wo_version.is_known();
+    let has_secret = Frozen::read(&request.private)?.is_some_and(|frozen| frozen.has_secret);
     let graph =
-        lower_delete(&identity, has_token).map_err(|error| errors::bug(&error.to_string()))?;
+        lower_delete(&identity, has_secret).map_err(|error| errors::bug(&error.to_string()))?;
     let google = context.client()?.google(BTreeMap::new())?;
     let limit = schema::TIMEOUTS.of(&state.timeouts, "delete");
     let report = execute(context, &google, &graph, limit).await;
@@ -230,8 +222,9 @@ impl Job {
         };
         spec.labels =
             super::inputs::text_map(&planned.effective_labels, "effective_labels", &mut None);
-        let frozen =
+        let mut frozen =
             Frozen::read(private)?.ok_or_else(|| errors::bug("the plan has no placement"))?;
+        frozen.has_secret |= manages_token(&spec);
         let token = config.hugging_face_token_wo.as_known().map(|token| {
             log::conceal(token);
             (
@@ -256,6 +249,32 @@ impl Job {
                 .and_then(|cost| cost.hourly.as_known().cloned()),
             operation,
         })
+    }
+
+    /// The token secret of ours that the service has now.
+    fn existing_token(&self, prior: &EndpointModel, live: &LiveService) -> Option<ManagedToken> {
+        let ours = format!("/secrets/{}/versions/", self.identity.token_secret_id());
+        let reads = live
+            .secret_env
+            .get(TOKEN_VARIABLE)
+            .filter(|name| name.contains(&ours));
+        match reads {
+            Some(secret_version) => Some(ManagedToken {
+                // Versions of ours count from 1: 0 is none that the configuration can mean.
+                version: prior
+                    .hugging_face_token_wo_version
+                    .as_known()
+                    .copied()
+                    .unwrap_or(0),
+                secret_version: secret_version.clone(),
+            }),
+            // Not read any more, and not wanted: it may still be there to be deleted.
+            None if self.frozen.has_secret && !manages_token(&self.spec) => Some(ManagedToken {
+                version: 0,
+                secret_version: String::new(),
+            }),
+            None => None,
+        }
     }
 
     fn lower(&self, change: &Change) -> Result<ExecutionGraph, Diagnostic> {
@@ -286,18 +305,22 @@ impl Job {
     async fn finished(
         &self,
         planned: EndpointModel,
+        mut private: Private,
     ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
-        let mut state = planned;
-        let live = self.live().await;
-        let url = match &live {
-            Ok(live) => live.as_ref().and_then(|live| live.uri.clone()),
-            Err(_) => None,
+        let mut frozen = self.frozen.clone();
+        frozen.has_secret = manages_token(&self.spec);
+        frozen.write(&mut private)?;
+        let (url, unread) = match self.live().await {
+            Ok(live) => (live.and_then(|live| live.uri), None),
+            Err(diagnostic) => (None, Some(diagnostic)),
         };
+        let mut state = planned;
         state.openai_base_url = Value::from(url.as_deref().map(openai_base_url));
         state.url = Value::from(url);
-        match live {
-            Ok(_) => Ok(state.into()),
-            Err(diagnostic) => Err(Failed::with_state(state, diagnostic)),
+        let state = State::with_private(state, private);
+        match unread {
+            None => Ok(state),
+            Some(diagnostic) => Err(Failed::with_state(state, diagnostic)),
         }
     }
 
@@ -359,6 +382,11 @@ impl Job {
         };
         format!("{exists} {cost} {ways_on}")
     }
+}
+
+/// Whether the endpoint has a token secret of its own.
+fn manages_token(spec: &EndpointSpec) -> bool {
+    matches!(spec.token, TokenSource::Managed { .. })
 }
 
 async fn execute(

@@ -114,7 +114,7 @@ impl Resource for Endpoint {
         request: DeleteRequest<EndpointModel>,
     ) -> Result<(), Failed<EndpointModel>> {
         allow_deletion(&request.state)?;
-        apply::delete(context, request.state).await
+        apply::delete(context, request).await
     }
 
     async fn import(

@@ -40,6 +40,9 @@ pub(crate) struct Frozen {
     pub(crate) shape: Shape,
     /// The container.
     pub(crate) serving: Serving,
+    /// Whether a token secret of ours may exist: set before one is made, and taken back only
+    /// when one is certainly gone.
+    pub(crate) has_secret: bool,
 }
 
 impl Frozen {
@@ -131,6 +134,7 @@ pub(crate) async fn plan(
     };
 
     let inputs = fingerprint(&spec);
+    let has_secret = frozen.as_ref().is_some_and(|frozen| frozen.has_secret);
     let frozen = match (frozen, &prior) {
         (Some(frozen), Some(prior)) if frozen.inputs == inputs => {
             planned.memory = prior.memory.clone();
@@ -151,6 +155,7 @@ pub(crate) async fn plan(
                 inputs,
                 shape: placement.shape,
                 serving: placement.serving,
+                has_secret,
             }
         }
     };

@@ -28,6 +28,7 @@ docs:
 # Ratios against terraform_data in the same run; start-up, schema, memory, binary size.
 bench *args:
     cargo run --release --bin bench -- {{args}}
+    cargo bench -p tfplug --bench process -- "$PWD/target/release/terraform-provider-openmodel"
 
 # The binaries for a release.
 release:

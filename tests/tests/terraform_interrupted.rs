@@ -60,7 +60,7 @@ fn a_kill_at_any_request_and_a_second_apply_end_as_an_undisturbed_run() -> Resul
     for nth in 1..=requests {
         let what = format!("killed at request {nth} of {requests}");
         let bench = Bench::of(CONFIGURATION)?;
-        kill_at(&bench, nth).with_context(|| what.clone())?;
+        kill_at(&bench, &["apply", "-auto-approve"], nth).with_context(|| what.clone())?;
         finish(&bench).with_context(|| what.clone())?;
         let found = inventory_without_times(&bench.sandbox);
         ensure!(
@@ -97,7 +97,7 @@ fn finish(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-fn kill_at(bench: &Bench, nth: usize) -> Result<()> {
+fn kill_at(bench: &Bench, arguments: &[&str], nth: usize) -> Result<()> {
     let rule = json!({
         "id": "hold",
         "match": { "pathRegex": GOOGLE },
@@ -105,7 +105,7 @@ fn kill_at(bench: &Bench, nth: usize) -> Result<()> {
         "then": { "delayMillis": 60_000 },
     });
     post(bench, "/sandbox/faults", &rule)?;
-    let mut apply = start(bench, &["apply", "-auto-approve"])?;
+    let mut apply = start(bench, arguments)?;
     let deadline = Instant::now() + Duration::from_mins(1);
     while !is_held(bench)? {
         ensure!(
@@ -227,6 +227,60 @@ fn a_refusal_leaves_nothing_and_no_state() -> Result<()> {
         "the secret was unwound"
     );
     assert!(bench.terraform(&["state", "list"])?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_destroy_that_was_killed_is_finished_by_the_next() -> Result<()> {
+    let undisturbed = Bench::of(CONFIGURATION)?;
+    undisturbed.apply()?;
+    let applied = undisturbed.sandbox.log().len();
+    undisturbed.terraform(&["destroy", "-auto-approve"])?;
+    let requests = undisturbed.sandbox.log()[applied..]
+        .iter()
+        .filter(|entry| is_google(&entry.path))
+        .count();
+    for nth in 1..=requests {
+        let bench = Bench::of(CONFIGURATION)?;
+        bench.apply()?;
+        kill_at(&bench, &["destroy", "-auto-approve"], nth)
+            .with_context(|| format!("request {nth} of {requests}"))?;
+        bench.terraform(&["destroy", "-auto-approve"])?;
+        assert_eq!(
+            bench.sandbox.inventory(),
+            json!([]),
+            "killed at request {nth} of {requests}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_service_of_somebody_else_is_never_touched() -> Result<()> {
+    let bench = Bench::of(CONFIGURATION)?;
+    bench.apply()?;
+    bench.terraform(&["state", "rm", ADDRESS])?;
+    // Theirs from now on: no mark of ours is left.
+    let url = format!(
+        "{}/v2/projects/acme-ml/locations/us-central1/services/chat",
+        bench.sandbox.url()
+    );
+    let mut service = send(http_client().get(&url).bearer_auth("x"))?;
+    service["labels"] = json!({ "theirs": "true" });
+    service["annotations"] = json!({});
+    service.as_object_mut().context("an object")?.remove("etag");
+    send(http_client().patch(&url).bearer_auth("x").json(&service))?;
+    let before = bench.sandbox.inventory();
+    for _ in 0..2 {
+        let message = bench.terraform_fails(&["apply", "-auto-approve"])?;
+        assert!(message.contains("not made by openmodel"), "{message}");
+        assert!(
+            bench.terraform(&["state", "list"])?.is_empty(),
+            "it got into the state"
+        );
+    }
+    let services = |inventory: &Value| inventory.to_string().contains("\"theirs\":\"true\"");
+    assert!(services(&before) && services(&bench.sandbox.inventory()));
     Ok(())
 }
 

@@ -93,13 +93,14 @@ fn a_new_name_or_region_replaces() -> Result<()> {
 
 #[test]
 fn what_is_changed_behind_our_back_is_shown_and_mended() -> Result<()> {
-    let bench = applied(&format!("{QWEN}labels = {{ service = \"chat\" }}\n"))?;
+    let bench = applied(&format!(
+        "{QWEN}labels = {{ service = \"chat\", absent = null }}\nengine = {{ env = {{ A = \"1\" }} }}\n"
+    ))?;
     let url = format!(
         "{}/v2/projects/acme-ml/locations/us-central1/services/chat",
         bench.sandbox.url()
     );
     let client = Http::new();
-    let live = client.get(&url)?;
     let container = "/template/containers/0";
     let changes = [
         (
@@ -126,7 +127,7 @@ fn what_is_changed_behind_our_back_is_shown_and_mended() -> Result<()> {
         ),
     ];
     for (what, edits) in changes {
-        let mut service = live.clone();
+        let mut service = client.get(&url)?;
         for (place, value) in edits {
             *service.pointer_mut(&place).context(place)? = value;
         }
@@ -139,6 +140,17 @@ fn what_is_changed_behind_our_back_is_shown_and_mended() -> Result<()> {
             .assert_plan_is_empty()
             .with_context(|| what.to_owned())?;
     }
+    // What is seen by a refresh and put right by somebody else is right again.
+    let mut service = client.get(&url)?;
+    let image = service["template"]["containers"][0]["image"].clone();
+    service["template"]["containers"][0]["image"] = json!("example/other:2");
+    service.as_object_mut().context("an object")?.remove("etag");
+    client.patch(&url, &service)?;
+    bench.terraform(&["apply", "-refresh-only", "-auto-approve"])?;
+    service["template"]["containers"][0]["image"] = image;
+    client.patch(&url, &service)?;
+    bench.assert_plan_is_empty()?;
+
     // A label that somebody else adds is theirs.
     let mut service = client.get(&url)?;
     service["labels"]["cost-center"] = json!("42");

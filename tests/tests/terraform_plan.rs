@@ -134,7 +134,19 @@ fn a_70b_model_is_refused_with_the_sizes_and_what_would_help() -> Result<()> {
 #[test]
 fn errors_stand_on_their_attribute_with_the_next_move() -> Result<()> {
     let qwen = "model = \"Qwen/Qwen2.5-7B-Instruct\"\nworkload = { context_length = 8192 }\n";
-    let cases: [(&str, &[&str]); 9] = [
+    let cases: [(&str, &[&str]); 12] = [
+        (
+            &format!("{qwen}access = {{ invokers = [\"allUsers\"] }}"),
+            &["Everyone is not an invoker", "access.public = true"],
+        ),
+        (
+            &format!("{qwen}labels = {{ openmodel-key = \"x\" }}"),
+            &["Invalid label", "openmodel's own"],
+        ),
+        (
+            &format!("{qwen}labels = {{ team = \"Search Team\" }}"),
+            &["Invalid label", "lower-case"],
+        ),
         (
             &format!("{qwen}budget = {{ max_hourly_cost = \"0.50\" }}"),
             &["max_hourly_cost", "0.50"],
@@ -242,6 +254,27 @@ fn an_unknown_name_does_not_hide_the_cost() -> Result<()> {
     assert_eq!(chat["shape"]["accelerator"], "nvidia-l4");
     assert!(chat["cost"]["hourly"].is_string());
     bench.apply()?;
+    bench.assert_plan_is_empty()
+}
+
+#[test]
+fn unknown_callers_and_variables_hide_neither_cost_nor_budget() -> Result<()> {
+    let with_budget = |budget: &str| {
+        format!(
+            "{PROVIDER}\nresource \"terraform_data\" \"app\" {{ input = \"app@acme-ml.iam.gserviceaccount.com\" }}\n\
+             resource \"openmodel_endpoint\" \"chat\" {{\n  name = \"chat\"\n  \
+             model = \"Qwen/Qwen2.5-7B-Instruct\"\n  workload = {{ context_length = 8192 }}\n  \
+             access = {{ invokers = [\"serviceAccount:${{terraform_data.app.output}}\"] }}\n  \
+             engine = {{ env = {{ APP = terraform_data.app.output }} }}\n  \
+             budget = {{ max_hourly_cost = \"{budget}\" }}\n}}\n"
+        )
+    };
+    let bench = Bench::of(&with_budget("0.10"))?;
+    refuses(&bench, &["over the budget", "max_hourly_cost"])?;
+    bench.workspace.write("main.tf", &with_budget("9.99"))?;
+    let plan = bench.plan()?;
+    assert!(planned(&plan, "openmodel_endpoint.chat")["cost"]["hourly"].is_string());
+    bench.terraform(&["apply", "tfplan"])?;
     bench.assert_plan_is_empty()
 }
 

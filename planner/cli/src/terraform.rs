@@ -22,6 +22,17 @@ pub const PROVIDER_SOURCE: &str = "registry.terraform.io/openmodel/openmodel";
 pub const PROVIDER_VERSION: &str = env!("CARGO_PKG_VERSION");
 const PROVIDER_BINARY: &str = "terraform-provider-openmodel";
 
+/// What the caller's environment may hold that would change what is run here:
+/// variables, logs, attached providers, projects, credentials.
+const FOREIGN: [&str; 6] = [
+    "TF_",
+    "GOOGLE_",
+    "GCLOUD_",
+    "CLOUDSDK_",
+    "HF_",
+    "OPENMODEL_",
+];
+
 /// The oldest minor version of Terraform 1 that has write-only attributes.
 const OLDEST_MINOR: u64 = 11;
 
@@ -75,8 +86,8 @@ pub fn find_terraform() -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// The provider's binary: built by cargo where this binary lies in a cargo target folder of our
-/// workspace, else the one that lies beside it.
+/// The provider's binary: built by cargo while the clone this program was built from is there, else
+/// the one that lies beside this program.
 ///
 /// # Errors
 /// Says what was tried, with cargo's own output when the build fails.
@@ -224,20 +235,12 @@ impl Workspace {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.terraform);
         for (name, _) in std::env::vars_os() {
-            // TF_VAR_*, TF_LOG, TF_CLI_ARGS, TF_REATTACH_PROVIDERS, … of the caller would
-            // change what is run here.
-            if name.to_string_lossy().starts_with("TF_") {
+            if FOREIGN
+                .iter()
+                .any(|prefix| name.to_string_lossy().starts_with(prefix))
+            {
                 command.env_remove(name);
             }
-        }
-        for name in [
-            "GOOGLE_PROJECT",
-            "GOOGLE_REGION",
-            "GOOGLE_CREDENTIALS",
-            "HF_TOKEN",
-            "HF_ENDPOINT",
-        ] {
-            command.env_remove(name);
         }
         command
             .args(arguments)

@@ -139,14 +139,18 @@ impl Client {
         &self,
         secrets: BTreeMap<SecretSlot, Secret>,
     ) -> Result<GoogleCloud, Diagnostic> {
-        if !self.waiting.is_empty() {
+        if let Some(arguments) = self.waits_for() {
             return Err(Diagnostic::error("Provider configuration is not known yet").detail(format!(
-                "Google Cloud cannot be called before these arguments of the provider block are known: {}. Apply \
-                 what they come from first, with -target.",
-                self.waiting.join(", ")
+                "Google Cloud cannot be called before these arguments of the provider block are known: {arguments}. \
+                 Apply what they come from first, with -target."
             )));
         }
         Ok(GoogleCloud::new(self.transport.clone(), secrets))
+    }
+
+    /// The arguments without which no cloud can be called, where they are not known yet.
+    pub(crate) fn waits_for(&self) -> Option<String> {
+        (!self.waiting.is_empty()).then(|| self.waiting.join(", "))
     }
 
     /// Shapes and prices.
@@ -216,6 +220,9 @@ fn endpoints(
                     .map_err(|why| refuse(&path, &why))?;
             }
             Value::Null => {}
+            // The Hub is asked at its usual place until then; for Google's credentials that would
+            // be the wrong place.
+            Value::Unknown(_) if api == Api::Hub => {}
             Value::Unknown(_) => waiting.push("endpoints"),
         }
     }

@@ -13,7 +13,7 @@ use crate::data_sources::model::ModelDataSource;
 use crate::ephemeral::access_token::AccessToken;
 use crate::functions::parse_model_id::ParseModelId;
 use crate::resources::endpoint::Endpoint;
-use crate::schema_parts::checked;
+use crate::schema_parts::{checked, labels};
 use openmodel_schemas::name::Region;
 
 /// The provider `openmodel`.
@@ -93,6 +93,7 @@ impl Provider for OpenModel {
             .sensitive(),
             Attribute::map_of("default_labels", Type::String)
                 .optional()
+                .validate(labels())
                 .description("Labels of every object, under those of the object itself."),
             text(
                 "catalog",

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use openmodel_schemas::name::{ModelId, NameError};
 use tfplug::Diagnostic;
 use tfplug::schema::Validator;
+use tfplug::value::Dynamic;
 
 /// Accepts what parses as `T`; the error is the name's own rule.
 pub(crate) fn checked<T: FromStr<Err = NameError> + 'static>(rule: &'static str) -> Validator {
@@ -17,6 +18,41 @@ pub(crate) fn checked<T: FromStr<Err = NameError> + 'static>(rule: &'static str)
                 Diagnostic::error("Invalid value")
                     .at(args.path.clone())
                     .detail(format!("{error}.")),
+            );
+        }
+    })
+}
+
+/// Labels as Google Cloud takes them, and none of those by which openmodel knows its own.
+pub(crate) fn labels() -> Validator {
+    let rule = "Keys and values of lower-case letters, digits, `_` and `-`, at most 63 characters; keys start with a \
+                letter, and not with `openmodel-`.";
+    Validator::new(rule, |args, found| {
+        let Dynamic::Map(labels) = args.value else {
+            return;
+        };
+        let body = |text: &str| {
+            text.chars().count() <= 63
+                && text.chars().all(|c| {
+                    c.is_lowercase() || c.is_numeric() || c == '_' || c == '-' || !c.is_ascii()
+                })
+        };
+        for (key, value) in labels {
+            let wrong = if key.starts_with("openmodel-") {
+                "keys that start with `openmodel-` are openmodel's own"
+            } else if !key.starts_with(char::is_lowercase) || !body(key) {
+                "a key is made of lower-case letters, digits, `_` and `-`, starts with a letter, and has at most 63 \
+                 characters"
+            } else if value.as_str().is_some_and(|value| !body(value)) {
+                "a value is made of lower-case letters, digits, `_` and `-`, and has at most 63 characters"
+            } else {
+                continue;
+            };
+            let path = args.path.clone().with_key(key);
+            found.push(
+                Diagnostic::error("Invalid label")
+                    .at(path)
+                    .detail(format!("The label {key:?}: {wrong}.")),
             );
         }
     })

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::access::Access;
 use super::failure;
 use super::live::LiveService;
+use super::marks;
 use super::run;
 use super::secrets::Secrets;
 use super::services::{Services, Wanted};
@@ -48,6 +49,19 @@ impl GoogleCloud {
             Some(service) => Ok(Some(LiveService::new(&service, invokers?))),
             None => Ok(None),
         }
+    }
+
+    /// Whether the secret that holds an endpoint's Hub token is there.
+    pub async fn has_token_secret(
+        &self,
+        identity: &EndpointIdentity,
+        deadline: Instant,
+    ) -> Result<bool, Failure> {
+        let found = self
+            .secrets(deadline)
+            .find(&identity.token_secret())
+            .await?;
+        Ok(found.is_some_and(|secret| marks::is_managed(&secret.labels)))
     }
 
     fn services(&self, deadline: Instant) -> Services<'_> {

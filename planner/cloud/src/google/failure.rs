@@ -67,13 +67,33 @@ pub(crate) fn taken(identity: &EndpointIdentity, what: Obstacle) -> Failure {
             ),
         ),
         Obstacle::Finished => ("it is a finished openmodel endpoint", import(identity)),
-        Obstacle::Foreign => ("it was not made by openmodel", import(identity)),
+        Obstacle::Foreign => (
+            "it was not made by openmodel",
+            "Choose another name for the endpoint, or delete the service if nothing uses it."
+                .to_owned(),
+        ),
     };
     let mut failure = Failure::lasting(
         "ALREADY_EXISTS",
         format!("the Cloud Run service {name} exists already; {state}"),
     );
     failure.hint = Some(next);
+    failure
+}
+
+/// A service that is to be deleted, and does not say that openmodel made it.
+pub(crate) fn not_ours(identity: &EndpointIdentity) -> Failure {
+    let name = identity.service();
+    let mut failure = Failure::lasting(
+        "FAILED_PRECONDITION",
+        format!(
+            "the Cloud Run service {name} does not bear the label openmodel-managed=true, and is not deleted"
+        ),
+    );
+    failure.hint = Some(
+        "If it is this endpoint, put the label back and try again; if not, forget it with `terraform state rm`."
+            .to_owned(),
+    );
     failure
 }
 

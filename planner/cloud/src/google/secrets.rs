@@ -197,7 +197,8 @@ impl Secrets<'_> {
         }
     }
 
-    async fn find(&self, name: &str) -> Result<Option<StoredSecret>, Failure> {
+    /// A secret, by its full name.
+    pub(crate) async fn find(&self, name: &str) -> Result<Option<StoredSecret>, Failure> {
         match self
             .transport
             .json(&secret_manager::get(name), self.deadline)

@@ -67,14 +67,18 @@ impl Services<'_> {
         }
     }
 
-    /// Looks whether the service was brought to this step's spec, and waits while it moves.
+    /// Looks whether the service was brought to this step's spec, and waits while it moves. One
+    /// that is finished and still to be changed was changed by others since: it is written again.
     pub(crate) async fn observe_updated(
         &self,
         identity: &EndpointIdentity,
         key: &StepKey,
     ) -> Result<Seen, Failure> {
         match self.find(&identity.service()).await? {
-            Some(service) if marks::bears(&service.labels, key) => {
+            Some(service)
+                if marks::bears(&service.labels, key)
+                    && Phase::of(&service.labels) == Some(Phase::Provisioning) =>
+            {
                 self.observe_resting(service).await
             }
             _ => Ok(Seen::Absent),
@@ -97,10 +101,10 @@ impl Services<'_> {
         identity: &EndpointIdentity,
     ) -> Result<Seen, Failure> {
         let name = identity.service();
-        Ok(if self.find(&name).await?.is_some() {
-            Seen::Absent
-        } else {
-            Seen::Ours(nothing(name))
+        Ok(match self.find(&name).await? {
+            None => Seen::Ours(nothing(name)),
+            Some(service) if marks::is_managed(&service.labels) => Seen::Absent,
+            Some(_) => Seen::Conflict(failure::not_ours(identity)),
         })
     }
 

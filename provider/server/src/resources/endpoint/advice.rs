@@ -24,12 +24,7 @@ pub(crate) fn show_container(
     config: &EndpointModel,
     planned: &mut EndpointModel,
 ) {
-    planned.shape = Value::Known(ShapeModel {
-        accelerator: shape.accelerator.as_str().into(),
-        accelerator_count: Value::Known(shape.accelerator_count.into()),
-        cpu: Value::Known(shape.cpu.into()),
-        memory_gib: Value::Known(i64::try_from(shape.memory.0 >> 30).unwrap_or(i64::MAX)),
-    });
+    planned.shape = Value::Known(self::shape(shape));
     let engine = config.engine.as_known();
     planned.engine = Value::Known(EngineModel {
         name: serving.engine.as_str().into(),
@@ -37,6 +32,16 @@ pub(crate) fn show_container(
         args: engine.map_or(Value::Null, |engine| engine.args.clone()),
         env: engine.map_or(Value::Null, |engine| engine.env.clone()),
     });
+}
+
+/// A shape as the attribute shows it.
+pub(crate) fn shape(shape: &Shape) -> ShapeModel {
+    ShapeModel {
+        accelerator: shape.accelerator.as_str().into(),
+        accelerator_count: Value::Known(shape.accelerator_count.into()),
+        cpu: Value::Known(shape.cpu.into()),
+        memory_gib: Value::Known(i64::try_from(shape.memory.0 >> 30).unwrap_or(i64::MAX)),
+    }
 }
 
 fn memory(memory: &Memory) -> MemoryModel {

@@ -35,13 +35,16 @@ use tokio::time::Instant;
 use super::inputs::{Identity, Inputs, inputs};
 use super::model::EndpointModel;
 use super::plan::Frozen;
-use super::read::{RECORD, Record, from_record, openai_base_url, overlay};
+use super::read::{RECORD, Record, from_record, openai_base_url, overlay, without_service};
 use super::{identity, schema};
 use crate::client::Client;
 use crate::errors;
 
 /// Operations of one endpoint that may run at once; its graph is no wider.
 const WIDTH: usize = 4;
+
+/// Longest time limit that is taken as it is.
+const LONGEST: Duration = Duration::from_hours(7 * 24);
 
 /// When a single look at an endpoint must have answered.
 pub(crate) fn read_deadline() -> Instant {
@@ -63,7 +66,7 @@ pub(crate) async fn create(
     let graph = job.lower(&Change::Create)?;
     let report = job.run(context, &graph).await;
     if report.end == End::Completed {
-        return job.finished(request.planned, request.private).await;
+        return job.finished(&report, request.planned, request.private);
     }
     let diagnostic = job.explain(&report);
     if let End::Refused { .. } = report.end {
@@ -77,11 +80,12 @@ pub(crate) async fn create(
         .read_endpoint(&job.identity, read_deadline())
         .await
     {
-        Ok(Some(live)) => state = overlay(state, &job.frozen, &live),
-        Ok(None) if report.left.is_empty() && report.unsettled.is_empty() => {
+        Ok(Some(live)) if job.made(&live) => state = overlay(state, &job.frozen, &live),
+        Ok(_) if report.left.is_empty() && report.unsettled.is_empty() => {
             return Err(diagnostic.into());
         }
-        Ok(None) | Err(_) => state.status = Value::from("provisioning"),
+        // A service of somebody else must not get into the state: it would be replaced.
+        Ok(_) | Err(_) => state = without_service(state),
     }
     Err(Failed::with_state(
         State::with_private(state, private),
@@ -101,17 +105,17 @@ pub(crate) async fn update(
         &request.config,
         &request.private,
     )?;
-    let live = job.live().await?.ok_or_else(|| {
-        Diagnostic::error("Endpoint is gone").detail(format!(
-            "{} was deleted after the plan was made. Plan again: the new plan creates it.",
-            job.identity
-        ))
-    })?;
-    let token = job.existing_token(&request.prior, &live);
-    let graph = job.lower(&Change::Update { token })?;
+    // Where a create was cut before its service was made, this goes on with it.
+    let change = match job.live().await? {
+        Some(live) => Change::Update {
+            token: job.existing_token(&request.prior, &live),
+        },
+        None => Change::Create,
+    };
+    let graph = job.lower(&change)?;
     let report = job.run(context, &graph).await;
     if report.end == End::Completed {
-        return job.finished(request.planned, request.private).await;
+        return job.finished(&report, request.planned, request.private);
     }
     let diagnostic = job.explain(&report);
     // What the service itself records is what it was last brought to: the old spec or the new one.
@@ -126,7 +130,8 @@ pub(crate) async fn update(
     };
     let mut private = request.private;
     let state = match recorded {
-        Some((state, frozen)) => {
+        Some((state, mut frozen)) => {
+            frozen.has_secret |= job.frozen.has_secret;
             frozen.write(&mut private)?;
             state
         }
@@ -251,6 +256,11 @@ impl Job {
         })
     }
 
+    /// Whether a service is the one that this create makes: it bears this very record.
+    fn made(&self, live: &LiveService) -> bool {
+        live.managed && live.annotations.get(RECORD) == Some(&self.record)
+    }
+
     /// The token secret of ours that the service has now.
     fn existing_token(&self, prior: &EndpointModel, live: &LiveService) -> Option<ManagedToken> {
         let ours = format!("/secrets/{}/versions/", self.identity.token_secret_id());
@@ -302,26 +312,21 @@ impl Job {
     }
 
     /// The plan, with what only the finished service knows.
-    async fn finished(
+    fn finished(
         &self,
+        report: &Report,
         planned: EndpointModel,
         mut private: Private,
     ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
         let mut frozen = self.frozen.clone();
         frozen.has_secret = manages_token(&self.spec);
         frozen.write(&mut private)?;
-        let (url, unread) = match self.live().await {
-            Ok(live) => (live.and_then(|live| live.uri), None),
-            Err(diagnostic) => (None, Some(diagnostic)),
-        };
+        let mut outputs = report.outputs.values();
+        let url = outputs.find_map(|output| output.facts["uri"].as_str());
         let mut state = planned;
-        state.openai_base_url = Value::from(url.as_deref().map(openai_base_url));
-        state.url = Value::from(url);
-        let state = State::with_private(state, private);
-        match unread {
-            None => Ok(state),
-            Some(diagnostic) => Err(Failed::with_state(state, diagnostic)),
-        }
+        state.openai_base_url = Value::from(url.map(openai_base_url));
+        state.url = Value::from(url.map(str::to_owned));
+        Ok(State::with_private(state, private))
     }
 
     fn explain(&self, report: &Report) -> Diagnostic {
@@ -332,7 +337,7 @@ impl Job {
                 let after = if self.creates() {
                     "What this run had made was removed again; nothing is left."
                 } else {
-                    "The revision that served before still serves."
+                    "What was changed before the refusal stays; plan again to see what is left to do."
                 };
                 refused(&format!("Endpoint cannot be {operation}d"), failure, after)
             }
@@ -399,7 +404,8 @@ async fn execute(
     // The seed only spreads retries; the keys in the graph differ from endpoint to endpoint.
     let options = Options {
         width: WIDTH,
-        deadline: limit,
+        // A clock cannot count further than some centuries; nobody waits longer than a week.
+        deadline: limit.min(LONGEST),
         seed: u64::from(std::process::id()),
         ..Options::default()
     };

@@ -135,6 +135,20 @@ pub(crate) fn validate(config: &EndpointModel) -> Diagnostics {
             "min_replicas is {min} and max_replicas is {max}. Lower the first or raise the second."
         )));
     }
+    let has_token = !config.hugging_face_token_secret.is_null()
+        || !config.hugging_face_token_wo_version.is_null();
+    if has_token
+        && let Some(engine) = config.engine.as_known()
+        && engine
+            .env
+            .as_known()
+            .is_some_and(|env| env.contains_key("HF_TOKEN"))
+    {
+        found.push(Diagnostic::error("Two sources of the Hub token").at("engine.env").detail(
+            "HF_TOKEN in engine.env would be stored in the state, and the token's own arguments set it already. \
+             Remove it from engine.env.",
+        ));
+    }
     if let Some(access) = config.access.as_known()
         && access.public.as_known() == Some(&true)
         && access
@@ -194,7 +208,10 @@ pub(crate) fn inputs(
     let min = known_number(&scaling.min_replicas, "scaling.min_replicas", &mut waiting);
     let max = known_number(&scaling.max_replicas, "scaling.max_replicas", &mut waiting);
 
-    let access = known(&planned.access, "access", &mut waiting)
+    // Who may call, the budget and what the engine is given beside its own arguments have no part in
+    // the choice: while they are unknown it is shown all the same, and made again at apply.
+    let mut aside = None;
+    let access = known(&planned.access, "access", &mut aside)
         .cloned()
         .unwrap_or_default();
     let model = parse::<ModelId>(&planned.model, "model", &mut waiting, &mut found);
@@ -220,11 +237,11 @@ pub(crate) fn inputs(
                 max_replicas: u32::try_from(max).unwrap_or(u32::MAX),
             },
             access: Access {
-                public: *known(&access.public, "access.public", &mut waiting).unwrap_or(&false),
-                invokers: texts(&access.invokers, "access.invokers", &mut waiting),
+                public: *known(&access.public, "access.public", &mut aside).unwrap_or(&false),
+                invokers: texts(&access.invokers, "access.invokers", &mut aside),
             },
-            budget: budget(config, &mut waiting, &mut found),
-            token: token(config, planned, &mut waiting),
+            budget: budget(config, &mut aside, &mut found),
+            token: token(config, planned),
             labels: BTreeMap::new(),
         })
     })();
@@ -276,8 +293,9 @@ fn shape(value: &Value<ShapeModel>, waiting: &mut Option<&'static str>) -> Shape
     let Some(shape) = known(value, "shape", waiting) else {
         return ShapeRequest::default();
     };
-    let mut number =
-        |value: &Value<i64>, path| known(value, path, waiting).and_then(|n| u32::try_from(*n).ok());
+    let mut number = |value: &Value<i64>, path| {
+        known(value, path, waiting).map(|n| u32::try_from(*n).unwrap_or(u32::MAX))
+    };
     ShapeRequest {
         accelerator_count: number(&shape.accelerator_count, "shape.accelerator_count"),
         cpu: number(&shape.cpu, "shape.cpu"),
@@ -293,8 +311,8 @@ fn engine(value: &Value<EngineModel>, waiting: &mut Option<&'static str>) -> Eng
     EngineSpec {
         name: known(&engine.name, "engine.name", waiting).cloned(),
         image: known(&engine.image, "engine.image", waiting).cloned(),
-        args: texts(&engine.args, "engine.args", waiting),
-        env: text_map(&engine.env, "engine.env", waiting),
+        args: texts(&engine.args, "engine.args", &mut None),
+        env: text_map(&engine.env, "engine.env", &mut None),
     }
 }
 
@@ -323,27 +341,21 @@ fn budget(
 }
 
 /// The write-only value itself is in the configuration only; its version says that there is one.
-fn token(
-    config: &EndpointModel,
-    planned: &EndpointModel,
-    waiting: &mut Option<&'static str>,
-) -> TokenSource {
-    if let Some(secret) = known(
+/// An unknown one counts as set: what it will be has no part in the choice.
+fn token(config: &EndpointModel, planned: &EndpointModel) -> TokenSource {
+    match (
         &config.hugging_face_token_secret,
-        "hugging_face_token_secret",
-        waiting,
-    ) {
-        return TokenSource::Secret {
-            version: secret.clone(),
-        };
-    }
-    match known(
         &planned.hugging_face_token_wo_version,
-        "hugging_face_token_wo_version",
-        waiting,
     ) {
-        Some(version) => TokenSource::Managed { version: *version },
-        None => TokenSource::None,
+        (Value::Known(version), _) => TokenSource::Secret {
+            version: version.clone(),
+        },
+        (Value::Unknown(_), _) => TokenSource::Secret {
+            version: String::new(),
+        },
+        (Value::Null, Value::Known(version)) => TokenSource::Managed { version: *version },
+        (Value::Null, Value::Unknown(_)) => TokenSource::Managed { version: 0 },
+        (Value::Null, Value::Null) => TokenSource::None,
     }
 }
 

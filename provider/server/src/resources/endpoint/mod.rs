@@ -14,6 +14,8 @@ mod plan;
 mod read;
 mod schema;
 
+use std::collections::BTreeMap;
+
 use openmodel_graph::operation::EndpointIdentity;
 use openmodel_schemas::name::{EndpointName, ProjectId, Region};
 use tfplug::framework::{
@@ -21,6 +23,7 @@ use tfplug::framework::{
     UpdateRequest,
 };
 use tfplug::schema::Schema;
+use tfplug::serve::log;
 use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
 
@@ -83,15 +86,34 @@ impl Resource for Endpoint {
         request: ReadRequest<EndpointModel>,
     ) -> Result<Option<State<EndpointModel>>, Diagnostics> {
         let identity = identity(&request.state)?;
-        let google = context
-            .client()?
-            .google(std::collections::BTreeMap::new())?;
+        let client = context.client()?;
+        if let Some(arguments) = client.waits_for() {
+            // A plan must be possible before these are known; what is remembered is shown.
+            log::warn(
+                "endpoint",
+                &format!("{identity} is not read: {arguments} of the provider is not known yet"),
+                &[],
+            );
+            return Ok(Some(request.state.into()));
+        }
+        let google = client.google(BTreeMap::new())?;
+        let deadline = apply::read_deadline();
+        let unreadable = |failure| apply::unreadable(&identity, &failure);
         let live = google
-            .read_endpoint(&identity, apply::read_deadline())
+            .read_endpoint(&identity, deadline)
             .await
-            .map_err(|failure| apply::unreadable(&identity, &failure))?;
-        let Some(live) = live else { return Ok(None) };
-        if let Some(frozen) = Frozen::read(&request.private)? {
+            .map_err(unreadable)?;
+        let frozen = Frozen::read(&request.private)?;
+        let Some(live) = live else {
+            let may_have_secret = frozen.is_some_and(|frozen| frozen.has_secret);
+            let has_secret = may_have_secret
+                && google
+                    .has_token_secret(&identity, deadline)
+                    .await
+                    .map_err(unreadable)?;
+            return Ok(has_secret.then(|| read::without_service(request.state).into()));
+        };
+        if let Some(frozen) = frozen {
             return Ok(Some(read::overlay(request.state, &frozen, &live).into()));
         }
         let (state, frozen) = read::from_record(&live)?;

@@ -40,6 +40,13 @@ pub(crate) struct Frozen {
     pub(crate) shape: Shape,
     /// The container.
     pub(crate) serving: Serving,
+    /// `engine.args` as configured.
+    pub(crate) args: Option<Vec<String>>,
+    /// `engine.env` as configured.
+    pub(crate) env: Option<BTreeMap<String, String>>,
+    /// Of the memory, cost and recommendation that go with it: state and private state part
+    /// where an update fails before it has begun.
+    pub(crate) advice: String,
     /// Whether a token secret of ours may exist: set before one is made, and taken back only
     /// when one is certainly gone.
     pub(crate) has_secret: bool,
@@ -136,7 +143,9 @@ pub(crate) async fn plan(
     let inputs = fingerprint(&spec);
     let has_secret = frozen.as_ref().is_some_and(|frozen| frozen.has_secret);
     let frozen = match (frozen, &prior) {
-        (Some(frozen), Some(prior)) if frozen.inputs == inputs => {
+        (Some(frozen), Some(prior))
+            if frozen.inputs == inputs && frozen.advice == digest(prior) =>
+        {
             planned.memory = prior.memory.clone();
             planned.cost = prior.cost.clone();
             planned.recommendation = prior.recommendation.clone();
@@ -155,6 +164,11 @@ pub(crate) async fn plan(
                 inputs,
                 shape: placement.shape,
                 serving: placement.serving,
+                args: (!spec.engine.args.is_empty() || has_args(&config))
+                    .then(|| spec.engine.args.clone()),
+                env: (!spec.engine.env.is_empty() || has_env(&config))
+                    .then(|| spec.engine.env.clone()),
+                advice: digest(&planned),
                 has_secret,
             }
         }
@@ -335,13 +349,20 @@ fn url_after(
 
 fn effective_labels(client: &Client, labels: &Value<StringMap>) -> Value<StringMap> {
     let unknown = || Value::Unknown(Refinement::default().with_not_null());
+    let set = |labels: &StringMap| -> StringMap {
+        labels
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
     let mut merged: StringMap = match &client.default_labels {
-        Value::Known(defaults) => defaults.clone(),
+        Value::Known(defaults) => set(defaults),
         Value::Null => BTreeMap::new(),
         Value::Unknown(_) => return unknown(),
     };
     match labels {
-        Value::Known(labels) => merged.extend(labels.clone()),
+        Value::Known(labels) => merged.extend(set(labels)),
         Value::Null => {}
         Value::Unknown(_) => return unknown(),
     }
@@ -363,10 +384,35 @@ pub(crate) fn fingerprint(spec: &EndpointSpec) -> String {
         spec.budget,
         spec.token != TokenSource::None,
     ]);
-    let digest = Sha256::digest(inputs.to_string().as_bytes());
+    short_hash(&inputs.to_string())
+}
+
+/// Of what the state shows of a placement.
+fn digest(model: &EndpointModel) -> String {
+    let shown = serde_json::to_string(&(&model.memory, &model.cost, &model.recommendation));
+    // Unknown values have no JSON, and no placement either.
+    shown.map_or_else(|_| String::new(), |shown| short_hash(&shown))
+}
+
+fn short_hash(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
     let head = digest
         .iter()
         .take(16)
         .fold(0_u128, |head, byte| head << 8 | u128::from(*byte));
     format!("{head:032x}")
+}
+
+fn has_args(config: &EndpointModel) -> bool {
+    config
+        .engine
+        .as_known()
+        .is_some_and(|engine| engine.args.is_known())
+}
+
+fn has_env(config: &EndpointModel) -> bool {
+    config
+        .engine
+        .as_known()
+        .is_some_and(|engine| engine.env.is_known())
 }

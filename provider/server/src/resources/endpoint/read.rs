@@ -13,7 +13,7 @@ use tfplug::Diagnostic;
 use tfplug::value::Value;
 
 use super::advice;
-use super::model::{EndpointModel, ScalingModel, ShapeModel, StringMap};
+use super::model::{EndpointModel, EngineModel, ScalingModel, ShapeModel, StringMap};
 use super::plan::Frozen;
 
 /// Annotation that holds the [`Record`].
@@ -87,15 +87,7 @@ impl Record {
 
     /// The state as it was planned, and what was decided.
     fn into_state(self) -> (EndpointModel, Frozen) {
-        let mut model = self.model;
-        let config = model.clone();
-        advice::show_container(
-            &self.frozen.shape,
-            &self.frozen.serving,
-            &config,
-            &mut model,
-        );
-        (model, self.frozen)
+        (self.model, self.frozen)
     }
 }
 
@@ -105,20 +97,37 @@ pub(crate) fn from_record(live: &LiveService) -> Result<(EndpointModel, Frozen),
     Ok((overlay(state, &frozen, live), frozen))
 }
 
-/// Lays what the service is now over the state.
+/// Lays what the service is now over the state. What is as it was decided shows as decided, also
+/// where an earlier refresh had seen it otherwise.
 pub(crate) fn overlay(state: EndpointModel, frozen: &Frozen, live: &LiveService) -> EndpointModel {
     let mut model = state;
     model.id = Value::from(live.name.as_str());
     model.url = Value::from(live.uri.clone());
     model.openai_base_url = Value::from(live.uri.as_deref().map(openai_base_url));
-    model.status = Value::from(status(live));
+    model.shape = Value::Known(advice::shape(&frozen.shape));
+    model.engine = Value::Known(engine(frozen));
     overlay_shape(&mut model, &frozen.shape, live);
-    overlay_container(&mut model, &frozen.serving, live);
-    overlay_token(&mut model, live);
+    let shown = overlay_container(&mut model, frozen, live);
+    let token = overlay_token(&mut model, live);
     overlay_load(&mut model, live);
     overlay_access(&mut model, live);
     overlay_labels(&mut model, live);
+    model.status = Value::from(match status(live) {
+        "ready" if !(shown && token && same_frame(&frozen.serving, live)) => "drifted",
+        status => status,
+    });
     model
+}
+
+/// The state of an endpoint whose service is not there, though its token secret is: a create or a
+/// delete was cut. What is left is kept in sight until it is finished or gone.
+pub(crate) fn without_service(state: EndpointModel) -> EndpointModel {
+    EndpointModel {
+        url: Value::Null,
+        openai_base_url: Value::Null,
+        status: Value::from("provisioning"),
+        ..state
+    }
 }
 
 /// `base_url` for OpenAI clients.
@@ -152,48 +161,78 @@ fn overlay_shape(model: &mut EndpointModel, shape: &Shape, live: &LiveService) {
     }
 }
 
-fn overlay_container(model: &mut EndpointModel, serving: &Serving, live: &LiveService) {
-    let Value::Known(engine) = &mut model.engine else {
-        return;
-    };
-    if live.image != serving.image {
-        engine.image = Value::from(live.image.as_str());
-    }
-    if live.args != serving.args {
-        // What stands after our own arguments is the user's; where ours were changed too, the
-        // whole line is shown.
-        let (ours, _) = serving
-            .args
-            .split_at(serving.generated_args.min(serving.args.len()));
-        let shown = live.args.strip_prefix(ours).unwrap_or(&live.args);
-        engine.args = Value::Known(shown.iter().map(|arg| Value::from(arg.as_str())).collect());
-    }
-    if live.env != serving.env {
-        let users = engine.env.as_known().cloned().unwrap_or_default();
-        let ours = |key: &str, value: &str| {
-            !users.contains_key(key)
-                && serving
-                    .env
-                    .get(key)
-                    .is_some_and(|generated| generated == value)
-        };
-        let shown: StringMap = live
-            .env
-            .iter()
-            .filter(|(key, value)| !ours(key, value))
-            .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
-            .collect();
-        engine.env = Value::Known(shown);
+/// The engine as it was decided and configured.
+fn engine(frozen: &Frozen) -> EngineModel {
+    let texts = |args: &[String]| args.iter().map(|arg| Value::from(arg.as_str())).collect();
+    EngineModel {
+        name: frozen.serving.engine.as_str().into(),
+        image: frozen.serving.image.as_str().into(),
+        args: frozen.args.as_deref().map(texts).into(),
+        env: frozen.env.as_ref().map(text_map).into(),
     }
 }
 
-fn overlay_token(model: &mut EndpointModel, live: &LiveService) {
+fn text_map(map: &BTreeMap<String, String>) -> StringMap {
+    map.iter()
+        .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+        .collect()
+}
+
+/// Shows a changed container; false where a change has no attribute to show it.
+fn overlay_container(model: &mut EndpointModel, frozen: &Frozen, live: &LiveService) -> bool {
+    let Value::Known(engine) = &mut model.engine else {
+        return true;
+    };
+    let serving = &frozen.serving;
+    if live.image != serving.image {
+        engine.image = Value::from(live.image.as_str());
+    }
+    let mut shown = true;
+    if live.args != serving.args {
+        // What stands after our own arguments is the user's; where ours were changed too, the
+        // whole line is shown.
+        let (ours, users) = serving
+            .args
+            .split_at(serving.generated_args.min(serving.args.len()));
+        let line = live.args.strip_prefix(ours).unwrap_or(&live.args);
+        shown &= line != users;
+        engine.args = Value::Known(line.iter().map(|arg| Value::from(arg.as_str())).collect());
+    }
+    if live.env != serving.env {
+        let users = frozen.env.clone().unwrap_or_default();
+        let generated = |key: &str, value: &str| {
+            !users.contains_key(key) && serving.env.get(key).is_some_and(|ours| ours == value)
+        };
+        let mut rest = live.env.clone();
+        rest.retain(|key, value| !generated(key, value));
+        shown &= rest != users;
+        engine.env = Value::Known(text_map(&rest));
+    }
+    shown
+}
+
+/// Whether the container's frame, which no attribute shows, is as it was decided.
+fn same_frame(serving: &Serving, live: &LiveService) -> bool {
+    live.command == serving.command
+        && live.port == Some(serving.port)
+        && live.health_path.as_deref() == Some(serving.health_path.as_str())
+        && !live.zonal_redundancy
+}
+
+/// Shows a changed source of the Hub token; false where a change has no attribute to show it.
+fn overlay_token(model: &mut EndpointModel, live: &LiveService) -> bool {
     let secret = live.secret_env.get(TOKEN_VARIABLE);
     if model.hugging_face_token_secret.is_known() {
         model.hugging_face_token_secret = secret.cloned().into();
-    } else if secret.is_none() {
-        model.hugging_face_token_wo_version = Value::Null;
+        return true;
     }
+    let managed = model.hugging_face_token_wo_version.is_known();
+    let ours = secret.is_some_and(|secret| secret.contains("-hugging-face-token/versions/"));
+    if managed && !ours {
+        model.hugging_face_token_wo_version = Value::Null;
+        return true;
+    }
+    managed || secret.is_none()
 }
 
 fn overlay_load(model: &mut EndpointModel, live: &LiveService) {
@@ -224,11 +263,16 @@ fn overlay_access(model: &mut EndpointModel, live: &LiveService) {
 /// Only labels that are ours to manage: what others add is left alone and not shown.
 fn overlay_labels(model: &mut EndpointModel, live: &LiveService) {
     let current = |managed: &StringMap| -> StringMap {
-        let live: &BTreeMap<String, String> = &live.labels;
-        managed
-            .keys()
-            .filter_map(|key| Some((key.clone(), Value::from(live.get(key)?.as_str()))))
-            .collect()
+        let now = managed.iter().filter_map(|(key, value)| {
+            // A null element is none of the service's labels, and stays what it is.
+            let now = if value.is_null() {
+                Value::Null
+            } else {
+                Value::from(live.labels.get(key)?.as_str())
+            };
+            Some((key.clone(), now))
+        });
+        now.collect()
     };
     if let Value::Known(labels) = &mut model.labels {
         *labels = current(labels);

@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
+use tfplug::Diagnostic;
 use tfplug::framework::Timeouts;
 use tfplug::schema::{
-    Attribute, Schema, at_least, between, conflicts_with, length, one_of, regex, required_with,
+    Attribute, Schema, Validator, at_least, between, conflicts_with, each, length, one_of, regex,
+    required_with,
 };
 use tfplug::value::Type;
 
-use crate::schema_parts::{checked, model_id};
+use super::inputs::DEFAULT_CONCURRENCY;
+use crate::schema_parts::{checked, labels, model_id};
 use openmodel_schemas::name::{EndpointName, Region, Revision};
 
 /// How long each operation may take. A create waits until the model is loaded and serves.
@@ -19,7 +22,7 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts::new(&[
     ("delete", Duration::from_mins(20)),
 ]);
 
-/// Money: digits, with at most two after the point.
+/// Money: digits, with at most four after the point.
 const MONEY: &str = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,4})?$";
 const SECRET_VERSION: &str =
     r"^projects/[^/]+/secrets/[A-Za-z0-9_-]{1,255}/versions/(latest|[0-9]+)$";
@@ -82,7 +85,8 @@ fn model() -> [Attribute; 5] {
             .validate(checked::<Revision>("A branch, tag or commit."))
             .description(
                 "Branch, tag or commit of the repository. When a branch moves upstream, the next plan shows \
-                 the new `resolved_revision`; pin a commit to stay.",
+                 the new `resolved_revision`; pin a commit to stay. Between a plan and its apply it must not move: \
+                 Terraform then refuses the plan as inconsistent, and a new one shows the move.",
             ),
         Attribute::string("resolved_revision")
             .computed()
@@ -96,7 +100,7 @@ fn model() -> [Attribute; 5] {
                     .validate(between(1, 100_000_000))
                     .description("Longest sequence, prompt and answer together, in tokens. One must always fit."),
                 Attribute::number("max_concurrency")
-                    .default(8)
+                    .default(DEFAULT_CONCURRENCY)
                     .validate(between(1, 1000))
                     .description("Sequences one replica works on at once."),
                 Attribute::number("input_tokens").optional().computed().validate(at_least(1)).description(
@@ -189,7 +193,7 @@ fn money_and_access() -> [Attribute; 2] {
                 Attribute::bool("public").optional().computed().description(
                     "Let everyone call the endpoint without credentials. Default: `false`.",
                 ),
-                Attribute::set_of("invokers", Type::String).optional().computed().description(
+                Attribute::set_of("invokers", Type::String).optional().computed().validate(each(member())).description(
                     "IAM members that may call it, such as `serviceAccount:app@acme-ml.iam.gserviceaccount.com`.",
                 ),
             ],
@@ -246,6 +250,7 @@ fn housekeeping() -> [Attribute; 3] {
     [
         Attribute::map_of("labels", Type::String)
             .optional()
+            .validate(labels())
             .description("Labels. Those set on the service by others are left alone."),
         Attribute::string("deletion_policy")
             .default("DELETE")
@@ -269,7 +274,7 @@ fn results() -> [Attribute; 7] {
             .computed_prefix("http")
             .use_non_null_state_for_unknown()
             .description("`base_url` for OpenAI clients: the URL with `/v1`."),
-        text("status", "`ready`, `provisioning` or `failed`.").never_null(),
+        text("status", "`ready`, `provisioning`, `failed`, or `drifted` where something without an attribute of its own was changed by others. Any but `ready` is mended by the next apply.").never_null(),
         Attribute::object(
             "memory",
             [
@@ -341,7 +346,28 @@ fn results() -> [Attribute; 7] {
     ]
 }
 
-fn money() -> tfplug::schema::Validator {
+/// An IAM member; everyone has an attribute of its own.
+fn member() -> Validator {
+    Validator::new(
+        "An IAM member such as `user:jane@example.com`.",
+        |args, found| {
+            let Some(member) = args.value.as_str() else {
+                return;
+            };
+            if member == "allUsers" {
+                found.push(Diagnostic::error("Everyone is not an invoker").at(args.path.clone()).detail(
+                "`allUsers` makes the endpoint public. Set access.public = true instead.",
+            ));
+            } else if member != "allAuthenticatedUsers" && !member.contains(':') {
+                found.push(Diagnostic::error("Not an IAM member").at(args.path.clone()).detail(format!(
+                "{member:?} has no type. Write it as user:…, group:…, serviceAccount:… or domain:….",
+            )));
+            }
+        },
+    )
+}
+
+fn money() -> Validator {
     regex(
         MONEY,
         "an amount of US dollars in quotes, such as `\"900.00\"`",

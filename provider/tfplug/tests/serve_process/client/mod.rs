@@ -82,12 +82,16 @@ impl Process {
 
     /// This binary, as provider.
     pub(crate) fn itself(variables: &[(&str, &str)]) -> Self {
-        let own = std::env::current_exe().expect("the path of this test");
-        Self::start(Command::new(own), variables)
+        Self::start(own(), variables)
     }
 
-    /// As Terraform starts it, with this certificate.
+    /// This binary, as Terraform starts it, with this certificate.
     pub(crate) fn plugin(identity: &Identity, more: &[(&str, &str)]) -> Self {
+        Self::plugin_of(own(), identity, more)
+    }
+
+    /// `command`, as Terraform starts it, with this certificate.
+    pub(crate) fn plugin_of(command: Command, identity: &Identity, more: &[(&str, &str)]) -> Self {
         let pem = identity.pem();
         let mut variables = vec![
             COOKIE,
@@ -95,7 +99,7 @@ impl Process {
             ("PLUGIN_CLIENT_CERT", pem.as_str()),
         ];
         variables.extend(more);
-        Self::itself(&variables)
+        Self::start(command, &variables)
     }
 
     /// The next line of standard output.
@@ -121,6 +125,11 @@ impl Process {
             .expect("the provider ends");
         (status, out, err)
     }
+}
+
+/// This binary.
+fn own() -> Command {
+    Command::new(std::env::current_exe().expect("the path of this test"))
 }
 
 /// The handshake line, taken apart as go-plugin does.

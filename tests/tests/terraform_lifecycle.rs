@@ -149,7 +149,8 @@ fn what_is_changed_behind_our_back_is_shown_and_mended() -> Result<()> {
     bench.terraform(&["apply", "-refresh-only", "-auto-approve"])?;
     service["template"]["containers"][0]["image"] = image;
     client.patch(&url, &service)?;
-    bench.assert_plan_is_empty()?;
+    assert_eq!(actions(&bench.plan()?, ADDRESS), ["no-op"]);
+    bench.apply()?;
 
     // A label that somebody else adds is theirs.
     let mut service = client.get(&url)?;

@@ -1,5 +1,5 @@
 //! `just bench`: what a plan and an apply of endpoints cost beside the same count of Terraform's
-//! built-in `terraform_data`, in the same run; and what a provider process costs by itself.
+//! built-in `terraform_data`, in the same run.
 //!
 //! ```text
 //! bench ─► terraform (measured by `bench measure`, which waits for it and reads its rusage)
@@ -55,7 +55,7 @@ fn bench(arguments: &[String]) -> Result<()> {
         "provider binary: {:.1} MB (goal: under 15)\n",
         megabytes(fs::metadata(&provider)?.len())
     )?;
-    process(&mut out, &terraform, &provider)?;
+    schema(&mut out, &terraform, &provider)?;
 
     writeln!(
         out,
@@ -336,65 +336,22 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// One provider process by itself: started as Terraform starts it, without TLS.
-fn process(out: &mut impl Write, terraform: &Path, provider: &Path) -> Result<()> {
-    let mut lines: Vec<f64> = Vec::new();
-    let mut resident = Vec::new();
-    for _ in 0..15 {
-        let start = Instant::now();
-        let mut child = Command::new(provider)
-            .env(
-                "TF_PLUGIN_MAGIC_COOKIE",
-                "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2",
-            )
-            .env("PLUGIN_PROTOCOL_VERSIONS", "6")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut line = [0_u8; 64];
-        let stdout = child.stdout.as_mut().context("stdout")?;
-        let read = std::io::Read::read(stdout, &mut line)?;
-        lines.push(start.elapsed().as_secs_f64() * 1e3);
-        ensure!(
-            line[..read].starts_with(b"1|6|"),
-            "the handshake line is {:?}",
-            String::from_utf8_lossy(&line[..read])
-        );
-        let process = PathBuf::from(format!("/proc/{}", child.id()));
-        resident.extend(sample(&process).map(|(_, peak)| peak));
-        child.kill()?;
-        child.wait()?;
-    }
-    lines.sort_by(f64::total_cmp);
-    resident.sort_by(f64::total_cmp);
-    writeln!(
-        out,
-        "exec to handshake line: median {:.1} ms (goal: 5)",
-        lines[lines.len() / 2]
-    )?;
-    writeln!(
-        out,
-        "resident at rest: {:.1} MB (goal: under 15)",
-        resident
-            .get(resident.len() / 2)
-            .copied()
-            .unwrap_or(f64::NAN)
-    )?;
-
+/// What Terraform needs to learn the schema; a process by itself is measured by `tfplug`'s own
+/// benchmark, `benches/process.rs`.
+fn schema(out: &mut impl Write, terraform: &Path, provider: &Path) -> Result<()> {
     let mut workspace = Workspace::new(terraform, provider)?;
     workspace.set_env("OPENMODEL_SANDBOX", "http://127.0.0.1:9");
     workspace.write("main.tf", &ENDPOINT.replace("COUNT", "1"))?;
     let init = workspace.run(&["init"])?;
     ensure!(init.status.success(), "{}", printed(&init));
-    let schema = workspace.run(&["providers", "schema", "-json"])?;
-    ensure!(schema.status.success(), "{}", printed(&schema));
+    let answer = workspace.run(&["providers", "schema", "-json"])?;
+    ensure!(answer.status.success(), "{}", printed(&answer));
     let times = median(&workspace, &["providers", "schema", "-json"], RUNS)?;
     let version = median(&workspace, &["version"], RUNS)?;
     writeln!(
         out,
         "providers schema -json: {} KB, {:.3} s wall beside {:.3} s of `terraform version`\n",
-        schema.stdout.len() / 1000,
+        answer.stdout.len() / 1000,
         times.wall,
         version.wall
     )?;

@@ -32,9 +32,9 @@ use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
 use tokio::time::Instant;
 
+use super::frozen::Frozen;
 use super::inputs::{Identity, Inputs, inputs};
 use super::model::EndpointModel;
-use super::plan::Frozen;
 use super::read::{RECORD, Record, from_record, openai_base_url, overlay, without_service};
 use super::{identity, schema};
 use crate::client::Client;

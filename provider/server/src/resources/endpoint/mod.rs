@@ -4,10 +4,12 @@
 //! schema.rs   attributes        inputs.rs  configuration ─► EndpointSpec
 //! model.rs    their values      plan.rs    the planned values      advice.rs  placement ─► values
 //! apply.rs    create, update, delete         read.rs   live service ─► state
+//! frozen.rs   what was decided, kept until an input changes
 //! ```
 
 mod advice;
 mod apply;
+mod frozen;
 mod inputs;
 mod model;
 mod plan;
@@ -27,8 +29,8 @@ use tfplug::serve::log;
 use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
 
+use self::frozen::Frozen;
 use self::model::EndpointModel;
-use self::plan::Frozen;
 use crate::client::Client;
 use crate::errors;
 

@@ -12,57 +12,17 @@ use std::collections::BTreeMap;
 use openmodel_cloud::huggingface::HubError;
 use openmodel_resolve::place;
 use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, ProjectId, Region, Revision};
-use openmodel_schemas::report::{Serving, Shape};
-use openmodel_schemas::spec::{EndpointSpec, TokenSource};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use tfplug::framework::{Plan, PlanRequest, Private};
+use tfplug::Diagnostics;
+use tfplug::framework::{Plan, PlanRequest};
 use tfplug::serve::log;
 use tfplug::value::{Path, Refinement, Value};
-use tfplug::{Diagnostic, Diagnostics};
 
 use super::advice;
+use super::frozen::{Frozen, digest, fingerprint};
 use super::inputs::{Identity, Inputs, fill_defaults, inputs, parse};
 use super::model::{EndpointModel, EngineModel, ShapeModel, StringMap};
 use crate::client::Client;
 use crate::errors;
-
-/// Where the placement lies in private state.
-pub(crate) const PLACEMENT: &str = "placement";
-
-/// What was decided, with the fingerprint of the inputs it was made from. Memory, cost and
-/// recommendation are in the state itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Frozen {
-    /// Of [`fingerprint`].
-    pub(crate) inputs: String,
-    /// The shape of one replica.
-    pub(crate) shape: Shape,
-    /// The container.
-    pub(crate) serving: Serving,
-    /// `engine.args` as configured.
-    pub(crate) args: Option<Vec<String>>,
-    /// `engine.env` as configured.
-    pub(crate) env: Option<BTreeMap<String, String>>,
-    /// Of the memory, cost and recommendation that go with it: state and private state part
-    /// where an update fails before it has begun.
-    pub(crate) advice: String,
-    /// Whether a token secret of ours may exist: set before one is made, and taken back only
-    /// when one is certainly gone.
-    pub(crate) has_secret: bool,
-}
-
-impl Frozen {
-    /// What was put aside, if anything.
-    pub(crate) fn read(private: &Private) -> Result<Option<Self>, Diagnostic> {
-        private.get(PLACEMENT)
-    }
-
-    /// Puts it aside for apply and for the next plan.
-    pub(crate) fn write(&self, private: &mut Private) -> Result<(), Diagnostic> {
-        private.set(PLACEMENT, self)
-    }
-}
 
 /// Decides every planned value.
 pub(crate) async fn plan(
@@ -164,26 +124,23 @@ pub(crate) async fn plan(
                 inputs,
                 shape: placement.shape,
                 serving: placement.serving,
-                args: (!spec.engine.args.is_empty() || has_args(&config))
+                args: sets(&config, |engine| engine.args.is_known())
                     .then(|| spec.engine.args.clone()),
-                env: (!spec.engine.env.is_empty() || has_env(&config))
-                    .then(|| spec.engine.env.clone()),
+                env: sets(&config, |engine| engine.env.is_known()).then(|| spec.engine.env.clone()),
                 advice: digest(&planned),
                 has_secret,
             }
         }
     };
     advice::show_container(&frozen.shape, &frozen.serving, &config, &mut planned);
-    planned.url = url_after(
-        prior.as_ref().map(|prior| &prior.url),
-        &planned.id,
-        prior.as_ref().map(|p| &p.id),
-    );
-    planned.openai_base_url = url_after(
-        prior.as_ref().map(|prior| &prior.openai_base_url),
-        &planned.id,
-        prior.as_ref().map(|p| &p.id),
-    );
+    // The service's URL is fixed when it is created.
+    let same = prior.as_ref().filter(|prior| prior.id == planned.id);
+    let kept = |url: Option<&Value<String>>| match url {
+        Some(url) if url.is_known() => url.clone(),
+        _ => Value::unknown_with("http"),
+    };
+    planned.url = kept(same.map(|prior| &prior.url));
+    planned.openai_base_url = kept(same.map(|prior| &prior.openai_base_url));
     frozen.write(&mut private)?;
     Ok(Plan {
         planned,
@@ -335,16 +292,9 @@ fn stand_in<T: std::str::FromStr<Err = openmodel_schemas::name::NameError>>(
         .map_err(|error: openmodel_schemas::name::NameError| errors::bug(&error.to_string()).into())
 }
 
-/// The service's URL is fixed when it is created.
-fn url_after(
-    prior: Option<&Value<String>>,
-    id: &Value<String>,
-    prior_id: Option<&Value<String>>,
-) -> Value<String> {
-    match prior {
-        Some(url) if url.is_known() && prior_id == Some(id) => url.clone(),
-        _ => Value::unknown_with("http"),
-    }
+/// Whether the configuration sets something of the engine.
+fn sets(config: &EndpointModel, what: impl Fn(&EngineModel) -> bool) -> bool {
+    config.engine.as_known().is_some_and(what)
 }
 
 fn effective_labels(client: &Client, labels: &Value<StringMap>) -> Value<StringMap> {
@@ -367,52 +317,4 @@ fn effective_labels(client: &Client, labels: &Value<StringMap>) -> Value<StringM
         Value::Unknown(_) => return unknown(),
     }
     Value::Known(merged)
-}
-
-/// Of all inputs that have a part in the placement; the rest may change without new advice.
-pub(crate) fn fingerprint(spec: &EndpointSpec) -> String {
-    let inputs = serde_json::json!([
-        spec.region,
-        spec.model,
-        spec.commit,
-        spec.surface,
-        spec.workload,
-        spec.quantization,
-        spec.shape,
-        spec.engine,
-        spec.scaling,
-        spec.budget,
-        spec.token != TokenSource::None,
-    ]);
-    short_hash(&inputs.to_string())
-}
-
-/// Of what the state shows of a placement.
-fn digest(model: &EndpointModel) -> String {
-    let shown = serde_json::to_string(&(&model.memory, &model.cost, &model.recommendation));
-    // Unknown values have no JSON, and no placement either.
-    shown.map_or_else(|_| String::new(), |shown| short_hash(&shown))
-}
-
-fn short_hash(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    let head = digest
-        .iter()
-        .take(16)
-        .fold(0_u128, |head, byte| head << 8 | u128::from(*byte));
-    format!("{head:032x}")
-}
-
-fn has_args(config: &EndpointModel) -> bool {
-    config
-        .engine
-        .as_known()
-        .is_some_and(|engine| engine.args.is_known())
-}
-
-fn has_env(config: &EndpointModel) -> bool {
-    config
-        .engine
-        .as_known()
-        .is_some_and(|engine| engine.env.is_known())
 }

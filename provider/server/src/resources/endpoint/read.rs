@@ -13,8 +13,8 @@ use tfplug::Diagnostic;
 use tfplug::value::Value;
 
 use super::advice;
+use super::frozen::Frozen;
 use super::model::{EndpointModel, EngineModel, ScalingModel, ShapeModel, StringMap};
-use super::plan::Frozen;
 
 /// Annotation that holds the [`Record`].
 pub(crate) const RECORD: &str = "openmodel.dev/endpoint";

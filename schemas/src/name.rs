@@ -15,7 +15,14 @@ pub struct NameError {
 
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a {}: {}", self.given, self.what, self.rule)
+        // A name that is far too long is wrong for its length; nobody wants to read it.
+        let shown: String = self.given.chars().take(80).collect();
+        let cut = if shown.len() < self.given.len() {
+            "…"
+        } else {
+            ""
+        };
+        write!(f, "{shown:?}{cut} is not {}: {}", self.what, self.rule)
     }
 }
 
@@ -73,33 +80,33 @@ name!(
     /// The rules are those of `huggingface_hub.utils.validate_repo_id` (2.4.0): at most 96
     /// characters of `[A-Za-z0-9._-]` in each part, no `--` or `..`, no part that starts or
     /// ends with `-` or `.`, and no `.git` at the end.
-    ModelId, "Hugging Face model id", check_model_id
+    ModelId, "a Hugging Face model id", check_model_id
 );
 
 name!(
     /// A branch, tag or commit of a Hub repository.
-    Revision, "Hub revision", check_revision
+    Revision, "a Hub revision", check_revision
 );
 
 name!(
     /// A full Git commit id: 40 lower-case hexadecimal digits.
-    CommitSha, "commit id", check_commit
+    CommitSha, "a commit id", check_commit
 );
 
 name!(
     /// A Google Cloud project id (6 to 30 characters), with an optional `domain.com:` prefix.
-    ProjectId, "Google Cloud project id", check_project
+    ProjectId, "a Google Cloud project id", check_project
 );
 
 name!(
     /// A Google Cloud region such as `us-central1`.
-    Region, "Google Cloud region", check_region
+    Region, "a Google Cloud region", check_region
 );
 
 name!(
     /// The name of an endpoint: what Cloud Run takes as a service name, one character shorter
     /// than its 49 so that every derived name fits too.
-    EndpointName, "endpoint name", check_endpoint_name
+    EndpointName, "an endpoint name", check_endpoint_name
 );
 
 impl ModelId {

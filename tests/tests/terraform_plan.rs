@@ -134,7 +134,11 @@ fn a_70b_model_is_refused_with_the_sizes_and_what_would_help() -> Result<()> {
 #[test]
 fn errors_stand_on_their_attribute_with_the_next_move() -> Result<()> {
     let qwen = "model = \"Qwen/Qwen2.5-7B-Instruct\"\nworkload = { context_length = 8192 }\n";
-    let cases: [(&str, &[&str]); 12] = [
+    let cases: [(&str, &[&str]); 13] = [
+        (
+            &format!("{qwen}engine = {{ name = \"tgi\" }}"),
+            &["engine = {", "must be one of"],
+        ),
         (
             &format!("{qwen}access = {{ invokers = [\"allUsers\"] }}"),
             &["Everyone is not an invoker", "access.public = true"],
@@ -149,7 +153,7 @@ fn errors_stand_on_their_attribute_with_the_next_move() -> Result<()> {
         ),
         (
             &format!("{qwen}budget = {{ max_hourly_cost = \"0.50\" }}"),
-            &["max_hourly_cost", "0.50"],
+            &["budget = {", "max_hourly_cost", "0.50"],
         ),
         (
             &format!("{qwen}budget = {{ max_monthly_cost = \"10.00\" }}"),

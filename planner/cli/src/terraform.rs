@@ -109,9 +109,15 @@ pub fn provider_binary(on_build: impl FnOnce(&str)) -> Result<PathBuf> {
 fn build_provider(workspace: &Path, on_build: impl FnOnce(&str)) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let release = !cfg!(debug_assertions);
-    // By `--bin`, not `--package`: with the features of the whole workspace, as `cargo run --bin`
-    // has built everything else.
     let mut command = Command::new(cargo);
+    // What cargo tells a program that it runs about its package would look like a change to `ring`'s
+    // build script: it and all that stands on it would be built anew each time.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     command.args([
         "build",
         "--quiet",

@@ -14,7 +14,7 @@ use crate::ephemeral::access_token::AccessToken;
 use crate::functions::parse_model_id::ParseModelId;
 use crate::resources::endpoint::Endpoint;
 use crate::schema_parts::{checked, labels};
-use openmodel_schemas::name::Region;
+use openmodel_schemas::name::{ProjectId, Region};
 
 /// The provider `openmodel`.
 pub(crate) struct OpenModel;
@@ -67,7 +67,8 @@ impl Provider for OpenModel {
              environment variable it names.",
         )
         .attributes([
-            text("project", "Default Google Cloud project. Environment: `GOOGLE_PROJECT`, `GOOGLE_CLOUD_PROJECT`."),
+            text("project", "Default Google Cloud project. Environment: `GOOGLE_PROJECT`, `GOOGLE_CLOUD_PROJECT`.")
+                .validate(checked::<ProjectId>("A Google Cloud project id.")),
             text("region", "Default region. Environment: `GOOGLE_REGION`.")
                 .validate(checked::<Region>("A region such as `us-central1`.")),
             text("zone", "Default zone; its region is used where none is set. Environment: `GOOGLE_ZONE`."),
@@ -137,7 +138,7 @@ impl Provider for OpenModel {
 fn checked_url() -> tfplug::schema::Validator {
     tfplug::schema::regex(
         r"^https?://[^\s]+$",
-        "a URL that starts with `https://` or `http://`",
+        "be a URL that starts with `https://` or `http://`",
     )
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::schema::Schema;
 use crate::value::{self, Dynamic, Path, Step, Type, decode_json, decode_msgpack, encode_msgpack};
 use crate::wire::{self, attribute_path::step::Selector, diagnostic::Severity as WireSeverity};
 use crate::{Diagnostic, Diagnostics, Severity};
@@ -59,6 +60,31 @@ fn bug(what: &str) -> Diagnostic {
         "A value does not fit the provider's own schema: {what}. This is a bug in the provider, \
          please report it."
     ))
+}
+
+/// The same messages, each at a place that Terraform can find in the configuration.
+///
+/// It follows a path through nested blocks only: of one that goes on inside an attribute it takes
+/// the last name and looks for it among the attributes around, where another may have that name.
+/// So a path ends at the first attribute; the text of the message has the whole of it.
+pub(super) fn located(schema: &Schema, diagnostics: Diagnostics) -> Diagnostics {
+    let locate = |mut diagnostic: Diagnostic| {
+        diagnostic.path = diagnostic.path.map(|path| {
+            let mut block = &schema.block;
+            for (position, step) in path.steps().iter().enumerate() {
+                let Step::Attribute(name) = step else {
+                    continue;
+                };
+                match block.nested(name) {
+                    Some(nested) => block = &nested.block,
+                    None => return Path::from(path.steps()[..=position].to_vec()),
+                }
+            }
+            path
+        });
+        diagnostic
+    };
+    diagnostics.into_iter().map(locate).collect()
 }
 
 pub(super) fn diagnostics_to_wire(diagnostics: Diagnostics) -> Vec<wire::Diagnostic> {

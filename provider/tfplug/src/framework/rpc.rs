@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
-use super::codec::{decode, diagnostics_to_wire, encode, path_to_wire, to_model};
+use super::codec::{decode, diagnostics_to_wire, encode, located, path_to_wire, to_model};
 use super::erased::{AnyApplied, AnyApply, AnyPlan, AnyPlanned, AnyState, Shape, known_part};
 use super::function::fail;
 use super::guard::{guard, guard_sync};
@@ -77,7 +77,7 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 Ok(model) => found.extend(self.provider.validate(&model)),
                 Err(error) => found.push(error),
             }
-            Ok(found)
+            Ok(located(schema, found))
         }));
         Ok(Response::new(validate_provider_config::Response {
             diagnostics: found,
@@ -125,7 +125,8 @@ impl<P: Provider> provider_server::Provider for Service<P> {
             let resource = self.resource(&name)?;
             let config = decode(request.config.as_ref(), &resource.shape().r#type)?;
             let client = request.client_capabilities.unwrap_or_default();
-            Ok(resource.validate(config, client.write_only_attributes_allowed))
+            let found = resource.validate(config, client.write_only_attributes_allowed);
+            Ok(located(&resource.shape().schema, found))
         }));
         Ok(Response::new(validate_resource_config::Response {
             diagnostics,
@@ -140,7 +141,8 @@ impl<P: Provider> provider_server::Provider for Service<P> {
         let name = request.type_name;
         let diagnostics = collect(guard_sync("validating the data source", &name, || {
             let source = self.data_source(&name)?;
-            Ok(source.validate(decode(request.config.as_ref(), &source.shape().r#type)?))
+            let found = source.validate(decode(request.config.as_ref(), &source.shape().r#type)?);
+            Ok(located(&source.shape().schema, found))
         }));
         Ok(Response::new(validate_data_resource_config::Response {
             diagnostics,
@@ -158,7 +160,8 @@ impl<P: Provider> provider_server::Provider for Service<P> {
             &name,
             || {
                 let resource = self.ephemeral_resource(&name)?;
-                Ok(resource.validate(decode(request.config.as_ref(), &resource.shape().r#type)?))
+                let config = decode(request.config.as_ref(), &resource.shape().r#type)?;
+                Ok(located(&resource.shape().schema, resource.validate(config)))
             },
         ));
         Ok(Response::new(
@@ -250,7 +253,10 @@ impl<P: Provider> provider_server::Provider for Service<P> {
                 planned,
                 requires_replace,
                 private,
-            } = resource.plan(&context, change).await?;
+            } = resource
+                .plan(&context, change)
+                .await
+                .map_err(|found| located(&resource.shape().schema, found))?;
             Ok(plan_resource_change::Response {
                 planned_state: Some(encode(&planned, r#type)?),
                 requires_replace: requires_replace.iter().map(path_to_wire).collect(),

@@ -268,7 +268,7 @@ async fn the_users_time_limit_reaches_the_call_and_is_checked() {
     assert!(
         found
             .to_string()
-            .starts_with("error at timeouts.create: Not a duration"),
+            .starts_with("error at timeouts: Not a duration"),
         "{found}"
     );
 }

@@ -115,6 +115,8 @@ pub(crate) fn validate(config: &EndpointModel) -> Diagnostics {
                 .as_known()
                 .or((!workload.output_tokens.is_unknown()).then_some(&0)),
         )
+        // A context that is none is an error of its own.
+        && *context > 0
         && input.saturating_add(*output) > *context
     {
         found.push(

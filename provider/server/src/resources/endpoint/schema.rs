@@ -238,7 +238,7 @@ fn token() -> [Attribute; 3] {
             .description("Raise it to store a new value of `hugging_face_token_wo`."),
         Attribute::string("hugging_face_token_secret")
             .optional()
-            .validate(regex(SECRET_VERSION, "`projects/{project}/secrets/{secret}/versions/{version}`"))
+            .validate(regex(SECRET_VERSION, "have the form `projects/{project}/secrets/{secret}/versions/{version}`"))
             .description(
                 "A Secret Manager secret version of yours that holds the token; the service's account must be \
                  allowed to read it.",
@@ -370,6 +370,6 @@ fn member() -> Validator {
 fn money() -> Validator {
     regex(
         MONEY,
-        "an amount of US dollars in quotes, such as `\"900.00\"`",
+        "be an amount of US dollars in quotes, such as `\"900.00\"`",
     )
 }

@@ -134,7 +134,11 @@ fn a_70b_model_is_refused_with_the_sizes_and_what_would_help() -> Result<()> {
 #[test]
 fn errors_stand_on_their_attribute_with_the_next_move() -> Result<()> {
     let qwen = "model = \"Qwen/Qwen2.5-7B-Instruct\"\nworkload = { context_length = 8192 }\n";
-    let cases: [(&str, &[&str]); 13] = [
+    let cases: [(&str, &[&str]); 14] = [
+        (
+            &format!("{qwen}engine = {{ env = {{ A = null }} }}"),
+            &["engine = {", "Element is null"],
+        ),
         (
             &format!("{qwen}engine = {{ name = \"tgi\" }}"),
             &["engine = {", "must be one of"],

@@ -58,6 +58,28 @@ pub(crate) fn labels() -> Validator {
     })
 }
 
+/// No element is null: such an element is nothing that a service could have.
+pub(crate) fn no_nulls() -> Validator {
+    Validator::new("Elements must not be null.", |args, found| {
+        let has_null = match args.value {
+            Dynamic::Map(items) => items.values().any(Dynamic::is_null),
+            Dynamic::List(items) | Dynamic::Set(items) => items.iter().any(Dynamic::is_null),
+            _ => false,
+        };
+        if has_null {
+            found.push(
+                Diagnostic::error("Element is null")
+                    .at(args.path.clone())
+                    .detail(format!(
+                        "`{}` has an element that is null. Leave it out, for instance with \
+                 `{{ for key, value in … : key => value if value != null }}`.",
+                        args.path
+                    )),
+            );
+        }
+    })
+}
+
 /// A model id of the Hub.
 pub(crate) fn model_id() -> Validator {
     checked::<ModelId>("`organisation/name`, as in the model's address on the Hub.")

@@ -12,7 +12,7 @@ use tfplug::schema::{
 use tfplug::value::Type;
 
 use super::inputs::DEFAULT_CONCURRENCY;
-use crate::schema_parts::{checked, labels, model_id};
+use crate::schema_parts::{checked, labels, model_id, no_nulls};
 use openmodel_schemas::name::{EndpointName, Region, Revision};
 
 /// How long each operation may take. A create waits until the model is loaded and serves.
@@ -157,9 +157,11 @@ fn serving() -> [Attribute; 3] {
                 ),
                 Attribute::list_of("args", Type::String)
                     .optional()
+                    .validate(no_nulls())
                     .description("Arguments added after the generated ones; the engine takes the last of two."),
                 Attribute::map_of("env", Type::String)
                     .optional()
+                    .validate(no_nulls())
                     .description("Environment variables. Not for secrets: they are stored in the state."),
             ],
         )
@@ -193,7 +195,8 @@ fn money_and_access() -> [Attribute; 2] {
                 Attribute::bool("public").optional().computed().description(
                     "Let everyone call the endpoint without credentials. Default: `false`.",
                 ),
-                Attribute::set_of("invokers", Type::String).optional().computed().validate(each(member())).description(
+                Attribute::set_of("invokers", Type::String).optional().computed().validate(no_nulls())
+                    .validate(each(member())).description(
                     "IAM members that may call it, such as `serviceAccount:app@acme-ml.iam.gserviceaccount.com`.",
                 ),
             ],

@@ -27,6 +27,8 @@ pub(crate) struct Client {
     pub(crate) default_labels: Value<BTreeMap<String, Value<String>>>,
     /// Whether the Hub is asked without a token only because the token is not known yet.
     pub(crate) hub_token_is_unknown: bool,
+    /// Whether it is not known yet where the Hub is: an unknown `sandbox` is not the public Hub.
+    pub(crate) hub_is_unknown: bool,
     /// Arguments without which no cloud can be called, and which are not known yet.
     waiting: Vec<&'static str>,
     offline: bool,
@@ -77,6 +79,7 @@ impl Client {
             region
         };
 
+        let hub_is_unknown = sandbox.is_unknown();
         let sandbox = known("sandbox", &sandbox);
         let auth = auth::Options {
             credentials: known("credentials", &credentials).map(Secret::new),
@@ -106,6 +109,7 @@ impl Client {
             region,
             default_labels: config.default_labels,
             hub_token_is_unknown,
+            hub_is_unknown,
             waiting,
             offline: config.offline.as_known().copied().unwrap_or(false),
             transport: Transport::new(transport::Options {

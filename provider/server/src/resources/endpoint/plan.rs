@@ -68,13 +68,17 @@ pub(crate) async fn plan(
 
     let frozen = Frozen::read(&private)?;
     let commit = match (&model, &revision) {
-        (Some(model), Some(revision)) => {
+        (Some(model), Some(revision)) if !client.hub_is_unknown => {
             Some(commit_of(client, prior.as_ref(), frozen.as_ref(), model, revision).await?)
         }
         _ => None,
     };
     let (Some(commit), Some(region), Some(model)) = (commit, region, model) else {
-        wait(&mut planned, &config, "model, revision or region");
+        wait(
+            &mut planned,
+            &config,
+            "model, revision, region or the provider's sandbox",
+        );
         return Ok(Plan {
             planned,
             requires_replace,

@@ -9,6 +9,7 @@
 //! | [`report`] | what is shown and frozen: placement, memory, cost, recommendation |
 //! | [`name`], [`quantity`] | checked names and quantities that must not mix |
 
+pub mod catalog;
 pub mod model_card;
 pub mod name;
 pub mod quantity;

@@ -49,14 +49,35 @@ pub struct EndpointSpec {
 pub enum Surface {
     /// Cloud Run services with GPUs.
     CloudRun,
+    /// Vertex AI endpoints.
+    Vertex,
+    /// Google Kubernetes Engine node pools.
+    Gke,
+    /// Compute Engine instances and TPU VMs.
+    Compute,
+    /// Hugging Face Inference Endpoints.
+    HuggingFace,
 }
 
 impl Surface {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::CloudRun,
+        Self::Vertex,
+        Self::Gke,
+        Self::Compute,
+        Self::HuggingFace,
+    ];
+
     /// The word used in configurations: `cloud_run`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CloudRun => "cloud_run",
+            Self::Vertex => "vertex",
+            Self::Gke => "gke",
+            Self::Compute => "compute",
+            Self::HuggingFace => "hugging_face",
         }
     }
 }

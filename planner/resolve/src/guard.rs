@@ -124,6 +124,7 @@ fn offer(document: &CatalogDocument, index: usize, offer: &OfferRow) -> Result<(
             counts,
             "an instance has exactly one GPU",
         )?,
+        _ => {}
     }
     for host in &offer.hosts {
         row.holds(

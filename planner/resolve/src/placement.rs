@@ -14,7 +14,7 @@ use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Usd, UsdPerHour};
 use openmodel_schemas::report::{Candidate, Cost, Placement, Recommendation};
 use openmodel_schemas::shape::EngineRow;
-use openmodel_schemas::spec::{EndpointSpec, ShapeRequest, Surface, TokenSource};
+use openmodel_schemas::spec::{EndpointSpec, ShapeRequest, TokenSource};
 use rust_decimal::Decimal;
 
 use crate::advice::{price, refuse};
@@ -369,7 +369,6 @@ fn recommendation(
             recommended.shape.accelerator
         ));
     }
-    let Surface::CloudRun = request.place.surface;
     reason.push(match request.place.zonal_redundancy(&recommended.shape) {
         Some(more) => {
             format!("Zonal redundancy is off: it costs {more} more and has a quota of its own.")

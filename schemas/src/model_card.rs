@@ -132,24 +132,186 @@ pub struct ModelConfig {
     pub max_positions: Option<u64>,
     /// `torch_dtype` or `dtype`: `bfloat16`, `float16`, `float32`.
     pub dtype: Option<String>,
-    /// `quantization_config.quant_method` where the checkpoint is stored quantised.
-    pub quant_method: Option<String>,
-    /// `quantization_config.bits`.
-    pub quant_bits: Option<u64>,
+    /// How the checkpoint is stored, where it is quantised.
+    pub quantization: Option<StoredQuantization>,
+    /// Rotary position embeddings stretched beyond their native length.
+    pub rope_scaling: Option<RopeScaling>,
     /// Mixture of experts, where the model is one.
     pub experts: Option<Experts>,
-    /// `sliding_window`, where it is used.
-    pub sliding_window: Option<u64>,
-    /// Number of layers with full attention, where layers differ.
-    pub full_attention_layers: Option<u64>,
-    /// Mechanisms found in the configuration that the plain grouped-query formulas do not
-    /// cover, by the field that shows them (`kv_lora_rank`, `mamba_d_state`, …). A sizing
-    /// that does not know one must say so rather than guess.
+    /// What its layers are.
+    pub layer_kinds: LayerKinds,
+    /// `sliding_window` or `attention_chunk_size` of the windowed layers, in tokens.
+    pub window: Option<u64>,
+    /// KV heads of the layers with full attention, where they differ from the windowed ones
+    /// (`num_global_key_value_heads`).
+    pub global_kv_heads: Option<u64>,
+    /// Head dimension of the layers with full attention, where it differs (`global_head_dim`).
+    pub global_head_dim: Option<u64>,
+    /// Dimension of a value head, where it differs from the key's (`v_head_dim`).
+    pub value_head_dim: Option<u64>,
+    /// Key and value are one tensor in the layers with full attention (`attention_k_eq_v`).
+    pub shared_key_value: bool,
+    /// Multi-head latent attention, where the model has it.
+    pub latent: Option<LatentAttention>,
+    /// Compression of the cache by layer (`compress_ratios`), where the model has it.
+    pub compress_ratios: Vec<u64>,
+    /// State-space or linear-attention layers, where the model has some.
+    pub recurrent: Option<Recurrent>,
+    /// The encoder of an encoder-decoder.
+    pub encoder: Option<EncoderStack>,
+    /// What kind of model it is.
+    pub kind: ModelKind,
+    /// Multi-token-prediction layers beside `layers` (`num_nextn_predict_layers`).
+    pub mtp_layers: u64,
+    /// Whether feed-forward layers have two matrices instead of a gated three.
+    pub plain_feed_forward: bool,
+    /// Mechanisms found in the configuration that no formula covers, by the field that shows
+    /// them. A sizing that does not know one must say so rather than guess.
     pub special: Vec<String>,
     /// Whether the model carries a vision tower (`vision_config`).
     pub vision: bool,
     /// Whether the model carries an audio tower (`audio_config`).
     pub audio: bool,
+}
+
+/// What a model does, as far as its memory is concerned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelKind {
+    /// It generates token after token, and keeps keys and values or a state.
+    #[default]
+    Decoder,
+    /// It reads a text once: embeddings, reranking, classification.
+    Encoder,
+    /// An encoder's output is attended to by a decoder: Whisper, T5.
+    EncoderDecoder,
+    /// It makes images or video in denoising steps.
+    Diffusion,
+}
+
+/// How a checkpoint is stored (`quantization_config`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoredQuantization {
+    /// `quant_method`, lower case: `fp8`, `awq`, `gptq`, `mxfp4`, `modelopt`,
+    /// `compressed-tensors`, `bitsandbytes`, `gguf`, …
+    pub method: String,
+    /// Bits of a weight, where stated.
+    pub bits: Option<u64>,
+    /// Whether the bits are of a floating-point number, where stated (`type: float`,
+    /// `quant_algo: NVFP4`).
+    pub float: Option<bool>,
+    /// Weights that share a scale: `group_size`, or the product of `weight_block_size`.
+    pub group_size: Option<u64>,
+    /// Bits of the KV cache the checkpoint asks for (`kv_cache_scheme`).
+    pub kv_bits: Option<u64>,
+    /// Whether only the experts' weights are quantised (`mxfp4`, and where the list of modules
+    /// that are not converted names attention).
+    pub experts_only: bool,
+}
+
+/// Rotary position embeddings stretched beyond their native length (`rope_scaling`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RopeScaling {
+    /// `rope_type`: `linear`, `dynamic`, `yarn`, `llama3`, `longrope`, …
+    pub kind: String,
+    /// `factor`.
+    pub factor: Option<f64>,
+    /// `original_max_position_embeddings`.
+    pub original_positions: Option<u64>,
+}
+
+/// What the layers of a model are. Their sum is at most `layers`: what is missing has neither
+/// keys and values nor a state (feed-forward layers of Nemotron-H).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LayerKinds {
+    /// Full attention, with keys and values of their own.
+    pub full: u64,
+    /// Attention to a window or chunk, with keys and values of their own.
+    pub windowed: u64,
+    /// State-space or linear attention.
+    pub recurrent: u64,
+    /// Attention over another layer's keys and values (`num_kv_shared_layers`).
+    pub shared: u64,
+    /// Cross-attention over an encoder's output.
+    pub cross: u64,
+}
+
+/// Multi-head latent attention: one compressed vector stands for keys and values of all heads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LatentAttention {
+    /// `kv_lora_rank`.
+    pub kv_rank: u64,
+    /// `q_lora_rank`; queries are not compressed where it is missing.
+    pub q_rank: Option<u64>,
+    /// `qk_rope_head_dim`.
+    pub rope_dim: u64,
+    /// `qk_nope_head_dim`.
+    pub nope_dim: u64,
+    /// `v_head_dim`.
+    pub value_dim: u64,
+    /// `index_head_dim` of a sparse-attention indexer, where there is one.
+    pub index_dim: Option<u64>,
+}
+
+/// The state of a recurrent layer, kept per sequence and not per token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Recurrent {
+    /// Mamba 1: one state per channel.
+    Mamba1 {
+        /// Inner channels.
+        inner: u64,
+        /// `mamba_d_state`.
+        state: u64,
+        /// `mamba_d_conv`.
+        conv: u64,
+        /// Bytes of an element of the state.
+        state_bytes: u64,
+    },
+    /// Mamba 2: one state per head.
+    Mamba2 {
+        /// `mamba_num_heads`.
+        heads: u64,
+        /// `mamba_head_dim`.
+        head_dim: u64,
+        /// `n_groups`.
+        groups: u64,
+        /// `ssm_state_size`.
+        state: u64,
+        /// `conv_kernel`.
+        conv: u64,
+        /// Bytes of an element of the state (`mamba_ssm_cache_dtype`).
+        state_bytes: u64,
+    },
+    /// Gated delta nets and Kimi delta attention: a matrix per value head.
+    DeltaNet {
+        /// `linear_num_key_heads`.
+        key_heads: u64,
+        /// `linear_num_value_heads`.
+        value_heads: u64,
+        /// `linear_key_head_dim`.
+        key_dim: u64,
+        /// `linear_value_head_dim`.
+        value_dim: u64,
+        /// `linear_conv_kernel_dim`.
+        conv: u64,
+        /// Bytes of an element of the state.
+        state_bytes: u64,
+    },
+}
+
+/// The encoder of an encoder-decoder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EncoderStack {
+    /// `encoder_layers`.
+    pub layers: u64,
+    /// Positions of its output that the decoder attends to: 1,500 frames for Whisper.
+    pub positions: u64,
 }
 
 /// A mixture of experts.
@@ -163,6 +325,6 @@ pub struct Experts {
     pub intermediate_size: u64,
     /// Shared experts, always used.
     pub shared: u64,
-    /// Leading dense layers (`first_k_dense_replace`).
+    /// Layers without experts, leading (`first_k_dense_replace`) or in between.
     pub dense_layers: u64,
 }

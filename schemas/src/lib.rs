@@ -10,6 +10,7 @@
 //! | [`name`], [`quantity`] | checked names and quantities that must not mix |
 
 pub mod catalog;
+pub mod engine;
 pub mod model_card;
 pub mod name;
 pub mod quantity;

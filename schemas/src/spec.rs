@@ -95,21 +95,100 @@ pub struct Workload {
     pub output_tokens: Tokens,
 }
 
-/// How weights are held in accelerator memory.
+/// How linear weights are held in accelerator memory, where that differs from the checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantization {
-    /// 8-bit floating point, made by the engine while loading.
+    /// 8-bit floating point.
     Fp8,
+    /// 8-bit integers.
+    Int8,
+    /// 4-bit integers with activation-aware scales.
+    Awq,
+    /// 4-bit integers, post-training.
+    Gptq,
+    /// 4-bit floating point in blocks of 32 (OCP microscaling).
+    Mxfp4,
+    /// 4-bit floating point in blocks of 16 (NVIDIA).
+    Nvfp4,
+    /// bitsandbytes NF4.
+    Bnb4,
+    /// bitsandbytes 8-bit.
+    Bnb8,
+    /// llama.cpp `Q8_0`.
+    GgufQ8_0,
+    /// llama.cpp `Q6_K`.
+    GgufQ6K,
+    /// llama.cpp `Q5_K_M`.
+    GgufQ5KM,
+    /// llama.cpp `Q4_K_M`.
+    GgufQ4KM,
+    /// llama.cpp `IQ4_XS`.
+    GgufIq4Xs,
+    /// llama.cpp `Q3_K_M`.
+    GgufQ3KM,
+    /// llama.cpp `Q2_K`.
+    GgufQ2K,
 }
 
 impl Quantization {
-    /// The word used in configurations and by vLLM's `--quantization`.
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Fp8,
+        Self::Int8,
+        Self::Awq,
+        Self::Gptq,
+        Self::Mxfp4,
+        Self::Nvfp4,
+        Self::Bnb4,
+        Self::Bnb8,
+        Self::GgufQ8_0,
+        Self::GgufQ6K,
+        Self::GgufQ5KM,
+        Self::GgufQ4KM,
+        Self::GgufIq4Xs,
+        Self::GgufQ3KM,
+        Self::GgufQ2K,
+    ];
+
+    /// The word used in configurations.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Fp8 => "fp8",
+            Self::Int8 => "int8",
+            Self::Awq => "awq",
+            Self::Gptq => "gptq",
+            Self::Mxfp4 => "mxfp4",
+            Self::Nvfp4 => "nvfp4",
+            Self::Bnb4 => "bitsandbytes",
+            Self::Bnb8 => "bitsandbytes-8bit",
+            Self::GgufQ8_0 => "gguf-q8_0",
+            Self::GgufQ6K => "gguf-q6_k",
+            Self::GgufQ5KM => "gguf-q5_k_m",
+            Self::GgufQ4KM => "gguf-q4_k_m",
+            Self::GgufIq4Xs => "gguf-iq4_xs",
+            Self::GgufQ3KM => "gguf-q3_k_m",
+            Self::GgufQ2K => "gguf-q2_k",
         }
+    }
+}
+
+impl std::str::FromStr for Quantization {
+    type Err = String;
+
+    /// Reads the word used in configurations; the error lists all of them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|quantization| quantization.as_str() == text)
+            .ok_or_else(|| {
+                let known: Vec<&str> = Self::ALL.iter().map(|known| known.as_str()).collect();
+                format!(
+                    "{text:?} is not a quantization; known are {}",
+                    known.join(", ")
+                )
+            })
     }
 }
 

@@ -1,0 +1,376 @@
+//! What sequences keep in memory between steps: keys and values per token, states per sequence.
+//!
+//! ```text
+//!   upper bound   every layer keeps every token
+//!   lower bound   windowed layers keep their window, compressed ones a token in `ratio`
+//!   as allocated  vLLM's hybrid manager: layers of one kind in groups of equal size, which
+//!                 share one pool of equal pages; a request takes
+//!                 Σ over groups ceil(tokens the group keeps / block) pages
+//! ```
+//!
+//! Sources: vLLM's KV cache manager (`kv_cache_utils`), checked on start-up logs: gemma-3-27b
+//! holds 36,560 tokens in 19.53 GiB only when its 52 windowed layers are padded to six groups of
+//! ten; gemma-4-E2B holds 129.66 requests of 8,192 tokens in 9.92 GiB.
+
+use openmodel_schemas::model_card::Recurrent;
+use openmodel_schemas::quantity::Bytes;
+
+use crate::architecture::{Architecture, product};
+use crate::parallel::Parallelism;
+
+/// Tokens of one block of the cache (vLLM's `--block-size` default on CUDA).
+pub(crate) const BLOCK: u64 = 16;
+
+/// Layers of one rank that keep the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kept {
+    layers: u64,
+    /// Bytes of one token in one layer.
+    per_token: u64,
+    /// Tokens it keeps at most; none: all.
+    window: Option<u64>,
+}
+
+/// How the engine lays the cache out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Whether windowed layers give back what has left their window (vLLM's hybrid manager).
+    pub(crate) hybrid: bool,
+    /// Bytes of an element of keys and values.
+    pub(crate) element: u64,
+    /// Whether the accelerator pads heads to 128 and KV heads to the ranks (TPU).
+    pub(crate) tpu: bool,
+    /// Tokens of one step, which a windowed layer keeps beside its window.
+    pub(crate) batched_tokens: u64,
+}
+
+/// What the sequences of one rank keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cache {
+    kinds: [Option<Kept>; 2],
+    /// State of one sequence in one recurrent layer.
+    state: u64,
+    /// Recurrent layers.
+    states: u64,
+    /// What a request keeps once, whatever its length: keys and values of an encoder's output.
+    fixed: u64,
+    /// Multi-head attention shares of a layer that keeps one token in so many.
+    compressed: u64,
+    layout: Layout,
+}
+
+impl Cache {
+    /// What the sequences of the fullest rank keep.
+    pub(crate) fn of(
+        architecture: Architecture,
+        parallelism: Parallelism,
+        layout: Layout,
+    ) -> Self {
+        let c = architecture.config;
+        let kinds = architecture.layers();
+        let stage = |layers: u64| layers.div_ceil(u64::from(parallelism.pipeline.max(1)));
+        let full = Kept {
+            layers: stage(kinds.full),
+            per_token: full_per_token(architecture, parallelism, layout),
+            window: None,
+        };
+        let windowed = Kept {
+            layers: stage(kinds.windowed),
+            per_token: heads_per_token(
+                c.kv_heads,
+                c.head_dim,
+                c.value_head_dim.unwrap_or(c.head_dim),
+                parallelism,
+                layout,
+            ),
+            window: c.window,
+        };
+        let kept = |kept: Kept| (kept.layers > 0 && kept.per_token > 0).then_some(kept);
+        let is_decoder = c.kind != openmodel_schemas::model_card::ModelKind::Encoder;
+        let fixed = c.encoder.map_or(0, |encoder| {
+            product(&[
+                2,
+                stage(c.layers),
+                encoder.positions,
+                c.hidden_size / u64::from(parallelism.tensor.max(1)),
+                layout.element,
+            ])
+        });
+        Self {
+            kinds: if is_decoder {
+                [kept(full), kept(windowed)]
+            } else {
+                [None, None]
+            },
+            state: c
+                .recurrent
+                .map_or(0, |state| state_bytes(state, parallelism)),
+            states: stage(kinds.recurrent),
+            fixed,
+            compressed: compressed_layers(architecture, parallelism),
+            layout,
+        }
+    }
+
+    /// Bytes of one token when every layer keeps it: the upper bound.
+    pub(crate) fn per_token(&self) -> Bytes {
+        let sum = self.kept().fold(0_u64, |sum, kept| {
+            sum.saturating_add(product(&[kept.layers, kept.per_token]))
+        });
+        Bytes(sum)
+    }
+
+    /// Bytes of the state of one sequence.
+    pub(crate) fn per_sequence(&self) -> Bytes {
+        Bytes(product(&[self.state, self.states]).saturating_add(self.fixed))
+    }
+
+    /// Least and most bytes a sequence of so many tokens keeps. They differ where windowed or
+    /// compressed layers may or may not give back what they do not need.
+    pub(crate) fn bounds(&self, tokens: u64) -> (Bytes, Bytes) {
+        let upper = self.per_token() * tokens + self.per_sequence();
+        let lower: u64 = self.kept().fold(0, |sum, kept| {
+            let held = kept.window.map_or(tokens, |window| window.min(tokens));
+            sum.saturating_add(product(&[kept.layers, kept.per_token, held]))
+        });
+        let lower = if self.compressed > 0 {
+            lower / self.compressed
+        } else {
+            lower
+        };
+        (Bytes(lower) + self.per_sequence(), upper)
+    }
+
+    /// Bytes a sequence of so many tokens takes of the engine's pool.
+    pub(crate) fn request(&self, tokens: u64) -> Bytes {
+        let blocks = |tokens: u64, block: u64| tokens.div_ceil(block.max(1));
+        let mut kept = self.kept();
+        let (first, second) = (kept.next(), kept.next());
+        drop(kept);
+        let alone = |only: Kept| {
+            product(&[only.layers, only.per_token, blocks(tokens, BLOCK), BLOCK])
+        };
+        let attention = match (first, second) {
+            (Some(full), Some(windowed)) if self.layout.hybrid => {
+                return Bytes(self.hybrid(full, windowed, tokens).saturating_add(self.fixed));
+            }
+            (Some(only), None) if only.window.is_some() && self.layout.hybrid => {
+                product(&[
+                    only.layers,
+                    only.per_token,
+                    self.windowed_blocks(only, tokens, BLOCK),
+                    BLOCK,
+                ])
+            }
+            (Some(full), Some(windowed)) => alone(full).saturating_add(alone(windowed)),
+            (Some(only), None) | (None, Some(only)) => {
+                if self.states > 0 {
+                    return Bytes(self.beside_states(only, tokens).saturating_add(self.fixed));
+                }
+                alone(only)
+            }
+            (None, None) => 0,
+        };
+        Bytes(attention) + self.per_sequence()
+    }
+
+    /// Tokens that fit into so many bytes, in requests of so many tokens each, as vLLM counts
+    /// them: requests × tokens of a request.
+    pub(crate) fn capacity(&self, room: Bytes, tokens: u64) -> u64 {
+        let request = self.request(tokens).0;
+        if request == 0 {
+            return 0;
+        }
+        let all = u128::from(room.0) * u128::from(tokens) / u128::from(request);
+        let all = u64::try_from(all).unwrap_or(u64::MAX);
+        all - all % BLOCK
+    }
+
+    fn kept(&self) -> impl Iterator<Item = Kept> + use<> {
+        self.kinds.into_iter().flatten()
+    }
+
+    /// vLLM's hybrid manager: groups as large as the rarer kind (or all in one where both are
+    /// about as many), pages as large as the larger kind's.
+    fn hybrid(&self, full: Kept, windowed: Kept, tokens: u64) -> u64 {
+        let (few, many) = (
+            full.layers.min(windowed.layers),
+            full.layers.max(windowed.layers),
+        );
+        let size = if many.saturating_mul(4) < few.saturating_mul(5) {
+            many
+        } else {
+            few
+        };
+        let page = full.per_token.max(windowed.per_token).saturating_mul(BLOCK);
+        let block_of = |kept: Kept| page / kept.per_token.max(1);
+        let full_pages = product(&[
+            full.layers.div_ceil(size),
+            tokens.div_ceil(block_of(full).max(1)),
+        ]);
+        let windowed_pages = product(&[
+            windowed.layers.div_ceil(size),
+            self.windowed_blocks(windowed, tokens, block_of(windowed)),
+        ]);
+        product(&[full_pages.saturating_add(windowed_pages), size, page])
+    }
+
+    /// Blocks a windowed layer keeps: its window and one step, and the block they began in.
+    fn windowed_blocks(&self, kept: Kept, tokens: u64, block: u64) -> u64 {
+        let window = kept.window.unwrap_or(tokens);
+        let held = window
+            .saturating_sub(1)
+            .saturating_add(self.layout.batched_tokens)
+            .min(tokens);
+        held.div_ceil(block.max(1)).saturating_add(1)
+    }
+
+    /// Attention beside recurrent layers: a state takes one page, so the attention block is made
+    /// long enough that its page is no smaller.
+    fn beside_states(&self, attention: Kept, tokens: u64) -> u64 {
+        let least = self.state.div_ceil(attention.per_token.max(1));
+        let block = least.max(BLOCK).next_multiple_of(BLOCK);
+        let page = product(&[attention.per_token, block]);
+        let size = attention.layers.min(self.states).max(1);
+        let pages = product(&[
+            attention.layers.div_ceil(size),
+            tokens.div_ceil(block),
+        ])
+        .saturating_add(self.states.div_ceil(size));
+        product(&[pages, size, page])
+    }
+}
+
+/// Bytes of one token in one layer with full attention.
+fn full_per_token(architecture: Architecture, parallelism: Parallelism, layout: Layout) -> u64 {
+    let c = architecture.config;
+    if let Some(latent) = &c.latent {
+        // One compressed vector for all heads, whole on every rank; values are not stored. A
+        // sparse indexer keeps its keys in fp8 with a 32-bit scale.
+        let width = latent.kv_rank.saturating_add(latent.rope_dim);
+        let width = if layout.tpu {
+            width.next_multiple_of(128)
+        } else {
+            width
+        };
+        let indexer = latent.index_dim.map_or(0, |dim| dim.saturating_add(4));
+        return product(&[width, layout.element]).saturating_add(indexer);
+    }
+    let head_dim = c.global_head_dim.unwrap_or(c.head_dim);
+    let value_dim = match (c.global_head_dim, c.value_head_dim) {
+        (None, Some(value)) => value,
+        _ => head_dim,
+    };
+    let heads = c.global_kv_heads.unwrap_or(c.kv_heads);
+    heads_per_token(heads, head_dim, value_dim, parallelism, layout)
+}
+
+/// Keys and values of the KV heads of one rank; a head is repeated rather than cut.
+fn heads_per_token(
+    heads: u64,
+    key_dim: u64,
+    value_dim: u64,
+    parallelism: Parallelism,
+    layout: Layout,
+) -> u64 {
+    let own = heads.div_ceil(u64::from(parallelism.tensor.max(1)));
+    // TPU kernels pad a head to 128 lanes (64 has a packed kernel of its own); the two sides of
+    // vLLM's tensor have one width on GPUs, the key's.
+    let pad = |dim: u64| {
+        if layout.tpu && dim > 64 {
+            dim.next_multiple_of(128)
+        } else {
+            dim
+        }
+    };
+    let width = if layout.tpu {
+        pad(key_dim).max(pad(value_dim)).saturating_mul(2)
+    } else {
+        key_dim.saturating_add(value_dim)
+    };
+    product(&[own, width, layout.element])
+}
+
+/// State of one sequence in one recurrent layer of a rank: convolution and state matrix.
+fn state_bytes(state: Recurrent, parallelism: Parallelism) -> u64 {
+    const CONV_ELEMENT: u64 = 2;
+    let ranks = u64::from(parallelism.tensor.max(1));
+    match state {
+        Recurrent::Mamba1 {
+            inner,
+            state,
+            conv,
+            state_bytes,
+        } => {
+            let own = inner.div_ceil(ranks);
+            product(&[own, conv.saturating_sub(1), CONV_ELEMENT])
+                .saturating_add(product(&[own, state, state_bytes]))
+        }
+        Recurrent::Mamba2 {
+            heads,
+            head_dim,
+            groups,
+            state,
+            conv,
+            state_bytes,
+        } => {
+            let channels = product(&[heads, head_dim]).saturating_add(product(&[2, groups, state]));
+            product(&[
+                channels.div_ceil(ranks),
+                conv.saturating_sub(1),
+                CONV_ELEMENT,
+            ])
+            .saturating_add(product(&[
+                heads.div_ceil(ranks),
+                head_dim,
+                state,
+                state_bytes,
+            ]))
+        }
+        Recurrent::DeltaNet {
+            key_heads,
+            value_heads,
+            key_dim,
+            value_dim,
+            conv,
+            state_bytes,
+        } => {
+            let channels = product(&[2, key_heads, key_dim])
+                .saturating_add(product(&[value_heads, value_dim]));
+            product(&[
+                channels.div_ceil(ranks),
+                conv.saturating_sub(1),
+                CONV_ELEMENT,
+            ])
+            .saturating_add(product(&[
+                value_heads.div_ceil(ranks),
+                value_dim,
+                key_dim,
+                state_bytes,
+            ]))
+        }
+    }
+}
+
+/// By how much compressed layers shrink what is kept, over all layers; 0 where none does.
+fn compressed_layers(architecture: Architecture, _: Parallelism) -> u64 {
+    let ratios = &architecture.config.compress_ratios;
+    if ratios.is_empty() {
+        return 0;
+    }
+    // Mean of 1/ratio over the layers; a layer with ratio 0 or 1 keeps every token.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a mean of small ratios, rounded down to stay a bound"
+    )]
+    let factor = {
+        let kept: f64 = ratios
+            .iter()
+            .map(|ratio| 1.0 / (*ratio).max(1) as f64)
+            .sum();
+        (ratios.len() as f64 / kept).floor() as u64
+    };
+    factor.max(1)
+}

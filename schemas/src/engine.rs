@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{AcceleratorKind, Source};
+use crate::catalog::AcceleratorKind;
 use crate::model_card::ModelKind;
+use crate::shape::Source;
 
 /// The engines that ship in the binary.
 pub const EMBEDDED_ENGINES: &str = include_str!("../catalog/engines.json");

@@ -6,5 +6,7 @@
 //! | [`terraform`] | finds the real `terraform`, builds the provider, lays a mirror, runs commands |
 //! | [`quickstart`] | the whole way on the sandbox, each command shown with its output |
 
+pub mod evaluate;
+pub mod models_file;
 pub mod quickstart;
 pub mod terraform;

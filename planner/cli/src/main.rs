@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use openmodel_cli::models_file::ModelsFile;
 use openmodel_cli::quickstart;
 use openmodel_sandbox::{Options, Sandbox};
 
@@ -29,6 +30,29 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         state: Option<PathBuf>,
     },
+    /// Hold our estimates against measured rows: one JSON line a row
+    Evaluate {
+        #[command(subcommand)]
+        what: Evaluate,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Evaluate {
+    /// Start-up logs: weights, KV cache, whether the engine starts
+    Memory(EvaluateFile),
+}
+
+#[derive(Debug, clap::Args)]
+struct EvaluateFile {
+    /// The rows, as CSV with a header
+    file: PathBuf,
+    /// Facts of the models the rows name, as a JSON list
+    #[arg(long, value_name = "FILE")]
+    models: PathBuf,
+    /// Add a line of error statistics
+    #[arg(long)]
+    summary: bool,
 }
 
 fn main() -> Result<()> {
@@ -41,8 +65,15 @@ fn main() -> Result<()> {
         match arguments.command {
             Command::Quickstart => quickstart::run(&mut stdout()).await,
             Command::Sandbox { port, state } => sandbox(port, state).await,
+            Command::Evaluate { what } => evaluate(&what),
         }
     })
+}
+
+fn evaluate(what: &Evaluate) -> Result<()> {
+    let Evaluate::Memory(file) = what;
+    let models = ModelsFile::read(&file.models)?;
+    openmodel_cli::evaluate::memory::run(&file.file, &models, file.summary, &mut stdout().lock())
 }
 
 async fn sandbox(port: u16, state: Option<PathBuf>) -> Result<()> {

@@ -39,8 +39,8 @@ pub(crate) struct ParameterCount {
     pub(crate) latent: u64,
     /// Norms and routers, in 16 bits; every rank holds them whole.
     pub(crate) replicated: u64,
-    /// Of `linear`, the attention projections (they stay in 16 bits in some checkpoints).
-    pub(crate) attention: u64,
+    /// What the formula does not describe and no quantisation touches: biases, towers.
+    pub(crate) plain: u64,
 }
 
 impl ParameterCount {
@@ -58,6 +58,7 @@ impl ParameterCount {
         self.embedding
             .saturating_add(self.head)
             .saturating_add(self.replicated)
+            .saturating_add(self.plain)
     }
 }
 
@@ -240,7 +241,7 @@ impl<'a> Architecture<'a> {
             experts,
             latent,
             replicated: routers.saturating_add(product(&[2, c.hidden_size, c.layers])),
-            attention,
+            plain: 0,
         })
     }
 

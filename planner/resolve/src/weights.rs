@@ -1,33 +1,51 @@
-//! Weights: the bytes of their files, and the bytes they take in accelerator memory.
+//! Weights: the bytes of their files, and the bytes they take on each device.
 //!
 //! ```text
 //!   stored 16 bits ── loaded as they are
 //!   stored fp32    ── loaded as bf16: half
 //!   stored quantised (fp8, awq, gptq, mxfp4, …) ── loaded as they are
-//!   quantization = "fp8" on 16 or 32 bits ── linear layers 1 byte, the rest 2
+//!   another format ── linear layers in that format, the rest in 16 bits
+//!
+//!   one device = linear / tensor + KV projections / (KV heads at most) + experts / expert ranks
+//!              + what every rank holds whole, of the largest pipeline stage, + rotary tables
 //! ```
+//!
+//! The bytes of the files are the truth; the formula only splits them.
 
 use std::path::Path;
 
-use openmodel_schemas::model_card::{ModelCard, WeightBasis};
+use openmodel_schemas::model_card::{ModelCard, ModelKind, WeightBasis};
 use openmodel_schemas::quantity::Bytes;
-use openmodel_schemas::shape::EngineRow;
 use openmodel_schemas::spec::Quantization;
 
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, ParameterCount, product};
 use crate::error::{Fault, Field};
+use crate::format::Format;
+use crate::parallel::Parallelism;
 
-/// The weights of a model as one engine loads them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The weights of a model as an engine loads them.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Weights {
     /// Bytes of the files the engine downloads.
     pub(crate) files: Bytes,
-    /// Bytes in accelerator memory, without what loading adds.
-    pub(crate) loaded: Bytes,
     /// How the bytes of the files are known.
     pub(crate) basis: &'static str,
-    /// Least compute capability of the stored quantisation, without its dot.
-    pub(crate) min_compute_capability: u32,
+    /// Format of the linear layers in memory.
+    pub(crate) format: Format,
+    /// Whether only experts are in that format, and other linear layers in 16 bits.
+    pub(crate) experts_only: bool,
+    parts: Parts,
+}
+
+/// Bytes in memory, by how ranks share them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Parts {
+    embedding: f64,
+    head: f64,
+    linear: f64,
+    key_value: f64,
+    experts: f64,
+    whole: f64,
 }
 
 /// The weights of a model in one data type.
@@ -53,143 +71,411 @@ pub fn weights_by_dtype(card: &ModelCard) -> Vec<DtypeWeights> {
     let quantised = card
         .config
         .as_ref()
-        .is_some_and(|config| config.quant_method.is_some());
+        .is_some_and(|config| config.quantization.is_some());
     let Ok(architecture) = Architecture::of(card) else {
         return all;
     };
-    if let (false, Ok(stored)) = (quantised, stored(card, architecture)) {
-        all.push(DtypeWeights {
-            dtype: "bfloat16",
-            bytes: in_16_bits(card, stored.0),
-        });
-        all.push(DtypeWeights {
-            dtype: "fp8",
-            bytes: in_fp8(card, architecture, stored.0),
-        });
+    if quantised {
+        return all;
+    }
+    for (dtype, format) in [("bfloat16", Format::Bf16), ("fp8", Format::Fp8)] {
+        if let Ok(weights) = Weights::in_format(card, architecture, format) {
+            all.push(DtypeWeights {
+                dtype,
+                bytes: weights.loaded(),
+            });
+        }
     }
     all
 }
 
-/// The weights of `card` as `engine` loads them with `quantization`.
-pub(crate) fn weights(
+impl Weights {
+    /// The weights of `card` as an engine loads them: as stored (32 bits as bf16), or with
+    /// linear layers in the format a request names.
+    pub(crate) fn of(
+        card: &ModelCard,
+        architecture: Architecture,
+        quantization: Option<Quantization>,
+    ) -> Result<Self, Fault> {
+        let stored = stored_format(card, architecture)?;
+        let format = match (quantization, stored) {
+            (Some(asked), Format::Fp32 | Format::Bf16 | Format::Fp16) => Format::of_request(asked),
+            (Some(asked), stored) => {
+                let asked_format = Format::of_request(asked);
+                if asked_format.as_str() != stored.as_str() {
+                    return Err(twice_quantised(card, stored, asked));
+                }
+                stored
+            }
+            (None, Format::Fp32) => Format::Bf16,
+            (None, stored) => stored,
+        };
+        Self::in_format(card, architecture, format)
+    }
+
+    /// The weights of `card` with linear layers in `format`.
+    pub(crate) fn in_format(
+        card: &ModelCard,
+        architecture: Architecture,
+        format: Format,
+    ) -> Result<Self, Fault> {
+        let stored = stored_format(card, architecture)?;
+        let count = architecture.parameters();
+        let experts_only = architecture
+            .config
+            .quantization
+            .as_ref()
+            .is_some_and(|stored| stored.experts_only)
+            && format != Format::Fp32;
+        let known = files(card)?;
+        let (files, basis) = match (known, card.parameters, count) {
+            (Some(known), ..) => known,
+            (None, Some(parameters), Some(count)) => (
+                bytes(split(scaled(count, parameters.0), stored, experts_only).sum()),
+                "parameter count",
+            ),
+            (None, Some(parameters), None) => (
+                bytes(float(parameters.0) * stored.bytes_per_weight()),
+                "parameter count",
+            ),
+            (None, None, Some(count)) => (
+                bytes(split(count, stored, experts_only).sum()),
+                "parameter formula",
+            ),
+            (None, None, None) => {
+                return Err(no_weights(
+                    card,
+                    "it lists no sizes, no parameter count, and too little for the formula",
+                ));
+            }
+        };
+        let parts = match count {
+            // As stored: the files' bytes, split as the formula splits them.
+            Some(count) if same(format, stored) => {
+                let total = float(in_memory(card, files, stored, format).0);
+                fitted(split(count, format, experts_only), total)
+            }
+            // In another format: the true number of parameters, in the new format.
+            Some(count) => {
+                let parameters = card.parameters.map_or_else(
+                    || implied(count, files, stored, experts_only),
+                    |parameters| parameters.0,
+                );
+                split(scaled(count, parameters), format, experts_only)
+            }
+            // An incomplete configuration: all of it is split.
+            None => {
+                let width = format.bytes_per_weight() / stored.bytes_per_weight();
+                Parts {
+                    linear: float(files.0) * width,
+                    ..Parts::default()
+                }
+            }
+        };
+        Ok(Self {
+            files,
+            basis,
+            format,
+            experts_only,
+            parts,
+        })
+    }
+
+    /// Bytes in memory on one device that holds all of it, without what loading adds.
+    pub(crate) fn loaded(&self) -> Bytes {
+        bytes(self.parts.sum())
+    }
+
+    /// Mean bytes of one weight, scales and 16-bit parts included.
+    pub(crate) fn bytes_per_parameter(&self, parameters: u64) -> f64 {
+        self.parts.sum() / float(parameters.max(1))
+    }
+
+    /// Bytes on the fullest device, with what loading adds: rotary tables, copies of latent
+    /// projections, padding of experts.
+    pub(crate) fn per_device(
+        &self,
+        architecture: Architecture,
+        parallelism: Parallelism,
+    ) -> Bytes {
+        let c = architecture.config;
+        let tensor = float(u64::from(parallelism.tensor.max(1)));
+        let kv_ranks = if c.latent.is_some() || c.kv_heads == 0 {
+            tensor
+        } else {
+            tensor.min(float(c.kv_heads))
+        };
+        let parts = self.parts;
+        let experts = parts.experts * self.expert_padding(architecture, parallelism)
+            / float(u64::from(parallelism.expert_ranks().max(1)));
+        let layers =
+            parts.linear / tensor + parts.key_value / kv_ranks + experts + parts.whole;
+        // Engines cut the layers evenly, the rest one each; embeddings lie in the first stage,
+        // the head (a copy where it is tied) in the last.
+        let stages = u64::from(parallelism.pipeline.max(1));
+        let share = float(c.layers.div_ceil(stages)) / float(c.layers.max(1));
+        let edge = if stages == 1 {
+            (parts.embedding + parts.head) / tensor
+        } else {
+            parts.embedding.max(parts.head) / tensor
+        };
+        bytes(layers * share + edge)
+            + rotary_tables(architecture)
+            + absorbed(architecture, parallelism)
+    }
+
+    /// Kernels of 4-bit float experts want their width in multiples of 256; with tensor
+    /// parallelism the hidden side too (gpt-oss-20b: 2,880 becomes 3,072; start-up logs show
+    /// 13.47 and 13.64 GiB alone, 7.01 GiB on each of two).
+    fn expert_padding(&self, architecture: Architecture, parallelism: Parallelism) -> f64 {
+        let c = architecture.config;
+        let (Format::Mxfp4, Some(experts)) = (self.format, &c.experts) else {
+            return 1.0;
+        };
+        let padded = |width: u64| {
+            if width == 0 {
+                1.0
+            } else {
+                float(width.next_multiple_of(256)) / float(width)
+            }
+        };
+        let slice = experts.intermediate_size / u64::from(parallelism.tensor.max(1));
+        if parallelism.tensor > 1 && !parallelism.expert {
+            padded(slice) * padded(c.hidden_size)
+        } else {
+            padded(experts.intermediate_size)
+        }
+    }
+}
+
+impl Parts {
+    fn sum(self) -> f64 {
+        self.embedding + self.head + self.linear + self.key_value + self.experts + self.whole
+    }
+}
+
+/// The format the checkpoint is stored in.
+pub(crate) fn stored_format(
     card: &ModelCard,
     architecture: Architecture,
-    quantization: Option<Quantization>,
-    engine: &EngineRow,
-) -> Result<Weights, Fault> {
-    let (files, basis) = stored(card, architecture)?;
-    let plain = Weights {
-        files,
-        loaded: files,
-        basis,
-        min_compute_capability: BF16_CAPABILITY,
-    };
-    match (architecture.config.quant_method.as_deref(), quantization) {
-        (None, None) => Ok(Weights {
-            loaded: in_16_bits(card, files),
-            ..plain
-        }),
-        (None, Some(Quantization::Fp8)) => Ok(Weights {
-            loaded: in_fp8(card, architecture, files),
-            min_compute_capability: capability(engine, "fp8").unwrap_or(0).max(BF16_CAPABILITY),
-            ..plain
-        }),
-        (Some("fp8"), Some(Quantization::Fp8)) | (Some(_), None) => {
-            let method = architecture
-                .config
-                .quant_method
-                .as_deref()
-                .unwrap_or_default();
-            let min =
-                capability(engine, method).ok_or_else(|| unknown_method(card, engine, method))?;
-            Ok(Weights {
-                min_compute_capability: min,
-                ..plain
-            })
-        }
-        (Some(method), Some(asked)) => Err(Fault {
-            field: Field::Quantization,
-            code: "already_quantized",
-            summary: "The checkpoint is quantised already",
+) -> Result<Format, Fault> {
+    let config = architecture.config;
+    if let Some(stored) = &config.quantization {
+        return Format::of_checkpoint(stored).ok_or_else(|| Fault {
+            field: Field::Model,
+            code: "unknown_quantization",
+            summary: "Quantisation of the checkpoint is unknown",
             detail: format!(
-                "{} is stored as {method:?}, so {} {} cannot make it {:?} while loading. \
-                 Remove quantization, or choose a checkpoint stored in 16 bits.",
+                "{} is stored with quant_method {:?}{}, whose size per weight is not known here. \
+                 Choose a checkpoint in 16 bits, or in fp8, int8, awq, gptq, mxfp4 or nvfp4.",
                 card.id,
-                engine.name,
-                engine.version,
-                asked.as_str()
+                stored.method,
+                stored
+                    .bits
+                    .map_or_else(String::new, |bits| format!(" and {bits} bits")),
             ),
-        }),
+        });
     }
+    Ok(match config.dtype.as_deref() {
+        Some("float32") => Format::Fp32,
+        Some("float16") => Format::Fp16,
+        _ => Format::Bf16,
+    })
 }
 
-/// Compute capability that has bf16, without its dot (NVIDIA: Ampere, 8.0).
-const BF16_CAPABILITY: u32 = 80;
-
-fn capability(engine: &EngineRow, method: &str) -> Option<u32> {
-    engine
-        .quantizations
-        .iter()
-        .find(|row| row.method == method)
-        .map(|row| row.min_compute_capability)
-}
-
-/// Bytes of the weight files and how they are known.
-fn stored(card: &ModelCard, architecture: Architecture) -> Result<(Bytes, &'static str), Fault> {
-    if let Some(weights) = &card.weights {
-        let pickled = || card.files.iter().any(|file| is_pickled(&file.path));
-        return match weights.basis {
-            WeightBasis::SafetensorsIndex => Ok((weights.bytes, "safetensors index")),
-            WeightBasis::SingleSafetensors => Ok((weights.bytes, "safetensors file")),
-            WeightBasis::OtherFiles if pickled() => Ok((weights.bytes, "weight files")),
-            WeightBasis::OtherFiles => Err(no_weights(card, "none is a .safetensors or .bin file")),
-        };
-    }
-    if architecture.config.quant_method.is_some() {
-        return Err(no_weights(
-            card,
-            "the checkpoint is quantised and lists no sizes",
-        ));
-    }
-    let (parameters, basis) = match card.parameters {
-        Some(parameters) => (parameters.0, "parameter count"),
-        None => (architecture.parameters().total(), "parameter formula"),
+/// Bytes of the weight files, where they are listed.
+fn files(card: &ModelCard) -> Result<Option<(Bytes, &'static str)>, Fault> {
+    let Some(weights) = &card.weights else {
+        return Ok(None);
     };
-    let width = if is_fp32(card) { 4 } else { 2 };
-    Ok((Bytes(parameters) * width, basis))
-}
-
-/// Bytes of unquantised weights loaded in 16 bits.
-fn in_16_bits(card: &ModelCard, stored: Bytes) -> Bytes {
-    match card.parameters_by_dtype.get("F32") {
-        Some(fp32) => stored.saturating_sub(Bytes(*fp32) * 2),
-        None if card.parameters_by_dtype.is_empty() && is_fp32(card) => Bytes(stored.0 / 2),
-        None => stored,
+    let kind = card.config.as_ref().map_or(ModelKind::Decoder, |config| config.kind);
+    let loadable = || {
+        kind == ModelKind::Diffusion
+            || card.files.iter().any(|file| is_loadable(&file.path))
+    };
+    match weights.basis {
+        WeightBasis::SafetensorsIndex => Ok(Some((weights.bytes, "safetensors index"))),
+        WeightBasis::SingleSafetensors => Ok(Some((weights.bytes, "safetensors file"))),
+        WeightBasis::OtherFiles if loadable() => Ok(Some((weights.bytes, "weight files"))),
+        WeightBasis::OtherFiles => Err(no_weights(
+            card,
+            "none is a .safetensors, .bin or .gguf file",
+        )),
     }
 }
 
-/// Bytes of unquantised weights loaded in fp8: linear layers one byte, everything else
-/// (embeddings, output head, norms, routers, towers) two.
-fn in_fp8(card: &ModelCard, architecture: Architecture, stored: Bytes) -> Bytes {
-    let total = card
-        .parameters
-        .map_or(in_16_bits(card, stored).0 / 2, |parameters| parameters.0);
-    let linear = architecture.parameters().linear.min(total);
-    Bytes(linear) + Bytes(total - linear) * 2
-}
-
-/// The older format of weights: `pytorch_model-00001-of-00002.bin`.
-fn is_pickled(path: &str) -> bool {
+/// Older formats that engines load too: `pytorch_model-00001-of-00002.bin`, `model-Q4_K_M.gguf`.
+fn is_loadable(path: &str) -> bool {
     Path::new(path)
         .extension()
-        .is_some_and(|extension| extension == "bin")
+        .is_some_and(|extension| extension == "bin" || extension == "gguf")
 }
 
-fn is_fp32(card: &ModelCard) -> bool {
-    card.config
-        .as_ref()
-        .and_then(|config| config.dtype.as_deref())
-        == Some("float32")
+/// Whether loading leaves the bytes of linear layers as they are, but for 32 bits made 16.
+fn same(format: Format, stored: Format) -> bool {
+    let plain = |format| matches!(format, Format::Fp32 | Format::Bf16 | Format::Fp16);
+    format == stored || (plain(format) && plain(stored))
+}
+
+/// Bytes in memory of an unquantised or unchanged checkpoint.
+fn in_memory(card: &ModelCard, files: Bytes, stored: Format, format: Format) -> Bytes {
+    if !matches!(stored, Format::Fp32 | Format::Bf16 | Format::Fp16) {
+        return files;
+    }
+    if format == Format::Fp32 {
+        return if stored == Format::Fp32 {
+            files
+        } else {
+            files * 2
+        };
+    }
+    // The Hub counts parameters by the type they are stored in, whatever the configuration says.
+    match card.parameters_by_dtype.get("F32") {
+        Some(fp32) => files.saturating_sub(Bytes(*fp32) * 2),
+        None if card.parameters_by_dtype.is_empty() && stored == Format::Fp32 => {
+            Bytes(files.0 / 2)
+        }
+        None => files,
+    }
+}
+
+/// Bytes of a count in a format.
+fn split(count: ParameterCount, format: Format, experts_only: bool) -> Parts {
+    let width = format.bytes_per_weight();
+    let plain = if format == Format::Fp32 { 4.0 } else { 2.0 };
+    let other = if experts_only { plain } else { width };
+    Parts {
+        embedding: float(count.embedding) * plain,
+        head: float(count.head) * plain,
+        linear: float(count.linear) * other + float(count.plain) * plain,
+        key_value: float(count.key_value) * other,
+        experts: float(count.experts) * width,
+        whole: float(count.latent) * other + float(count.replicated) * plain,
+    }
+}
+
+/// A formula's parts, stretched so that they add up to the true bytes. Embeddings and norms are
+/// exact; what the formula misses (biases, towers, prediction layers) is in the layers.
+fn fitted(parts: Parts, total: f64) -> Parts {
+    let exact = parts.embedding + parts.head + parts.whole;
+    let layers = parts.linear + parts.key_value + parts.experts;
+    if total > exact && layers > 0.0 {
+        let stretch = (total - exact) / layers;
+        Parts {
+            linear: parts.linear * stretch,
+            key_value: parts.key_value * stretch,
+            experts: parts.experts * stretch,
+            ..parts
+        }
+    } else {
+        Parts {
+            linear: total,
+            ..Parts::default()
+        }
+    }
+}
+
+/// A formula's count, brought to the true number of parameters. A few more than the formula has
+/// are biases and towers, which no quantisation touches; a larger difference is in the layers.
+fn scaled(count: ParameterCount, parameters: u64) -> ParameterCount {
+    let exact = count.in_16_bits();
+    let layers = count.total().saturating_sub(exact);
+    let more = parameters.saturating_sub(count.total());
+    if more > 0 && more.saturating_mul(20) < parameters {
+        return ParameterCount {
+            plain: more,
+            ..count
+        };
+    }
+    if parameters <= exact || layers == 0 {
+        return ParameterCount {
+            linear: parameters,
+            ..ParameterCount::default()
+        };
+    }
+    let stretch = |part: u64| {
+        let wide = u128::from(part) * u128::from(parameters - exact) / u128::from(layers);
+        u64::try_from(wide).unwrap_or(u64::MAX)
+    };
+    ParameterCount {
+        linear: stretch(count.linear),
+        key_value: stretch(count.key_value),
+        experts: stretch(count.experts),
+        latent: stretch(count.latent),
+        ..count
+    }
+}
+
+/// The number of parameters that files of a stored format hold.
+fn implied(count: ParameterCount, files: Bytes, stored: Format, experts_only: bool) -> u64 {
+    let formula = split(count, stored, experts_only).sum();
+    let ratio = if formula > 0.0 {
+        float(files.0) / formula
+    } else {
+        1.0
+    };
+    bytes(float(count.total()) * ratio).0
+}
+
+/// Tables of rotary embeddings, which each device holds: positions × rotary dimension × 2 bytes.
+/// Stretching by a factor makes them longer (gemma-3-4b: 0.56 GiB more than its files).
+fn rotary_tables(architecture: Architecture) -> Bytes {
+    let c = architecture.config;
+    if c.kind != ModelKind::Decoder || architecture.attention_layers() == 0 {
+        return Bytes(0);
+    }
+    let positions = c.max_positions.unwrap_or(0);
+    let stretched = c.rope_scaling.as_ref().map_or(positions, |scaling| {
+        let factor = scaling.factor.unwrap_or(1.0).clamp(1.0, 1024.0);
+        match (scaling.kind.as_str(), scaling.original_positions) {
+            ("linear" | "dynamic", _) => bytes(float(positions) * factor).0,
+            ("yarn", Some(original)) => bytes(float(original) * factor).0.max(positions),
+            _ => positions,
+        }
+    });
+    let dim = c.latent.map_or_else(
+        || c.global_head_dim.unwrap_or(c.head_dim),
+        |latent| latent.rope_dim,
+    );
+    let global = product(&[stretched, dim, 2]);
+    // Families with windowed layers turn those by another base: a second, unstretched table.
+    let local = if architecture.layers().windowed > 0 && c.rope_scaling.is_some() {
+        product(&[positions, c.head_dim, 2])
+    } else {
+        0
+    };
+    Bytes(global.saturating_add(local))
+}
+
+/// Copies of the up-projections of latent attention, absorbed into queries and outputs.
+fn absorbed(architecture: Architecture, parallelism: Parallelism) -> Bytes {
+    let c = architecture.config;
+    let Some(latent) = &c.latent else {
+        return Bytes(0);
+    };
+    let heads = c
+        .attention_heads
+        .div_ceil(u64::from(parallelism.tensor.max(1)));
+    let layers = architecture
+        .attention_layers()
+        .div_ceil(u64::from(parallelism.pipeline.max(1)));
+    let dims = latent.nope_dim.saturating_add(latent.value_dim);
+    Bytes(product(&[layers, latent.kv_rank, heads, dims, 2]))
+}
+
+fn twice_quantised(card: &ModelCard, stored: Format, asked: Quantization) -> Fault {
+    Fault {
+        field: Field::Quantization,
+        code: "already_quantized",
+        summary: "The checkpoint is quantised already",
+        detail: format!(
+            "{} is stored in {}, so it cannot be made {:?} while loading. Remove quantization, or \
+             choose a checkpoint stored in 16 bits.",
+            card.id,
+            stored.as_str(),
+            asked.as_str()
+        ),
+    }
 }
 
 fn no_weights(card: &ModelCard, why: &str) -> Fault {
@@ -198,150 +484,23 @@ fn no_weights(card: &ModelCard, why: &str) -> Fault {
         code: "unknown_weights",
         summary: "Weights of the model are unknown",
         detail: format!(
-            "The size of {}'s weights is not known: {why}. Choose a repository with safetensors files.",
+            "The size of the weights of {} is not known: {why}. Choose a model with safetensors \
+             files.",
             card.id
         ),
     }
 }
 
-fn unknown_method(card: &ModelCard, engine: &EngineRow, method: &str) -> Fault {
-    let known: Vec<&str> = engine
-        .quantizations
-        .iter()
-        .map(|row| row.method.as_str())
-        .collect();
-    Fault {
-        field: Field::Model,
-        code: "unknown_quantization",
-        summary: "Stored quantisation of the model is unknown",
-        detail: format!(
-            "{} is stored with quantization_config.quant_method = {method:?}; known for {} {} are {}. \
-             Choose another checkpoint of the model.",
-            card.id,
-            engine.name,
-            engine.version,
-            known.join(", ")
-        ),
-    }
+#[expect(clippy::cast_precision_loss, reason = "sizes below 8 PiB are exact")]
+const fn float(count: u64) -> f64 {
+    count as f64
 }
 
-#[cfg(test)]
-mod tests {
-    use openmodel_schemas::model_card::WeightBytes;
-    use openmodel_schemas::quantity::Parameters;
-
-    use super::*;
-    use crate::testing;
-
-    fn of(card: &ModelCard, quantization: Option<Quantization>) -> Result<Weights, Fault> {
-        weights(
-            card,
-            Architecture::of(card).expect("known"),
-            quantization,
-            testing::engine(),
-        )
-    }
-
-    fn gib(card: &ModelCard, quantization: Option<Quantization>) -> String {
-        of(card, quantization)
-            .expect("known weights")
-            .loaded
-            .to_string()
-    }
-
-    #[test]
-    fn fp8_leaves_embeddings_and_head_in_16_bits() {
-        assert_eq!(gib(&testing::llama_8b(), None), "14.96 GiB");
-        // vLLM 0.19 measured 8.49 GiB, and 67.72 GiB for Llama-3.3-70B-Instruct-FP8-dynamic.
-        assert_eq!(
-            gib(&testing::llama_8b(), Some(Quantization::Fp8)),
-            "8.46 GiB"
-        );
-        assert_eq!(
-            gib(&testing::llama_70b(), Some(Quantization::Fp8)),
-            "67.67 GiB"
-        );
-    }
-
-    #[test]
-    fn fp32_checkpoints_are_loaded_as_bf16() {
-        let mut card = testing::llama_8b();
-        card.weights = card.weights.map(|w| WeightBytes {
-            bytes: w.bytes * 2,
-            ..w
-        });
-        card.parameters_by_dtype = [("F32".to_owned(), 8_030_261_248)].into();
-        assert_eq!(gib(&card, None), "14.96 GiB");
-        card.parameters_by_dtype.clear();
-        card.config.as_mut().expect("it has one").dtype = Some("float32".to_owned());
-        assert_eq!(gib(&card, None), "14.96 GiB");
-        assert_eq!(
-            of(&card, None).expect("known").files.to_string(),
-            "29.92 GiB"
-        );
-    }
-
-    #[test]
-    fn a_quantised_checkpoint_stays_as_stored_and_cannot_be_quantised_again() {
-        let mut card = testing::llama_8b();
-        card.weights = Some(WeightBytes {
-            bytes: Bytes::from_gib(5.3),
-            basis: WeightBasis::SafetensorsIndex,
-        });
-        card.config.as_mut().expect("it has one").quant_method = Some("awq".to_owned());
-        assert_eq!(gib(&card, None), "5.30 GiB");
-        assert_eq!(of(&card, None).expect("known").min_compute_capability, 75);
-        let fault = of(&card, Some(Quantization::Fp8)).expect_err("twice quantised");
-        assert_eq!(
-            (fault.field, fault.code),
-            (Field::Quantization, "already_quantized")
-        );
-        card.config.as_mut().expect("it has one").quant_method = Some("fp8".to_owned());
-        assert_eq!(gib(&card, Some(Quantization::Fp8)), "5.30 GiB");
-        card.config.as_mut().expect("it has one").quant_method = Some("mystery".to_owned());
-        assert_eq!(
-            of(&card, None).expect_err("unknown").code,
-            "unknown_quantization"
-        );
-    }
-
-    #[test]
-    fn without_an_index_the_parameters_count_and_then_the_formula() {
-        let mut card = testing::llama_8b();
-        card.weights = None;
-        card.parameters = Some(Parameters(8_030_261_248));
-        let counted = of(&card, None).expect("counted");
-        assert_eq!(
-            (counted.basis, counted.loaded),
-            ("parameter count", Bytes(16_060_522_496))
-        );
-        card.parameters = None;
-        let computed = of(&card, None).expect("computed");
-        assert_eq!(
-            (computed.basis, computed.loaded.to_string()),
-            ("parameter formula", "14.96 GiB".to_owned())
-        );
-    }
-
-    #[test]
-    fn files_that_no_engine_here_loads_are_refused() {
-        let mut card = testing::llama_8b();
-        card.weights = Some(WeightBytes {
-            bytes: Bytes::gib(5),
-            basis: WeightBasis::OtherFiles,
-        });
-        assert_eq!(of(&card, None).expect_err("gguf").code, "unknown_weights");
-    }
-
-    #[test]
-    fn a_card_lists_its_weights_by_dtype() {
-        let shown: Vec<String> = weights_by_dtype(&testing::gemma_9b())
-            .iter()
-            .map(|weights| format!("{} {}", weights.dtype, weights.bytes))
-            .collect();
-        assert_eq!(
-            shown,
-            ["stored 17.21 GiB", "bfloat16 17.21 GiB", "fp8 9.46 GiB"]
-        );
-    }
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "float casts saturate; no part is negative"
+)]
+fn bytes(count: f64) -> Bytes {
+    Bytes(count.round() as u64)
 }

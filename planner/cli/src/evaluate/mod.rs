@@ -1,0 +1,4 @@
+//! `openmodel evaluate`: our estimates beside measured rows, one JSON line a row.
+
+pub mod memory;
+mod rows;

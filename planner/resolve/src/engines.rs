@@ -1,0 +1,70 @@
+//! Serving engines: the table that ships in the binary, looked up by name and version.
+
+use std::sync::LazyLock;
+
+use openmodel_schemas::engine::{EMBEDDED_ENGINES, EngineRow, EnginesDocument, MemoryRow};
+
+/// The engines that ship in the binary.
+pub(crate) fn engines() -> &'static EnginesDocument {
+    static ENGINES: LazyLock<EnginesDocument> = LazyLock::new(|| {
+        serde_json::from_str(EMBEDDED_ENGINES).expect("a test reads the embedded engines")
+    });
+    &ENGINES
+}
+
+/// An engine by its name.
+pub(crate) fn engine(name: &str) -> Option<&'static EngineRow> {
+    engines().engines.iter().find(|row| row.name == name)
+}
+
+/// The memory constants of an engine at a version: those of the last row that is not newer.
+/// A version that cannot be read counts as the newest.
+pub(crate) fn memory<'a>(engine: &'a EngineRow, version: &str) -> &'a MemoryRow {
+    let wanted = parse(version);
+    let known = |row: &&MemoryRow| match (&wanted, parse(&row.from)) {
+        (Some(wanted), Some(from)) => from <= *wanted,
+        _ => true,
+    };
+    engine
+        .memory
+        .iter()
+        .rfind(known)
+        .or(engine.memory.first())
+        .expect("a test proves that each engine has a row")
+}
+
+/// `0.19.0` as [0, 19, 0]; `0.11.x` as [0, 11]; `~0.23` as [0, 23].
+fn parse(version: &str) -> Option<Vec<u32>> {
+    let digits = version.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let parts: Vec<u32> = digits
+        .split('.')
+        .map_while(|part| part.parse().ok())
+        .collect();
+    (!parts.is_empty()).then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_engine_has_memory_constants() {
+        assert!(engines().engines.iter().all(|row| !row.memory.is_empty()));
+    }
+
+    #[test]
+    fn constants_are_those_of_the_version() {
+        let vllm = engine("vllm").expect("it is there");
+        for (version, from) in [
+            ("0.19.0", "0.17"),
+            ("0.11.x", "0.8"),
+            ("~0.23", "0.22"),
+            ("0.6.4", "0"),
+            ("0.21", "0.21"),
+            ("nightly", "0.22"),
+            ("99", "0.22"),
+        ] {
+            assert_eq!(memory(vllm, version).from, from, "{version}");
+        }
+    }
+}

@@ -16,6 +16,8 @@ pub struct Placement {
     pub shape: Shape,
     /// Memory of one replica.
     pub memory: Memory,
+    /// How fast it is.
+    pub performance: Option<Performance>,
     /// What it costs.
     pub cost: Cost,
     /// Why this, and why not the others.
@@ -59,6 +61,33 @@ pub struct Memory {
     pub basis: String,
 }
 
+/// How fast one replica is at the stated concurrency: an estimate with its range.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Performance {
+    /// Time to the first token.
+    pub ttft_ms: Range,
+    /// Time between tokens.
+    pub tpot_ms: Range,
+    /// Tokens of answers in a second.
+    pub output_tokens_per_second: Range,
+    /// Requests in a second.
+    pub requests_per_second: Range,
+    /// `measured`: anchored to measurements of this model on this accelerator; `fitted`:
+    /// constants fitted on its family; `roofline`: physics, on an accelerator nobody measured.
+    pub basis: String,
+}
+
+/// An estimate and the range that holds four of five measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    /// The lower end.
+    pub low: f64,
+    /// The estimate.
+    pub estimate: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
 /// What an endpoint costs, gross of credits and discounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
@@ -68,8 +97,15 @@ pub struct Cost {
     pub hourly: Option<UsdPerHour>,
     /// 730 hours at the smallest number of replicas: the cost without traffic.
     pub monthly_min: Option<Usd>,
+    /// 730 hours at the number of replicas that the requested load needs, with storage of the
+    /// weights and the time that loading them takes.
+    pub monthly_expected: Option<Usd>,
     /// 730 hours at the largest number of replicas.
     pub monthly_max: Option<Usd>,
+    /// A million tokens of answers, when all replicas are busy; the prompts are in it.
+    pub per_million_output_tokens: Option<Usd>,
+    /// A million tokens of prompts, when all replicas are busy; the answers are in it.
+    pub per_million_input_tokens: Option<Usd>,
     /// The parts, each with its price and source.
     pub lines: Vec<CostLine>,
     /// The day the prices were read.

@@ -82,7 +82,7 @@ impl Surface {
     }
 }
 
-/// The load one replica must hold.
+/// The load an endpoint must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
     /// Longest sequence (prompt and answer) that must fit.
@@ -93,6 +93,85 @@ pub struct Workload {
     pub input_tokens: Tokens,
     /// Answer tokens of a typical request.
     pub output_tokens: Tokens,
+    /// Requests a second that all replicas together must serve; none asks for one replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<Decimal>,
+    /// Whether the context may be longer than the model was made for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extend_context: bool,
+    /// Low-rank adapters kept in memory beside the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapters: Option<Adapters>,
+    /// Tokens drafted ahead by the model's own prediction layers (multi-token prediction).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft_tokens: Option<u32>,
+    /// How fast it must be.
+    #[serde(default, skip_serializing_if = "Goals::is_empty")]
+    pub goals: Goals,
+}
+
+/// Low-rank adapters (LoRA).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adapters {
+    /// How many are in memory at once.
+    pub count: u32,
+    /// Their largest rank.
+    pub rank: u32,
+}
+
+/// How fast an endpoint must be, at the stated concurrency.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goals {
+    /// Longest time to the first token, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ttft_ms: Option<u32>,
+    /// Longest time between tokens, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tpot_ms: Option<u32>,
+}
+
+impl Goals {
+    /// Whether nothing is asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What the best shape is the best at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// The lowest expected cost of a month.
+    #[default]
+    Cost,
+    /// The lowest cost of a million tokens when it is busy.
+    CostPerToken,
+    /// The shortest time between tokens.
+    Latency,
+    /// The most tokens a second.
+    Throughput,
+}
+
+impl Objective {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Cost,
+        Self::CostPerToken,
+        Self::Latency,
+        Self::Throughput,
+    ];
+
+    /// The word used in configurations.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cost => "cost",
+            Self::CostPerToken => "cost_per_token",
+            Self::Latency => "latency",
+            Self::Throughput => "throughput",
+        }
+    }
 }
 
 /// How linear weights are held in accelerator memory, where that differs from the checkpoint.

@@ -17,6 +17,12 @@ pub enum Field {
     MaxConcurrency,
     /// The typical request.
     InputTokens,
+    /// The requests a second of all replicas together.
+    RequestsPerSecond,
+    /// The longest time to the first token.
+    MaxTtft,
+    /// The longest time between tokens.
+    MaxTpot,
     /// The quantisation.
     Quantization,
     /// The shape as a whole.

@@ -1,368 +1,528 @@
-//! Every shape that is sold, with its verdict: it holds the load at a price, or why not.
+//! Everything that is sold, with its verdict: it holds the need at a price, or why not.
 //!
 //! ```text
-//!   offer ─► region? ─► count? ─► data type? ─► accelerator memory? ─► host? ─► Choice
-//!               └─────────┴───────────┴───────────────┴──────────────────┴────► Rejection
+//!   shapes of the surfaces ─► fits? ─► host? ─► sold there, so? ─► replicas ─► price ─► Choice
+//!                               └────────┴───────────┴───────────────┴──────────┴───► Rejection
 //! ```
+//!
+//! Nothing is left out and the order is fixed: the objective, then the price, then the size,
+//! then the catalog's own order.
 
-use std::fmt;
+use std::cmp::Ordering;
 
+use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
 use openmodel_schemas::name::Region;
-use openmodel_schemas::quantity::{Bytes, UsdPerHour};
-use openmodel_schemas::report::{Candidate, Shape};
-use openmodel_schemas::shape::{AcceleratorRow, EngineRow, HostRow, OfferRow};
-use openmodel_schemas::spec::{ShapeRequest, Workload};
+use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
+use openmodel_schemas::spec::{Budget, Objective, Scaling, ShapeRequest, Surface};
+use rust_decimal::Decimal;
 
-use crate::architecture::Architecture;
-use crate::estimate::Place;
-use crate::footprint::Footprint;
-use crate::weights::Weights;
+use crate::fit::{Fit, fit};
+use crate::market::{Catalog, Purchase, Sale};
+use crate::need::Need;
+use crate::reason::Reason;
 
-/// What is to be placed, and where.
+/// Where to look, and what must hold of what is found.
 #[derive(Debug, Clone)]
-pub(crate) struct Request<'a> {
-    pub(crate) place: Place<'a>,
-    pub(crate) engine: &'a EngineRow,
-    pub(crate) architecture: Architecture<'a>,
-    pub(crate) weights: Weights,
-    pub(crate) workload: Workload,
+pub(crate) struct Scope<'a> {
+    pub(crate) catalog: &'a Catalog,
+    /// Surfaces, in the order that breaks ties.
+    pub(crate) surfaces: &'a [Surface],
+    /// Regions; none: everywhere.
+    pub(crate) regions: &'a [Region],
+    /// Ways to buy. None: on demand, and what is not sold so in the ways it is, after all that
+    /// is.
+    pub(crate) options: &'a [PurchaseOption],
+    /// Accelerators, by their catalog names; none: all.
+    pub(crate) accelerators: &'a [String],
+    /// The parts of a shape the user fixes.
+    pub(crate) fixed: &'a ShapeRequest,
+    /// Bounds of replicas; `None` allows any number.
+    pub(crate) scaling: Option<Scaling>,
+    pub(crate) objective: Objective,
+    /// Limits of cost; a shape over them is rejected.
+    pub(crate) budget: &'a Budget,
 }
 
-/// A shape that holds the load.
+/// A shape that holds the need, as it would be bought.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Choice<'a> {
-    pub(crate) accelerator: &'a AcceleratorRow,
-    pub(crate) offer: &'a OfferRow,
-    pub(crate) shape: Shape,
-    pub(crate) footprint: Footprint,
+    pub(crate) sale: Sale<'a>,
+    pub(crate) cpu: u32,
+    pub(crate) memory: Bytes,
+    /// Place of the fit in the survey's list.
+    pub(crate) fit: usize,
+    /// Replicas the requested load needs.
+    pub(crate) replicas: u32,
+    /// One replica for an hour.
     pub(crate) hourly: Option<UsdPerHour>,
+    /// The need's replicas for a month, with storage.
+    pub(crate) expected: Option<Usd>,
+    /// What the objective compares: the smaller, the better.
+    score: Score,
 }
 
 /// A shape that does not.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Rejection {
-    pub(crate) shape: String,
+pub(crate) struct Rejection<'a> {
+    pub(crate) surface: Surface,
+    pub(crate) shape: &'a ShapeRow,
+    pub(crate) cpu: u32,
+    pub(crate) memory: Bytes,
     pub(crate) hourly: Option<UsdPerHour>,
     pub(crate) reason: Reason,
 }
 
-/// Why a shape does not hold the load.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Reason {
-    NotInRegion {
-        region: Region,
-        regions: Vec<Region>,
-    },
-    CountUnsupported {
-        asked: u32,
-        sold: Vec<u32>,
-    },
-    DtypeUnsupported {
-        needs: u32,
-        has: u32,
-    },
-    TooSmall(Box<Footprint>),
-    CpuUnsupported {
-        asked: u32,
-        sold: Vec<u32>,
-    },
-    MemoryUnsupported {
-        asked: Bytes,
-        sold: Vec<HostRow>,
-    },
-    HostMemory {
-        needs: Bytes,
-        files: Bytes,
-        has: Bytes,
-    },
-}
-
-/// All verdicts. Those that hold the load stand cheapest first, unpriced ones after all
-/// priced ones and smallest first.
+/// All verdicts.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Survey<'a> {
+    /// Those that hold the need, the best first.
     pub(crate) feasible: Vec<Choice<'a>>,
-    pub(crate) rejected: Vec<Rejection>,
+    pub(crate) rejected: Vec<Rejection<'a>>,
+    /// How the shapes hold it.
+    pub(crate) fits: Vec<Fit>,
+}
+
+/// The order of choices. Compared field by field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Score {
+    /// Bought otherwise than asked for by default.
+    fallback: bool,
+    unpriced: bool,
+    money: Option<Decimal>,
+    number: f64,
+    hourly: Option<UsdPerHour>,
+    size: f64,
+    cpu: u32,
+    memory: Bytes,
 }
 
 impl<'a> Survey<'a> {
-    /// Look at everything the surface sells that agrees with what the user fixed.
-    pub(crate) fn of(request: &Request<'a>, fixed: &ShapeRequest) -> Self {
+    /// Look at everything the surfaces sell that agrees with the scope.
+    pub(crate) fn of(need: &Need, scope: &Scope<'a>) -> Self {
         let mut survey = Self {
             feasible: Vec::new(),
             rejected: Vec::new(),
+            fits: Vec::new(),
         };
-        let catalog = request.place.catalog;
-        for offer in catalog.offers(request.place.surface) {
-            let wanted = fixed
-                .accelerator
-                .as_ref()
-                .is_none_or(|name| *name == offer.accelerator);
-            if let (true, Some(accelerator)) = (wanted, catalog.accelerator(&offer.accelerator)) {
-                survey.look_at(request, fixed, offer, accelerator);
+        let mut known: Vec<Known<'a>> = Vec::new();
+        for surface in scope.surfaces {
+            let mut sales = scope.catalog.sales_on(*surface).peekable();
+            while let Some(first) = sales.peek().copied() {
+                let shape = first.shape;
+                let mut of_shape = Vec::new();
+                while let Some(sale) =
+                    sales.next_if(|sale| std::ptr::eq(sale.shape, shape))
+                {
+                    of_shape.push(sale);
+                }
+                survey.look_at(need, scope, &of_shape, &mut known);
             }
         }
-        survey.feasible.sort_by(|a, b| {
-            rank(a)
-                .partial_cmp(&rank(b))
-                .unwrap_or(std::cmp::Ordering::Equal)
-        });
+        // A stable sort: the catalog's order breaks ties.
+        survey.feasible.sort_by(|a, b| a.score.order(&b.score));
         survey
     }
 
+    /// All ways to buy one shape on one surface.
     fn look_at(
         &mut self,
-        request: &Request<'a>,
-        fixed: &ShapeRequest,
-        offer: &'a OfferRow,
-        accelerator: &'a AcceleratorRow,
+        need: &Need,
+        scope: &Scope<'a>,
+        sales: &[Sale<'a>],
+        known: &mut Vec<Known<'a>>,
     ) {
-        let count = fixed
-            .accelerator_count
-            .unwrap_or_else(|| offer.counts.first().copied().unwrap_or(1));
-        let line = format!("{} x{count}", offer.accelerator);
-        let footprint = match footprint(request, offer, accelerator, count) {
-            Ok(footprint) => footprint,
-            Err(reason) => {
-                return self.rejected.push(Rejection {
-                    shape: line,
-                    hourly: None,
-                    reason,
-                });
-            }
+        let Some(first) = sales.first().copied() else {
+            return;
         };
-        let hosts = match hosts(offer, fixed) {
-            Ok(hosts) => hosts,
-            Err(reason) => {
-                return self.rejected.push(Rejection {
-                    shape: line,
-                    hourly: None,
-                    reason,
-                });
-            }
-        };
-        for (cpu, memory) in hosts {
-            let accelerator_name = offer.accelerator.clone();
-            let shape = Shape {
-                accelerator: accelerator_name,
-                accelerator_count: count,
-                cpu,
-                memory,
-            };
-            let hourly = request.place.hourly(&shape);
-            if footprint.host <= memory {
-                self.feasible.push(Choice {
-                    accelerator,
-                    offer,
-                    shape,
-                    footprint: footprint.clone(),
-                    hourly,
-                });
-            } else {
-                let files = request.weights.files;
-                let reason = Reason::HostMemory {
-                    needs: footprint.host,
-                    files,
-                    has: memory,
-                };
-                self.rejected.push(Rejection {
-                    shape: show(&shape),
-                    hourly,
-                    reason,
-                });
-            }
+        let (surface, shape) = (first.surface, first.shape);
+        let fixed = scope.fixed;
+        let wanted = (scope.accelerators.is_empty()
+            || scope.accelerators.contains(&first.accelerator.name))
+            && fixed.accelerator.as_ref().is_none_or(|name| {
+                *name == first.accelerator.name || first.accelerator.aliases.contains(name)
+            });
+        if !wanted {
+            return;
         }
-    }
-}
-
-/// A shape in one line: `nvidia-l4 x1, 4 vCPU, 16 GiB`.
-pub(crate) fn show(shape: &Shape) -> String {
-    let Shape {
-        accelerator,
-        accelerator_count,
-        cpu,
-        memory,
-    } = shape;
-    let memory = memory.as_gib();
-    format!("{accelerator} x{accelerator_count}, {cpu} vCPU, {memory} GiB")
-}
-
-/// Priced before unpriced, then the price, then the smaller one, then the name.
-fn rank<'c>(choice: &'c Choice) -> impl PartialOrd + use<'c> {
-    let shape = &choice.shape;
-    let size = (choice.accelerator.usable_gib, shape.cpu, shape.memory);
-    (
-        choice.hourly.is_none(),
-        choice.hourly,
-        size,
-        &shape.accelerator,
-    )
-}
-
-fn footprint(
-    request: &Request,
-    offer: &OfferRow,
-    accelerator: &AcceleratorRow,
-    count: u32,
-) -> Result<Footprint, Reason> {
-    let region = request.place.region;
-    if !offer.regions.iter().any(|row| row.region == *region) {
-        let regions = offer.regions.iter().map(|row| row.region.clone()).collect();
-        return Err(Reason::NotInRegion {
-            region: region.clone(),
-            regions,
-        });
-    }
-    if !offer.counts.contains(&count) {
-        return Err(Reason::CountUnsupported {
-            asked: count,
-            sold: offer.counts.clone(),
-        });
-    }
-    let (needs, has) = (
-        request.weights.min_compute_capability,
-        accelerator.compute_capability,
-    );
-    if has < needs {
-        return Err(Reason::DtypeUnsupported { needs, has });
-    }
-    let footprint = Footprint::of(
-        request.architecture,
-        &request.weights,
-        &request.workload,
-        request.engine,
-        accelerator,
-    );
-    if footprint.fits() {
-        Ok(footprint)
-    } else {
-        Err(Reason::TooSmall(Box::new(footprint)))
-    }
-}
-
-/// Host sizes that agree with what the user fixed.
-fn hosts(offer: &OfferRow, fixed: &ShapeRequest) -> Result<Vec<(u32, Bytes)>, Reason> {
-    let gib = |count: u32| Bytes::gib(u64::from(count));
-    let rows = || {
-        offer
-            .hosts
-            .iter()
-            .filter(|row| fixed.cpu.is_none_or(|cpu| cpu == row.cpu))
-    };
-    if let (Some(asked), None) = (fixed.cpu, rows().next()) {
-        return Err(Reason::CpuUnsupported {
-            asked,
-            sold: offer.hosts.iter().map(|row| row.cpu).collect(),
-        });
-    }
-    let Some(asked) = fixed.memory else {
-        return Ok(rows()
-            .map(|row| (row.cpu, gib(row.max_memory_gib)))
-            .collect());
-    };
-    let fits =
-        |row: &&HostRow| (gib(row.min_memory_gib)..=gib(row.max_memory_gib)).contains(&asked);
-    let hosts: Vec<(u32, Bytes)> = rows().filter(fits).map(|row| (row.cpu, asked)).collect();
-    if hosts.is_empty() {
-        return Err(Reason::MemoryUnsupported {
-            asked,
-            sold: rows().copied().collect(),
-        });
-    }
-    Ok(hosts)
-}
-
-impl Reason {
-    /// Stable code of the reason.
-    pub(crate) const fn code(&self) -> &'static str {
-        match self {
-            Self::NotInRegion { .. } => "not_in_region",
-            Self::CountUnsupported { .. } => "count_unsupported",
-            Self::DtypeUnsupported { .. } => "dtype_unsupported",
-            Self::TooSmall(_) => "too_small",
-            Self::CpuUnsupported { .. } => "cpu_unsupported",
-            Self::MemoryUnsupported { .. } => "memory_unsupported",
-            Self::HostMemory { .. } => "host_memory",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotInRegion { region, regions } => {
-                write!(f, "not sold in {region}; it is in {}", list(regions))
-            }
-            Self::CountUnsupported { asked, sold } => {
-                write!(
-                    f,
-                    "{asked} in one instance are not sold, only {}",
-                    list(sold)
-                )
-            }
-            Self::DtypeUnsupported { needs, has } => {
-                let dotted = |capability: &u32| format!("{}.{}", capability / 10, capability % 10);
-                let (needs, has) = (dotted(needs), dotted(has));
-                write!(
-                    f,
-                    "the weights' data type needs compute capability {needs}, it has {has}"
-                )
-            }
-            Self::TooSmall(footprint) => {
-                let (needs, share, usable) = (footprint.needs(), footprint.share, footprint.usable);
-                write!(f, "needs {needs}, the engine has {share} of its {usable}")
-            }
-            Self::CpuUnsupported { asked, sold } => {
-                write!(f, "{asked} vCPU are not sold with it, only {}", list(sold))
-            }
-            Self::MemoryUnsupported { asked, sold } => {
-                let sold: Vec<String> = sold.iter().map(host_words).collect();
-                write!(
-                    f,
-                    "{asked} of host memory are not sold, only {}",
-                    list(&sold)
-                )
-            }
-            Self::HostMemory { needs, files, has } => {
-                write!(
-                    f,
-                    "needs {needs} of host memory ({files} of weight files lie in it), has {has}"
-                )
-            }
-        }
-    }
-}
-
-fn host_words(row: &HostRow) -> String {
-    let HostRow {
-        cpu,
-        min_memory_gib: least,
-        max_memory_gib: most,
-    } = row;
-    if least == most {
-        format!("{most} GiB with {cpu} vCPU")
-    } else {
-        format!("{least} to {most} GiB with {cpu} vCPU")
-    }
-}
-
-impl Rejection {
-    pub(crate) fn candidate(&self) -> Candidate {
-        let (code, reason) = (self.reason.code().to_owned(), self.reason.to_string());
-        Candidate {
-            shape: self.shape.clone(),
-            hourly: self.hourly,
-            code,
+        let memory = fixed.memory.unwrap_or(Bytes::gib(shape.memory_gib.into()));
+        let reject = |reason, hourly| Rejection {
+            surface,
+            shape,
+            cpu: shape.cpu,
+            memory,
+            hourly,
             reason,
+        };
+        if let Some(reason) = mismatch(scope, surface, shape) {
+            return self.reject(reject(reason, None));
+        }
+        let here = |sale: &&Sale<'a>| {
+            scope.regions.is_empty()
+                || sale
+                    .region
+                    .is_some_and(|region| scope.regions.contains(region))
+        };
+        let Some(_) = sales.iter().find(here) else {
+            let mut regions: Vec<Region> =
+                sales.iter().filter_map(|sale| sale.region.cloned()).collect();
+            regions.sort();
+            regions.dedup();
+            let region = scope.regions[0].clone();
+            return self.reject(reject(Reason::NotInRegion { region, regions }, None));
+        };
+        let on_demand = sales
+            .iter()
+            .any(|sale| sale.option == PurchaseOption::OnDemand);
+        let bought = |sale: &&Sale<'a>| match (scope.options, on_demand) {
+            ([], true) => sale.option == PurchaseOption::OnDemand,
+            ([], false) => true,
+            (options, _) => options.contains(&sale.option),
+        };
+        if !sales.iter().any(|sale| bought(&sale)) {
+            let mut sold: Vec<PurchaseOption> = sales.iter().map(|sale| sale.option).collect();
+            sold.sort();
+            sold.dedup();
+            let asked = scope.options.to_vec();
+            return self.reject(reject(Reason::NotSoldSo { asked, sold }, None));
+        }
+        let most = first.offer.max_concurrency.unwrap_or(u32::MAX);
+        if need.workload.max_concurrency > most {
+            let asked = need.workload.max_concurrency;
+            return self.reject(reject(Reason::SurfaceLimit { asked, most }, None));
+        }
+        let fits = match self.fits_on(need, scope, &first, known) {
+            Ok(fits) => fits,
+            Err(reason) => {
+                return self.reject(reject(reason, None));
+            }
+        };
+        let price = |sale: &Sale<'a>| {
+            if fixed.memory.is_some() {
+                let purchase = Purchase {
+                    memory,
+                    ..Purchase::from(*sale)
+                };
+                scope.catalog.hourly(&purchase).map(|priced| priced.hourly)
+            } else {
+                sale.hourly
+            }
+        };
+        let chosen = || sales.iter().filter(here).filter(bought);
+        for index in fits {
+            let host = host(need, surface, shape, memory, &self.fits[index]);
+            if let Err(reason) = host {
+                let hourly = chosen().filter_map(price).min();
+                self.reject(reject(reason, hourly));
+                continue;
+            }
+            for sale in chosen() {
+                let hourly = price(sale);
+                let fallback =
+                    scope.options.is_empty() && sale.option != PurchaseOption::OnDemand;
+                match choice(need, scope, *sale, memory, hourly, index, &self.fits[index], fallback)
+                {
+                    Ok(choice) => self.feasible.push(choice),
+                    Err(reason) => self.reject(reject(reason, hourly)),
+                }
+            }
+        }
+    }
+
+    /// The ways the devices of a shape hold the need; the same devices are looked at once.
+    fn fits_on(
+        &mut self,
+        need: &Need,
+        scope: &Scope,
+        sale: &Sale<'a>,
+        known: &mut Vec<Known<'a>>,
+    ) -> Result<std::ops::Range<usize>, Reason> {
+        let (shape, accelerator) = (sale.shape, sale.accelerator);
+        let key = (accelerator.name.as_str(), shape.count, shape.eighths);
+        if let Some(found) = known.iter().find(|known| known.devices == key) {
+            return found.verdict.clone();
+        }
+        let start = self.fits.len();
+        let verdict = fit(need, shape, accelerator, scope.objective).map(|fits| {
+            self.fits.extend(fits);
+            start..self.fits.len()
+        });
+        known.push(Known {
+            devices: key,
+            verdict: verdict.clone(),
+        });
+        verdict
+    }
+
+    /// Keep a rejection; those about an accelerator are said once, not for each host size that a
+    /// surface without machines sells with it.
+    fn reject(&mut self, rejection: Rejection<'a>) {
+        let same = self.rejected.last().is_some_and(|last| {
+            last.surface == rejection.surface
+                && last.shape.machine_type.is_none()
+                && last.shape.accelerator == rejection.shape.accelerator
+                && last.shape.count == rejection.shape.count
+                && last.reason.of_accelerator()
+                && last.reason.code() == rejection.reason.code()
+        });
+        if same {
+            // What the hosts sell together is one list.
+            if let (
+                Some(Rejection {
+                    reason: Reason::CpuUnsupported { sold, .. },
+                    ..
+                }),
+                Reason::CpuUnsupported { sold: more, .. },
+            ) = (self.rejected.last_mut(), &rejection.reason)
+            {
+                sold.extend(more);
+            } else if let (
+                Some(Rejection {
+                    reason: Reason::MemoryUnsupported { sold, .. },
+                    ..
+                }),
+                Reason::MemoryUnsupported { sold: more, .. },
+            ) = (self.rejected.last_mut(), &rejection.reason)
+            {
+                sold.extend(more);
+            }
+        } else {
+            self.rejected.push(rejection);
         }
     }
 }
 
-/// Items in words: `a, b, c`.
-pub(crate) fn list<T: fmt::Display>(items: &[T]) -> String {
-    items
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+/// A verdict on devices.
+struct Known<'a> {
+    devices: (&'a str, u32, u32),
+    verdict: Result<std::ops::Range<usize>, Reason>,
+}
+
+/// The part of a shape that the user fixes and this one has not.
+fn mismatch(scope: &Scope, surface: Surface, shape: &ShapeRow) -> Option<Reason> {
+    let fixed = scope.fixed;
+    if let Some(asked) = fixed.accelerator_count.filter(|count| *count != shape.count) {
+        let mut sold: Vec<u32> = scope
+            .catalog
+            .sales_on(surface)
+            .filter(|sale| sale.shape.accelerator == shape.accelerator)
+            .map(|sale| sale.shape.count)
+            .collect();
+        sold.sort_unstable();
+        sold.dedup();
+        // Another machine with this accelerator has the number: this one is just not meant.
+        return Some(Reason::CountUnsupported { asked, sold });
+    }
+    if let Some(asked) = fixed.cpu.filter(|cpu| *cpu != shape.cpu) {
+        return Some(Reason::CpuUnsupported {
+            asked,
+            sold: vec![shape.cpu],
+        });
+    }
+    let least = shape.min_memory_gib.unwrap_or(shape.memory_gib);
+    let range = Bytes::gib(least.into())..=Bytes::gib(shape.memory_gib.into());
+    fixed
+        .memory
+        .filter(|memory| !range.contains(memory))
+        .map(|asked| Reason::MemoryUnsupported {
+            asked,
+            sold: vec![(shape.cpu, least, shape.memory_gib)],
+        })
+}
+
+/// Whether the host holds the engine's processes; and on Cloud Run, whose file system is memory,
+/// the files of the weights too.
+fn host(
+    need: &Need,
+    surface: Surface,
+    shape: &ShapeRow,
+    memory: Bytes,
+    fit: &Fit,
+) -> Result<(), Reason> {
+    let files = need.variants[fit.variant].weights.files;
+    let needs = if surface == Surface::CloudRun {
+        fit.footprint.host
+    } else {
+        fit.footprint.host.saturating_sub(files)
+    };
+    // Hugging Face says nothing of the memory of its hosts beyond what the instance is made for.
+    let has = if surface == Surface::HuggingFace {
+        memory.max(needs)
+    } else {
+        memory * u64::from(shape.hosts.max(1))
+    };
+    if needs <= has {
+        return Ok(());
+    }
+    Err(Reason::HostMemory { needs, files, has })
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call, right above")]
+fn choice<'a>(
+    need: &Need,
+    scope: &Scope<'a>,
+    sale: Sale<'a>,
+    memory: Bytes,
+    hourly: Option<UsdPerHour>,
+    index: usize,
+    fit: &Fit,
+    fallback: bool,
+) -> Result<Choice<'a>, Reason> {
+    let least = scope.scaling.map_or(1, |scaling| scaling.min_replicas.max(1));
+    let needed = replicas(need, fit).max(least);
+    if let Some(scaling) = scope.scaling
+        && needed > scaling.max_replicas
+    {
+        return Err(Reason::TooManyReplicas {
+            needed,
+            most: scaling.max_replicas,
+        });
+    }
+    let most = scope.scaling.map_or(needed, |scaling| scaling.max_replicas);
+    within(scope.budget, hourly, most, sale.region)?;
+    let storage = || {
+        let gib = need.variants[fit.variant].weights.files;
+        storage(scope.catalog, gib, sale.region)
+    };
+    let expected = hourly.and_then(|hourly| {
+        let month = (hourly * needed).per_month();
+        month
+            .0
+            .checked_add(storage().unwrap_or_default())
+            .map(Usd)
+    });
+    let tokens = fit
+        .pace
+        .map(|pace| pace.output_tokens_per_second.estimate);
+    let money = match scope.objective {
+        Objective::Cost => expected.map(|usd| usd.0),
+        Objective::CostPerToken => per_million(hourly, tokens).map(|usd| usd.0),
+        Objective::Latency | Objective::Throughput => None,
+    };
+    let number = match scope.objective {
+        Objective::Latency => fit.pace.map_or(f64::MAX, |pace| pace.tpot_ms.estimate),
+        Objective::Throughput => fit
+            .pace
+            .map_or(0.0, |pace| -pace.output_tokens_per_second.estimate),
+        Objective::Cost | Objective::CostPerToken => 0.0,
+    };
+    Ok(Choice {
+        sale,
+        cpu: sale.shape.cpu,
+        memory,
+        fit: index,
+        replicas: needed,
+        hourly,
+        expected,
+        score: Score {
+            fallback,
+            unpriced: hourly.is_none(),
+            money,
+            number,
+            hourly,
+            size: sale.accelerator.usable_gib
+                * f64::from(sale.accelerator.devices)
+                * f64::from(sale.shape.count)
+                * f64::from(sale.shape.eighths),
+            cpu: sale.shape.cpu,
+            memory,
+        },
+    })
+}
+
+/// Replicas that the requested load needs: requests a second over what one serves at its
+/// concurrency.
+fn replicas(need: &Need, fit: &Fit) -> u32 {
+    let Some(asked) = need.workload.requests_per_second else {
+        return 1;
+    };
+    let one = fit.pace.map_or(0.0, |pace| pace.requests_per_second.estimate);
+    let asked: f64 = asked.try_into().unwrap_or(f64::MAX);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "float casts saturate"
+    )]
+    if one > 0.0 {
+        ((asked / one).ceil() as u32).max(1)
+    } else {
+        1
+    }
+}
+
+/// What a million tokens cost when a replica is busy.
+pub(crate) fn per_million(hourly: Option<UsdPerHour>, tokens_per_second: Option<f64>) -> Option<Usd> {
+    let hour = tokens_per_second.filter(|tokens| *tokens > 0.0)? * 3600.0;
+    let hour = Decimal::try_from(hour).ok()?;
+    let million = Decimal::from(1_000_000);
+    hourly?
+        .0
+        .checked_mul(million)?
+        .checked_div(hour)
+        .map(|usd| Usd(usd.round_dp(6)))
+}
+
+/// Storage of the weights for a month, in the region's bucket.
+pub(crate) fn storage(catalog: &Catalog, files: Bytes, region: Option<&Region>) -> Option<Decimal> {
+    let item = openmodel_schemas::catalog::PricedItem::StorageGib {
+        class: "STANDARD".to_owned(),
+    };
+    let (usd, _) = catalog.item(&item, PurchaseOption::OnDemand, region)?;
+    let gib = Decimal::from(files.0).checked_div(Decimal::from(1_u64 << 30))?;
+    usd.checked_mul(gib).map(|usd| usd.round_dp(4))
+}
+
+/// Limits of cost hold for the most replicas, gross of credits and discounts.
+fn within(
+    budget: &Budget,
+    hourly: Option<UsdPerHour>,
+    replicas: u32,
+    region: Option<&Region>,
+) -> Result<(), Reason> {
+    if budget.max_hourly_cost.is_none() && budget.max_monthly_cost.is_none() {
+        return Ok(());
+    }
+    let Some(hourly) = hourly else {
+        return Err(Reason::Unpriced {
+            region: region.cloned(),
+        });
+    };
+    let all = hourly * replicas;
+    if let Some(most) = budget.max_hourly_cost.filter(|most| all.0.round_dp(4) > *most) {
+        return Err(Reason::OverHourly {
+            costs: all,
+            most: UsdPerHour(most),
+        });
+    }
+    let month = all.per_month();
+    if let Some(most) = budget.max_monthly_cost.filter(|most| month.0.round_dp(2) > *most) {
+        return Err(Reason::OverMonthly {
+            costs: month,
+            most: Usd(most),
+        });
+    }
+    Ok(())
+}
+
+impl Score {
+    fn order(&self, other: &Self) -> Ordering {
+        let by_number = self.number.total_cmp(&other.number);
+        // A score that is not known comes after all that are.
+        let by_money = match (self.money, other.money) {
+            (Some(a), Some(b)) => a.cmp(&b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        };
+        let by_hourly = match (self.hourly, other.hourly) {
+            (Some(a), Some(b)) => a.cmp(&b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        };
+        (self.fallback, self.unpriced)
+            .cmp(&(other.fallback, other.unpriced))
+            .then(by_money)
+            .then(by_number)
+            .then(by_hourly)
+            .then(self.size.total_cmp(&other.size))
+            .then((self.cpu, self.memory).cmp(&(other.cpu, other.memory)))
+    }
 }

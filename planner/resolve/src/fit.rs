@@ -1,0 +1,266 @@
+//! Whether the devices of a shape hold a need, and by which spread, engine and format.
+//!
+//! ```text
+//!   variant ─► engine? ─► data type? ─► spreads ─► divisible? ─► memory? ─► pace, goals ─► Fit
+//!                 └──────────┴────────────────────────┴────────────┴────────────┴───────► Reason
+//! ```
+
+use openmodel_schemas::catalog::{AcceleratorKind, AcceleratorRow, ShapeRow};
+use openmodel_schemas::engine::EngineRow;
+use openmodel_schemas::spec::Objective;
+
+use crate::engines::{engines, memory};
+use crate::footprint::{Device, Footprint};
+use crate::format::Format;
+use crate::need::{Need, Variant};
+use crate::pace::{Pace, pace};
+use crate::parallel::{Indivisible, Parallelism, check};
+use crate::reason::Reason;
+
+/// A way to hold a need on the devices of a shape.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fit {
+    /// Place of the format in the need's list.
+    pub(crate) variant: usize,
+    pub(crate) engine: &'static EngineRow,
+    pub(crate) parallelism: Parallelism,
+    pub(crate) footprint: Footprint,
+    /// How fast it is; `None` for models that do not generate token after token.
+    pub(crate) pace: Option<Pace>,
+}
+
+/// The best way to hold a need on a shape: of the first format that fits, the spread that serves
+/// the objective.
+pub(crate) fn fit(
+    need: &Need,
+    shape: &ShapeRow,
+    accelerator: &AcceleratorRow,
+    objective: Objective,
+) -> Result<Vec<Fit>, Reason> {
+    let mut fits = Vec::new();
+    let mut first = None;
+    for (index, variant) in need.variants.iter().enumerate() {
+        match one(need, index, variant, shape, accelerator, objective) {
+            Ok(fit) => fits.push(fit),
+            Err(reason) => {
+                first.get_or_insert(reason);
+            }
+        }
+    }
+    match first {
+        Some(reason) if fits.is_empty() => Err(reason),
+        _ => Ok(fits),
+    }
+}
+
+fn one(
+    need: &Need,
+    index: usize,
+    variant: &Variant,
+    shape: &ShapeRow,
+    accelerator: &AcceleratorRow,
+    objective: Objective,
+) -> Result<Fit, Reason> {
+    let format = variant.weights.format;
+    if let Some(has) = accelerator.compute_capability {
+        let needs = format.min_compute_capability();
+        if has < needs {
+            return Err(Reason::DtypeUnsupported {
+                format: format.as_str(),
+                needs,
+                has,
+            });
+        }
+    }
+    let engine = choose_engine(need, variant, accelerator)?;
+    let constants = memory(engine, &engine.version);
+    let device = Device::of(accelerator, shape.eighths);
+    let devices = shape.count.saturating_mul(accelerator.devices);
+    let mut best: Option<Fit> = None;
+    let mut small: Option<(Footprint, Parallelism)> = None;
+    let mut split: Option<Indivisible> = None;
+    let mut slow: Option<Reason> = None;
+    for parallelism in spreads(devices, engine, need) {
+        if let Err(why) = check(need.architecture, format, parallelism) {
+            split.get_or_insert(why);
+            continue;
+        }
+        let footprint = Footprint::of(
+            need.architecture,
+            &variant.weights,
+            parallelism,
+            device,
+            constants,
+            engine.host_gib,
+            &need.demand(parallelism),
+        );
+        if !footprint.fits() {
+            let smallest = small
+                .as_ref()
+                .is_none_or(|(other, _)| footprint.needs() < other.needs());
+            if smallest {
+                small = Some((footprint, parallelism));
+            }
+            continue;
+        }
+        let pace = pace(need, variant, engine, parallelism, accelerator);
+        if let Some(reason) = pace.and_then(|pace| misses(need, pace)) {
+            slow.get_or_insert(reason);
+            continue;
+        }
+        let better = match (&best, pace) {
+            (None, _) => true,
+            (Some(best), Some(pace)) => best.pace.is_some_and(|other| match objective {
+                Objective::Latency => pace.tpot_ms.estimate < other.tpot_ms.estimate,
+                _ => pace.requests_per_second.estimate > other.requests_per_second.estimate,
+            }),
+            (Some(_), None) => false,
+        };
+        if better {
+            best = Some(Fit {
+                variant: index,
+                engine,
+                parallelism,
+                footprint,
+                pace,
+            });
+        }
+    }
+    best.ok_or_else(|| match (slow, small, split) {
+        (Some(slow), ..) => slow,
+        (None, Some((footprint, parallelism)), _) => Reason::TooSmall {
+            footprint: Box::new(footprint),
+            parallelism,
+        },
+        (None, None, Some(why)) => Reason::Indivisible(why),
+        (None, None, None) => Reason::EngineLacksIt {
+            engine: engine.name.clone(),
+            what: format!("a model on {devices} devices"),
+        },
+    })
+}
+
+/// Spreads of a model over all devices of a shape: fewest cuts of the cache first.
+fn spreads(
+    devices: u32,
+    engine: &EngineRow,
+    need: &Need,
+) -> impl Iterator<Item = Parallelism> {
+    let experts = need.architecture.config.experts.is_some();
+    let pipeline = engine.pipeline;
+    let widest = engine.max_tensor.max(1);
+    let tensors = (1..=devices.min(widest))
+        .rev()
+        .filter(move |tensor| devices.is_multiple_of(*tensor));
+    tensors.flat_map(move |tensor| {
+        let rest = devices / tensor;
+        let plain = Parallelism::tensor(tensor);
+        let alone = (rest == 1).then_some(plain);
+        let by_experts = (rest == 1 && experts && tensor > 1).then_some(Parallelism {
+            expert: true,
+            ..plain
+        });
+        let staged = (rest > 1 && pipeline).then_some(Parallelism {
+            pipeline: rest,
+            ..plain
+        });
+        let copies = (rest > 1).then_some(Parallelism {
+            data: rest,
+            expert: experts,
+            ..plain
+        });
+        [alone, by_experts, copies, staged].into_iter().flatten()
+    })
+}
+
+/// The engine that is asked for, or the first that serves the model in its format.
+fn choose_engine(
+    need: &Need,
+    variant: &Variant,
+    accelerator: &AcceleratorRow,
+) -> Result<&'static EngineRow, Reason> {
+    let config = need.architecture.config;
+    let serves = |engine: &EngineRow| -> Result<(), String> {
+        if engine.accelerator != accelerator.kind {
+            return Err(match accelerator.kind {
+                AcceleratorKind::Gpu => "models on GPUs".to_owned(),
+                AcceleratorKind::Tpu => "models on TPUs".to_owned(),
+            });
+        }
+        if !engine.serves.contains(&config.kind) {
+            return Err(format!("models such as {}", config.architecture));
+        }
+        if accelerator
+            .compute_capability
+            .is_some_and(|has| has < engine.min_compute_capability)
+        {
+            return Err(format!("models on {}", accelerator.name));
+        }
+        if need.architecture.layers().recurrent > 0 && !engine.recurrent {
+            return Err("models with recurrent layers".to_owned());
+        }
+        let word = word(variant.weights.format, accelerator.kind);
+        if !engine.formats.iter().any(|format| format == word) {
+            return Err(format!("weights in {word}"));
+        }
+        // A format that the checkpoint is not stored in must be made while loading, or the
+        // checkpoint be another one that is stored so.
+        if need.workload.adapters.is_some() && !engine.adapters {
+            return Err("low-rank adapters".to_owned());
+        }
+        if need.workload.draft_tokens.is_some() && !engine.speculative {
+            return Err("drafted tokens".to_owned());
+        }
+        Ok(())
+    };
+    let lacks = |engine: &str, what: String| Reason::EngineLacksIt {
+        engine: engine.to_owned(),
+        what,
+    };
+    if let Some(asked) = need.engine {
+        return serves(asked)
+            .map(|()| asked)
+            .map_err(|what| lacks(&asked.name, what));
+    }
+    let mut closest = None;
+    for engine in &engines().engines {
+        match serves(engine) {
+            Ok(()) => return Ok(engine),
+            Err(what) if engine.accelerator == accelerator.kind => {
+                closest.get_or_insert((engine.name.as_str(), what));
+            }
+            Err(_) => {}
+        }
+    }
+    let (engine, what) =
+        closest.unwrap_or(("no engine here", format!("models on {}", accelerator.name)));
+    Err(lacks(engine, what))
+}
+
+/// The word an engine lists a format by: 16 and 32 bits are loaded in the accelerator's own.
+const fn word(format: Format, kind: AcceleratorKind) -> &'static str {
+    match (format, kind) {
+        (Format::Fp16 | Format::Fp32, AcceleratorKind::Tpu) => "bfloat16",
+        (other, _) => other.as_str(),
+    }
+}
+
+/// The goal that is missed, if one is.
+fn misses(need: &Need, pace: Pace) -> Option<Reason> {
+    let goals = need.workload.goals;
+    let slower = |goal, asked: Option<u32>, estimate: f64| {
+        let asked_ms = asked?;
+        (estimate > f64::from(asked_ms)).then_some(Reason::MissesGoal {
+            goal,
+            asked_ms,
+            estimate_ms: estimate,
+        })
+    };
+    slower("time to the first token", goals.max_ttft_ms, pace.ttft_ms.estimate).or_else(|| {
+        slower(
+            "time between tokens",
+            goals.max_tpot_ms,
+            pace.tpot_ms.estimate,
+        )
+    })
+}

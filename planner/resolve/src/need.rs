@@ -1,0 +1,222 @@
+//! What is to be placed: a model, its load, and the formats its weights may be held in.
+
+use openmodel_schemas::engine::EngineRow;
+use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::spec::{Quantization, Workload};
+
+use crate::architecture::{Architecture, product};
+use crate::engines::{engine, engines};
+use crate::error::{Fault, Field};
+use crate::footprint::Demand;
+use crate::parallel::Parallelism;
+use crate::weights::Weights;
+
+/// Whatever is to be placed.
+#[derive(Debug, Clone)]
+pub(crate) struct Need<'a> {
+    pub(crate) card: &'a ModelCard,
+    pub(crate) architecture: Architecture<'a>,
+    pub(crate) workload: Workload,
+    /// The engine that is asked for; none leaves the choice.
+    pub(crate) engine: Option<&'static EngineRow>,
+    /// The formats that are allowed, in the order of preference among equals.
+    pub(crate) variants: Vec<Variant>,
+    /// Bytes of an element of the KV cache.
+    pub(crate) kv_element: u64,
+}
+
+/// The weights in one format.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Variant {
+    /// What is asked of the engine; none loads the checkpoint as it is.
+    pub(crate) quantization: Option<Quantization>,
+    pub(crate) weights: Weights,
+}
+
+impl<'a> Need<'a> {
+    /// Check a load against its model.
+    pub(crate) fn of(
+        card: &'a ModelCard,
+        workload: &Workload,
+        engine_name: Option<&str>,
+        quantizations: &[Option<Quantization>],
+        kv_bits: Option<u64>,
+    ) -> Result<Self, Fault> {
+        let engine = engine_name.map(known_engine).transpose()?;
+        let architecture = Architecture::of(card)?;
+        check(card, workload)?;
+        let variants = quantizations
+            .iter()
+            .map(|quantization| {
+                let weights = Weights::of(card, architecture, *quantization)?;
+                Ok(Variant {
+                    quantization: *quantization,
+                    weights,
+                })
+            })
+            .collect::<Result<Vec<_>, Fault>>()?;
+        let stored_bits = architecture
+            .config
+            .quantization
+            .as_ref()
+            .and_then(|stored| stored.kv_bits);
+        Ok(Self {
+            card,
+            architecture,
+            workload: workload.clone(),
+            engine,
+            variants,
+            kv_element: match kv_bits.or(stored_bits) {
+                Some(8) => 1,
+                _ => 2,
+            },
+        })
+    }
+
+    /// The same with another load, for advice.
+    pub(crate) fn with(&self, workload: Workload) -> Self {
+        Self {
+            workload,
+            ..self.clone()
+        }
+    }
+
+    /// What the engine is asked to hold on each data-parallel rank.
+    pub(crate) fn demand(&self, parallelism: Parallelism) -> Demand {
+        let load = &self.workload;
+        let sequences = u64::from(load.max_concurrency)
+            .div_ceil(u64::from(parallelism.data.max(1)))
+            .max(1);
+        let typical = load
+            .input_tokens
+            .0
+            .saturating_add(load.output_tokens.0)
+            .max(1);
+        Demand {
+            context: load.context_length.0.max(1),
+            typical: Some((sequences, typical)),
+            sequences: Some(sequences),
+            batched_tokens: None,
+            utilization: None,
+            kv_element: self.kv_element,
+            eager: false,
+            beside_weights: self.adapters(parallelism),
+        }
+    }
+
+    /// Memory of low-rank adapters on one device: for each linear layer, `rank` rows of its
+    /// width in and out, in 16 bits (vLLM reserves it for all of them at start-up).
+    fn adapters(&self, parallelism: Parallelism) -> Bytes {
+        let Some(adapters) = self.workload.adapters else {
+            return Bytes(0);
+        };
+        let c = self.architecture.config;
+        let query = product(&[c.attention_heads, c.head_dim]);
+        let key_value = product(&[c.kv_heads, c.head_dim]);
+        let width = product(&[4, c.hidden_size])
+            .saturating_add(product(&[2, query]))
+            .saturating_add(product(&[2, key_value]))
+            .saturating_add(product(&[3, c.hidden_size.saturating_add(c.intermediate_size)]));
+        let all = product(&[
+            u64::from(adapters.count),
+            u64::from(adapters.rank),
+            width,
+            c.layers,
+            2,
+        ]);
+        Bytes(all / u64::from(parallelism.tensor.max(1)))
+    }
+}
+
+/// What is wrong with a load, whatever the shape.
+fn check(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
+    let fault = |field, code, summary, detail| {
+        Err(Fault {
+            field,
+            code,
+            summary,
+            detail,
+        })
+    };
+    let context = load.context_length.0;
+    if context == 0 {
+        return fault(
+            Field::ContextLength,
+            "invalid_load",
+            "Context length is zero",
+            "context_length = 0 holds no token. Set the longest prompt and answer together."
+                .to_owned(),
+        );
+    }
+    let positions = card.config.as_ref().and_then(|config| config.max_positions);
+    if let Some(positions) =
+        positions.filter(|positions| context > *positions && !load.extend_context)
+    {
+        let detail = format!(
+            "{} was made for sequences of at most {positions} tokens (max_position_embeddings); \
+             context_length = {context} is longer. Set context_length to at most {positions}.",
+            card.id
+        );
+        return fault(
+            Field::ContextLength,
+            "context_too_long",
+            "Context is longer than the model allows",
+            detail,
+        );
+    }
+    if load.max_concurrency == 0 {
+        return fault(
+            Field::MaxConcurrency,
+            "invalid_load",
+            "Concurrency is out of bounds",
+            "max_concurrency = 0 serves nobody. Set the requests in flight at once, at least 1."
+                .to_owned(),
+        );
+    }
+    let (input, output) = (load.input_tokens.0, load.output_tokens.0);
+    if input.saturating_add(output) > context {
+        let detail = format!(
+            "A typical request of {input} tokens in and {output} out is longer than \
+             context_length = {context}. Raise context_length, or lower input_tokens or output_tokens."
+        );
+        return fault(
+            Field::InputTokens,
+            "invalid_load",
+            "Typical request is longer than the context",
+            detail,
+        );
+    }
+    if let Some(rate) = load.requests_per_second.filter(|rate| rate.is_sign_negative()) {
+        return fault(
+            Field::RequestsPerSecond,
+            "invalid_load",
+            "Requested load is negative",
+            format!(
+                "requests_per_second = {rate} is no load. Set the requests a second that all \
+                 replicas together must serve, or leave it out."
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn known_engine(name: &str) -> Result<&'static EngineRow, Fault> {
+    engine(name).ok_or_else(|| {
+        let known: Vec<&str> = engines()
+            .engines
+            .iter()
+            .map(|row| row.name.as_str())
+            .collect();
+        Fault {
+            field: Field::Engine,
+            code: "unknown_engine",
+            summary: "Unknown engine",
+            detail: format!(
+                "There is no engine {name:?}; known are {}. Choose one of these, or leave \
+                 engine.name out.",
+                known.join(", ")
+            ),
+        }
+    })
+}

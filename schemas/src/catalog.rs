@@ -180,7 +180,7 @@ pub struct InterconnectRow {
 pub enum InterconnectKind {
     /// The host's PCI Express.
     Pcie,
-    /// NVIDIA's NVLink.
+    /// NVIDIA's own link between GPUs.
     Nvlink,
     /// The TPUs' inter-chip interconnect.
     Ici,
@@ -214,7 +214,10 @@ pub struct ShapeRow {
     pub hosts: u32,
     /// TPU topology: `2x4`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(regex(pattern = "^[1-9][0-9]{0,2}(x[1-9][0-9]{0,2}){1,2}$")))]
+    #[cfg_attr(
+        test,
+        schemars(regex(pattern = "^[1-9][0-9]{0,2}(x[1-9][0-9]{0,2}){1,2}$"))
+    )]
     pub topology: Option<String>,
     /// vCPUs of one host.
     #[cfg_attr(test, schemars(range(min = 1)))]
@@ -290,6 +293,31 @@ pub enum PurchaseOption {
     /// Three-year commitment.
     #[serde(rename = "commitment_3y")]
     Commitment3y,
+}
+
+impl PurchaseOption {
+    /// All of them, the plainest first.
+    pub const ALL: [Self; 6] = [
+        Self::OnDemand,
+        Self::Spot,
+        Self::FlexStart,
+        Self::Calendar,
+        Self::Commitment1y,
+        Self::Commitment3y,
+    ];
+
+    /// The word used in configurations: `on_demand`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on_demand",
+            Self::Spot => "spot",
+            Self::FlexStart => "flex_start",
+            Self::Calendar => "calendar",
+            Self::Commitment1y => "commitment_1y",
+            Self::Commitment3y => "commitment_3y",
+        }
+    }
 }
 
 /// What a surface sells of shapes.
@@ -473,6 +501,14 @@ mod tests {
                 fresh == CATALOG_SCHEMA,
                 "schemas/json/catalog.schema.json is stale: run UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas"
             );
+        }
+    }
+
+    #[test]
+    fn options_have_the_words_they_are_written_with() {
+        for option in PurchaseOption::ALL {
+            let written = serde_json::to_value(option).expect("serialises");
+            assert_eq!(written, option.as_str());
         }
     }
 

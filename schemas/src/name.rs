@@ -301,7 +301,13 @@ mod tests {
         );
         check::<Zone>(
             &["us-central1-a", "us-central1-ai1a", "us-central1-ai1"],
-            &["us-central1", "us-central1-", "us-central1-1", "a", "us-A1-a"],
+            &[
+                "us-central1",
+                "us-central1-",
+                "us-central1-1",
+                "a",
+                "us-A1-a",
+            ],
         );
         let zone: Zone = "us-central1-ai1a".parse().expect("a zone");
         assert_eq!(zone.region().as_str(), "us-central1");

@@ -23,6 +23,7 @@ mod estimate;
 mod footprint;
 mod guard;
 pub mod lowering;
+pub mod market;
 mod placement;
 mod serving;
 mod survey;

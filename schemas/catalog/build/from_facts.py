@@ -40,22 +40,24 @@ SOURCES = {
     "vertex-samples": ("Machine types that Google's Vertex AI samples deploy; DWS flex-start there is for training", "GoogleCloudPlatform/vertex-ai-samples@cc0d791", "2026-08-19"),
     # Prices.
     "billing-catalog": ("Cloud Billing Catalog, as exported by Cyclenerd", "Cyclenerd/google-cloud-pricing-cost-calculator:pricing.yml@fd66b26", "2026-07-30"),
-    "price-pages": ("Google's price pages, as transcribed in public code", "https://cloud.google.com/compute/gpus-pricing, /compute/vm-instance-pricing, /tpu/pricing, /kubernetes-engine/pricing", "2026-09-07"),
+    "gpu-price-page": ("Google's GPU and VM price pages, as transcribed in public code", "https://cloud.google.com/compute/gpus-pricing", "2026-09-07"),
+    "tpu-price-page": ("Google's TPU price page, as transcribed in public code", "https://cloud.google.com/tpu/pricing", "2026-09-07"),
+    "gke-price-page": ("Google's GKE price page, as transcribed in public code", "https://cloud.google.com/kubernetes-engine/pricing", "2026-09-07"),
     "list-prices": ("Cloud Billing Catalog, H200 by region, without the bundled local SSD", "https://huggingface.co/datasets/tanod/cloud-gpu-list-prices", "2026-10-13"),
     "silybench": ("Cloud Billing SKUs of a3-highgpu-1g, without the bundled local SSD", "tgarg01/silybench-data:derived/csv/gpu_prices.csv", "2026-09-26"),
     "g4-fraction-skus": ("Fractional G4 SKUs; Google does not price them by scaling the whole GPU", "sc-crawler test fixture", "2026-09"),
-    "g4-fraction-scaled": ("Whole-GPU G4 prices scaled down; where Google's own SKU of the fraction is known it is 15 % dearer", "Cyclenerd/google-cloud-pricing-cost-calculator:pricing.yml@fd66b26", "2026-07-30"),
+    "g4-fraction-scaled": ("whole-GPU G4 prices scaled down; where Google's own SKU of the fraction is known it is 15 % dearer", "Cyclenerd/google-cloud-pricing-cost-calculator:pricing.yml@fd66b26", "2026-07-30"),
     "skypilot": ("SkyPilot's catalog, TPU chip-hours and Spot (its on-demand GPU column is not used)", "skypilot-org/skypilot-catalog:catalogs/v9/gcp/vms.csv@2c3d7ea7", "2026-09"),
-    "n1-sum": ("The n1 host's price (Cloud Billing Catalog) plus its accelerators' (SkyPilot's catalog)", "Cyclenerd/google-cloud-pricing-cost-calculator:pricing.yml@fd66b26 + skypilot-org/skypilot-catalog:catalogs/v9/gcp/vms.csv@2c3d7ea7", "2026-07-30"),
-    "vertex-rule": ("Derived: 1.15 x the Compute Engine price without bundled local SSD, a rule that gives Vertex AI's published price for n1-standard-4 and a3-highgpu-8g", "Cyclenerd/google-cloud-pricing-cost-calculator:pricing.yml@fd66b26 x 1.15", "2026-07-30"),
-    "vertex-rule-tpu": ("Inferred: 1.15 x the TPU chip-hour; that the rule holds for TPUs is not known", "https://cloud.google.com/tpu/pricing x 1.15", "2026-09-07"),
+    "n1-sum": ("the n1 host's price in the Cloud Billing Catalog plus its accelerators' in SkyPilot's catalog", "Cyclenerd/google-cloud-pricing-cost-calculator:pricing.yml@fd66b26 + skypilot-org/skypilot-catalog:catalogs/v9/gcp/vms.csv@2c3d7ea7", "2026-07-30"),
+    "vertex-rule": ("1.15 x the Compute Engine price without bundled local SSD, the rule behind Vertex AI's published prices of n1-standard-4 and a3-highgpu-8g", "Cyclenerd/google-cloud-pricing-cost-calculator:pricing.yml@fd66b26 x 1.15", "2026-07-30"),
+    "vertex-rule-tpu": ("1.15 x the TPU chip-hour; that the rule of 1.15 holds for TPUs is not known", "https://cloud.google.com/tpu/pricing x 1.15", "2026-09-07"),
     "run-prices": ("Cloud Run list prices, instance-based billing, transcribed from the Cloud Billing Catalog", "https://cloud.google.com/run/pricing", "2026-08"),
     "hf-prices": ("Inference Endpoints documentation, prices on Google Cloud", "huggingface/hf-endpoints-documentation:pricing.md@6b7307a", "2026-05-19"),
     "storage-page": ("Cloud Storage price page, stored copy; US prices", "https://cloud.google.com/storage/pricing", "2026"),
     "from-memory": ("Remembered from Google's network price page, in no source at hand", "https://cloud.google.com/vpc/network-pricing", "2026"),
 }
 
-# facts' word: (name, aliases, kind, devices, gke label, vertex type, (link, GB/s of one device), memory source)
+# The facts' word: name, aliases, (link, GB/s of one device), source of the usable memory.
 # PCI Express counts both directions, as NVLink figures do; L4 hosts give 8 or 16 lanes.
 ACCELERATORS = {
     "T4": ("nvidia-t4", ["T4", "nvidia-tesla-t4", "NVIDIA_TESLA_T4"], ("pcie", 32), "memory-estimates"),
@@ -113,7 +115,7 @@ def main(facts):
     for offer in offers:
         prices.sell(offer)
     machine_prices(prices_csv, names, machines, prices)
-    service_prices(prices_csv, prices, g4_regions)
+    service_prices(prices_csv, prices)
 
     sources = {id: dict(zip(("name", "at", "date"), source)) for id, source in SOURCES.items()}
     sources |= engines["sources"]
@@ -367,7 +369,7 @@ class Prices:
             item, option, confidence, source = key
             usd = groups[key]
             row = {"item": json.loads(item), "option": option}
-            regions = {region: str(number_text(usd[region])) for region in sorted(filter(None, usd))}
+            regions = {region: number_text(usd[region]) for region in sorted(filter(None, usd))}
             if regions:
                 row["usd"] = regions
             if None in usd:
@@ -404,7 +406,7 @@ def machine_prices(prices_csv, names, machines, prices):
             elif p["unit"] == "chip-hour" and p["accelerator"] == m["accelerator"]:
                 usd = Decimal(p["price_usd"]) * int(m["accel_count"])
                 surface = "vertex" if p["surface"] == "vertex_prediction" else "compute"
-                source = "vertex-rule-tpu" if surface == "vertex" else "skypilot" if p["source"].startswith("skypilot") else "price-pages"
+                source = "vertex-rule-tpu" if surface == "vertex" else "skypilot" if p["source"].startswith("skypilot") else "tpu-price-page"
                 prices.shape(surface, name, OPTIONS[p["purchase_option"]], p["region"], usd, confidence(p), source)
     for instance, m in hugging_face(machines).items():
         name = f"hugging-face/{ACCELERATORS[m['accelerator']][0]}/x{m['accel_count']}"
@@ -424,7 +426,7 @@ def vm_price(p, m, name, prices):
         prices.shape("vertex", name, option, p["region"], usd, sure, "vertex-rule")
         return
     source = next(id for start, id in (
-        ("Cyclenerd", "billing-catalog"), ("cloud.google.com", "price-pages"), ("huggingface.co/datasets/tanod", "list-prices"),
+        ("Cyclenerd", "billing-catalog"), ("cloud.google.com", "gpu-price-page"), ("huggingface.co/datasets/tanod", "list-prices"),
         ("github:tgarg01", "silybench"), ("sc-crawler", "g4-fraction-skus"),
     ) if p["source"].startswith(start))
     if m["accel_fraction"] != "1" and source == "billing-catalog":
@@ -432,7 +434,7 @@ def vm_price(p, m, name, prices):
     prices.shape("compute", name, option, p["region"], usd, sure, source, "supersedes" in p["confidence"])
 
 
-def service_prices(prices_csv, prices, g4_regions):
+def service_prices(prices_csv, prices):
     """Cloud Run, GKE's fee, storage, disks, egress."""
     def usd(surface, shape):
         return Decimal(next(p["price_usd"] for p in prices_csv if p["surface"] == surface and p["shape"] == shape))
@@ -445,7 +447,7 @@ def service_prices(prices_csv, prices, g4_regions):
         prices.add({"kind": "cloud_run_accelerator", "accelerator": "nvidia-l4", "zonal_redundancy": redundant}, "on_demand", "us-central1", second.normalize(), "high", "run-prices")
     prices.add({"kind": "cloud_run_vcpu"}, "on_demand", "us-central1", vcpu, "high", "run-prices")
     prices.add({"kind": "cloud_run_memory_gib"}, "on_demand", "us-central1", gib, "high", "run-prices")
-    prices.add({"kind": "gke_cluster"}, "on_demand", None, usd("gke", "cluster management fee"), "high", "price-pages")
+    prices.add({"kind": "gke_cluster"}, "on_demand", None, usd("gke", "cluster management fee"), "high", "gke-price-page")
 
     regions = sorted({p["region"] for p in prices_csv if p["shape"] == "gcs standard"})
     for p in prices_csv:

@@ -7,15 +7,82 @@
 //! ```
 //!
 //! These are the rows as they are written down. The planner's `Catalog` is made from them
-//! after the cross-checks that no schema can express.
+//! after the cross-checks that no schema can express. `catalog/build/from_facts.py` writes the
+//! embedded one.
 
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::name::Region;
+use crate::name::{Region, Zone};
+use crate::shape::EngineRow;
 use crate::spec::Surface;
+
+/// The catalog that ships in the binary.
+pub const EMBEDDED_CATALOG: &str = include_str!("../catalog/catalog.json");
+
+/// The JSON Schema of a catalog, for a user's own file.
+pub const CATALOG_SCHEMA: &str = include_str!("../json/catalog.schema.json");
+
+/// A catalog as it is written down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CatalogDocument {
+    /// Where the schema of this document lies.
+    #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// Version of this format; 2.
+    #[cfg_attr(test, schemars(range(min = 2, max = 2)))]
+    pub version: u32,
+    /// The day the catalog was put together, as `2026-11-20`.
+    #[cfg_attr(
+        test,
+        schemars(regex(pattern = r"^20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"))
+    )]
+    pub date: String,
+    /// ISO currency code of all prices; `USD`.
+    #[cfg_attr(test, schemars(regex(pattern = "^USD$")))]
+    pub currency: String,
+    /// Where facts come from, by the id that rows name.
+    pub sources: BTreeMap<String, Source>,
+    /// Accelerators.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub accelerators: Vec<AcceleratorRow>,
+    /// Where hardware stands, by the id that shapes name.
+    pub places: BTreeMap<String, PlacesRow>,
+    /// Machines and slices.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub shapes: Vec<ShapeRow>,
+    /// What surfaces sell.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub offers: Vec<OfferRow>,
+    /// Prices. What has no row here is unpriced.
+    pub prices: Vec<PriceRow>,
+    /// Serving engines, the default one first.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub engines: Vec<EngineRow>,
+}
+
+/// Where a fact comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// What it is.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub name: String,
+    /// Its address: a URL, or a repository with a path.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub at: String,
+    /// The day it was read or made, as exactly as known: `2026`, `2026-08` or `2026-08-21`.
+    #[cfg_attr(
+        test,
+        schemars(regex(pattern = r"^20\d\d(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$"))
+    )]
+    pub date: String,
+}
 
 /// What an accelerator is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -113,7 +180,7 @@ pub struct InterconnectRow {
 pub enum InterconnectKind {
     /// The host's PCI Express.
     Pcie,
-    /// NVIDIA's NVLink.
+    /// NVIDIA's own link between GPUs.
     Nvlink,
     /// The TPUs' inter-chip interconnect.
     Ici,
@@ -147,6 +214,10 @@ pub struct ShapeRow {
     pub hosts: u32,
     /// TPU topology: `2x4`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        test,
+        schemars(regex(pattern = "^[1-9][0-9]{0,2}(x[1-9][0-9]{0,2}){1,2}$"))
+    )]
     pub topology: Option<String>,
     /// vCPUs of one host.
     #[cfg_attr(test, schemars(range(min = 1)))]
@@ -181,6 +252,28 @@ const fn is_zero(gib: &u32) -> bool {
     *gib == 0
 }
 
+/// Where hardware stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PlacesRow {
+    /// Zones that have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(with = "Vec<ZoneText>"))]
+    pub zones: Vec<Zone>,
+    /// Zones that one unofficial list names and the vendor's does not: there may be none, or it
+    /// may take an invitation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(with = "Vec<ZoneText>"))]
+    pub unconfirmed: Vec<Zone>,
+    /// Regions that have it where their zones are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(with = "Vec<RegionText>"))]
+    pub regions: Vec<Region>,
+    /// Id of the source.
+    pub source: String,
+}
+
 /// How capacity is bought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -202,6 +295,31 @@ pub enum PurchaseOption {
     Commitment3y,
 }
 
+impl PurchaseOption {
+    /// All of them, the plainest first.
+    pub const ALL: [Self; 6] = [
+        Self::OnDemand,
+        Self::Spot,
+        Self::FlexStart,
+        Self::Calendar,
+        Self::Commitment1y,
+        Self::Commitment3y,
+    ];
+
+    /// The word used in configurations: `on_demand`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on_demand",
+            Self::Spot => "spot",
+            Self::FlexStart => "flex_start",
+            Self::Calendar => "calendar",
+            Self::Commitment1y => "commitment_1y",
+            Self::Commitment3y => "commitment_3y",
+        }
+    }
+}
+
 /// What a surface sells of shapes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -219,7 +337,7 @@ pub struct OfferRow {
     /// Regions the surface has them in, where that is narrower than the shape's places. The note
     /// says what a buyer must know, such as `by invitation`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[cfg_attr(test, schemars(with = "BTreeMap<String, Option<String>>"))]
+    #[cfg_attr(test, schemars(with = "BTreeMap<RegionText, Option<String>>"))]
     pub regions: BTreeMap<Region, Option<String>>,
     /// Most requests one replica takes at once, where the surface limits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -245,11 +363,14 @@ pub struct PriceRow {
     /// The way it is bought.
     pub option: PurchaseOption,
     /// US dollars for one unit, as decimal texts, by region.
-    #[cfg_attr(
-        test,
-        schemars(with = "BTreeMap<String, String>", length(min = 1))
-    )]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(test, schemars(with = "BTreeMap<RegionText, UsdText>"))]
     pub usd: BTreeMap<Region, Decimal>,
+    /// US dollars for one unit wherever `usd` does not say otherwise, for what costs the same
+    /// everywhere or belongs to no one region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<UsdText>"))]
+    pub everywhere: Option<Decimal>,
     /// How sure it is.
     #[serde(default, skip_serializing_if = "Confidence::is_high")]
     pub confidence: Confidence,
@@ -310,6 +431,11 @@ pub enum PricedItem {
         /// `STANDARD`, `NEARLINE`, …
         class: String,
     },
+    /// Cloud Storage, Standard class: one GiB for a month in a multi-region or dual-region.
+    MultiRegionStorageGib {
+        /// `us`, `eu`, `nam4`, …
+        location: String,
+    },
     /// Anywhere Cache: one GiB for an hour.
     AnywhereCacheGib,
     /// A persistent disk or Hyperdisk: one GiB for a month.
@@ -324,6 +450,27 @@ pub enum PricedItem {
     },
 }
 
+/// A [`Region`], for the schema; the type is stricter.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "Region", extend("pattern" = "^[a-z]+-[a-z0-9-]*[0-9]$"))]
+#[expect(dead_code, reason = "only its schema is used")]
+struct RegionText(String);
+
+/// A [`Zone`], for the schema; the type is stricter.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "Zone", extend("pattern" = "^[a-z]+-[a-z0-9-]*[0-9]-[a-z][a-z0-9]*$"))]
+#[expect(dead_code, reason = "only its schema is used")]
+struct ZoneText(String);
+
+/// An amount, for the schema.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "Usd", extend("pattern" = r"^[0-9]{1,6}(\.[0-9]{1,12})?$"))]
+#[expect(dead_code, reason = "only its schema is used")]
+struct UsdText(String);
+
 /// The words of [`Surface`], for the schema.
 #[cfg(test)]
 #[derive(schemars::JsonSchema)]
@@ -335,4 +482,44 @@ enum SurfaceWord {
     Gke,
     Compute,
     HuggingFace,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas` writes it anew.
+    #[test]
+    fn the_checked_in_schema_is_the_one_these_types_generate() {
+        let schema = schemars::schema_for!(CatalogDocument);
+        let fresh = serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n";
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/json/catalog.schema.json");
+            std::fs::write(path, &fresh).expect("the schema can be written");
+        } else {
+            assert!(
+                fresh == CATALOG_SCHEMA,
+                "schemas/json/catalog.schema.json is stale: run UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas"
+            );
+        }
+    }
+
+    #[test]
+    fn options_have_the_words_they_are_written_with() {
+        for option in PurchaseOption::ALL {
+            let written = serde_json::to_value(option).expect("serialises");
+            assert_eq!(written, option.as_str());
+        }
+    }
+
+    #[test]
+    fn a_catalog_survives_a_round_trip() {
+        let document: CatalogDocument =
+            serde_json::from_str(EMBEDDED_CATALOG).expect("the embedded catalog is readable");
+        let text = serde_json::to_string(&document).expect("serialises");
+        assert_eq!(
+            serde_json::from_str::<CatalogDocument>(&text).expect("reads back"),
+            document
+        );
+    }
 }

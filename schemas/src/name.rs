@@ -104,6 +104,11 @@ name!(
 );
 
 name!(
+    /// A Google Cloud zone such as `us-central1-a`, or an AI zone such as `us-central1-ai1a`.
+    Zone, "a Google Cloud zone", check_zone
+);
+
+name!(
     /// The name of an endpoint: what Cloud Run takes as a service name, one character shorter
     /// than its 49 so that every derived name fits too.
     EndpointName, "an endpoint name", check_endpoint_name
@@ -128,6 +133,15 @@ impl Revision {
     #[must_use]
     pub fn as_commit(&self) -> Option<CommitSha> {
         self.0.parse().ok()
+    }
+}
+
+impl Zone {
+    /// The region it lies in: all before the last `-`.
+    #[must_use]
+    pub fn region(&self) -> Region {
+        let (region, _) = self.0.rsplit_once('-').unwrap_or((&self.0, ""));
+        Region(region.to_owned())
     }
 }
 
@@ -212,6 +226,13 @@ fn check_region(text: &str) -> Result<(), &'static str> {
         .ok_or("it looks like us-central1 or europe-west4")
 }
 
+fn check_zone(text: &str) -> Result<(), &'static str> {
+    text.rsplit_once('-')
+        .filter(|(region, _)| check_region(region).is_ok())
+        .and_then(|(_, zone)| check_label(zone, 1, 8))
+        .ok_or("it looks like us-central1-a or us-central1-ai1a")
+}
+
 fn check_endpoint_name(text: &str) -> Result<(), &'static str> {
     check_label(text, 1, 48).ok_or(
         "1 to 48 lower-case letters, digits and '-', starting with a letter, not ending in '-'",
@@ -278,6 +299,18 @@ mod tests {
             &["us-central1", "northamerica-northeast1"],
             &["us", "us-central1-a", "US-central1"],
         );
+        check::<Zone>(
+            &["us-central1-a", "us-central1-ai1a", "us-central1-ai1"],
+            &[
+                "us-central1",
+                "us-central1-",
+                "us-central1-1",
+                "a",
+                "us-A1-a",
+            ],
+        );
+        let zone: Zone = "us-central1-ai1a".parse().expect("a zone");
+        assert_eq!(zone.region().as_str(), "us-central1");
         check::<EndpointName>(
             &["chat", "a"],
             &["", "Chat", "1a", "a-", "a_b", &"a".repeat(49)],

@@ -1,0 +1,63 @@
+//! From bytes to rows: JSON, then its schema, then the types; each refusal with its place.
+
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use openmodel_schemas::catalog::{CATALOG_SCHEMA, CatalogDocument};
+use serde_json::Value;
+
+use super::CatalogError;
+
+/// Compiled once: it takes longer than to check a catalog with it.
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+    let schema: Value =
+        serde_json::from_str(CATALOG_SCHEMA).expect("a test reads the embedded schema");
+    jsonschema::validator_for(&schema).expect("a test compiles the embedded schema")
+});
+
+/// Read a catalog and hold it against its schema.
+pub(super) fn document(bytes: &[u8]) -> Result<CatalogDocument, CatalogError> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| CatalogError {
+        row: "catalog".to_owned(),
+        field: format!("line {}, column {}", error.line(), error.column()),
+        value: "unreadable".to_owned(),
+        problem: format!("it is not JSON: {error}"),
+    })?;
+    check_schema(&value)?;
+    // Read anew rather than from the value: only so does an error still have a place.
+    serde_json::from_slice(bytes).map_err(|error| CatalogError {
+        row: "catalog".to_owned(),
+        field: format!("line {}, column {}", error.line(), error.column()),
+        value: "unreadable".to_owned(),
+        problem: error.to_string(),
+    })
+}
+
+fn check_schema(value: &Value) -> Result<(), CatalogError> {
+    let Err(error) = SCHEMA.validate(value) else {
+        return Ok(());
+    };
+    let path = error.instance_path().to_string();
+    let mut parts = path.split('/').skip(1);
+    let row = match (parts.next(), parts.next()) {
+        (Some(table @ ("places" | "sources")), Some(id)) => format!("{table}.{id}"),
+        (Some(list), Some(index)) => format!("{list}[{index}]"),
+        _ => "catalog".to_owned(),
+    };
+    let rest: Vec<&str> = parts.collect();
+    let field = if rest.is_empty() {
+        path.trim_start_matches('/').to_owned()
+    } else {
+        rest.join(".")
+    };
+    Err(CatalogError {
+        row,
+        field: if field.is_empty() {
+            "document".to_owned()
+        } else {
+            field
+        },
+        value: error.instance().to_string().chars().take(80).collect(),
+        problem: error.to_string().chars().take(300).collect(),
+    })
+}

@@ -150,6 +150,112 @@ pub struct Candidate {
     pub reason: String,
 }
 
+/// Shapes for a model under a load, ranked: what `openmodel recommend --json` prints and
+/// `openmodel_shapes` reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ranking {
+    /// The model.
+    pub model: String,
+    /// What it was ranked by: `cost`, `cost_per_token`, `latency`, `throughput`.
+    pub objective: String,
+    /// The best; `None` where nothing holds the load.
+    pub chosen: Option<RankedShape>,
+    /// Why it is the best, in sentences.
+    pub reason: String,
+    /// The others that hold the load, the best first.
+    pub runners_up: Vec<RankedShape>,
+    /// What does not, with the reason.
+    pub rejected: Vec<RejectedShape>,
+    /// ISO currency code of all costs: `USD`.
+    pub currency: String,
+    /// The day the catalog was put together.
+    pub catalog_date: String,
+}
+
+/// A shape that holds a load, as it would be bought and used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RankedShape {
+    /// The surface.
+    pub surface: Surface,
+    /// The shape's name in the catalog: `g2-standard-12`.
+    pub shape: String,
+    /// Compute Engine machine type, where the surface shows its machines.
+    pub machine_type: Option<String>,
+    /// Accelerator.
+    pub accelerator: String,
+    /// Accelerators of one replica.
+    pub accelerator_count: u32,
+    /// Eighths of one accelerator, where the machine has a part of it; 8 is a whole one.
+    pub accelerator_eighths: u32,
+    /// vCPUs of one host.
+    pub cpu: u32,
+    /// Memory of one host.
+    pub host_memory: Bytes,
+    /// Region; `None` where the seller lists none.
+    pub region: Option<String>,
+    /// Whether the vendor says that the hardware stands there.
+    pub confirmed: bool,
+    /// `on_demand`, `spot`, …
+    pub purchase_option: String,
+    /// What a buyer must know.
+    pub note: Option<String>,
+    /// Format of the linear weights in memory.
+    pub weights: String,
+    /// What the engine is asked to make of the checkpoint; `None` leaves it as it is.
+    pub quantization: Option<String>,
+    /// Engine name and version.
+    pub engine: String,
+    /// Engine version the sizing assumed.
+    pub engine_version: String,
+    /// Ranks that split each layer.
+    pub tensor_parallel: u32,
+    /// Stages that split the layers.
+    pub pipeline_parallel: u32,
+    /// Ranks with attention and a cache of their own.
+    pub data_parallel: u32,
+    /// Whether experts are whole on their ranks.
+    pub expert_parallel: bool,
+    /// Longest sequence.
+    pub max_model_len: u64,
+    /// Most sequences of one step.
+    pub max_num_seqs: u64,
+    /// Most tokens of one step.
+    pub max_num_batched_tokens: u64,
+    /// Bits of an element of the KV cache.
+    pub kv_cache_bits: u64,
+    /// The engine's share of accelerator memory, as a fraction.
+    pub memory_utilization: f64,
+    /// Memory of the fullest device.
+    pub memory: Memory,
+    /// Least and most memory of the longest sequence, where layers keep a window or a state.
+    pub sequence_bounds: (Bytes, Bytes),
+    /// How fast one replica is.
+    pub performance: Option<Performance>,
+    /// Replicas the requested load needs.
+    pub replicas: u32,
+    /// What it costs.
+    pub cost: Cost,
+    /// `chosen`, `costs_more`, `slower`, `unpriced`, …
+    pub code: String,
+    /// Why it is not the first, in words.
+    pub why: String,
+}
+
+/// A shape that does not hold a load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectedShape {
+    /// The surface.
+    pub surface: Surface,
+    /// The shape in one line.
+    pub shape: String,
+    /// The cheapest it is sold for there, where a price is known.
+    pub hourly: Option<UsdPerHour>,
+    /// Reason code.
+    pub code: String,
+    /// The reason in words, with the figures.
+    pub reason: String,
+}
+
 /// The container that serves a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {

@@ -37,6 +37,9 @@ pub struct EndpointSpec {
     pub access: Access,
     /// Limits of cost.
     pub budget: Budget,
+    /// What the best shape is the best at; none: the lowest cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
     /// How the container gets a Hub token, if it gets one.
     pub token: TokenSource,
     /// Labels of the user and the provider's defaults, merged; ours are added when lowering.

@@ -2,30 +2,30 @@
 //!
 //! No advice is written by heart: each is a survey of a changed request that succeeded.
 
-use openmodel_schemas::model_card::ModelCard;
-use openmodel_schemas::quantity::{Tokens, UsdPerHour};
-use openmodel_schemas::spec::{EndpointSpec, Quantization, ShapeRequest, Workload};
+use openmodel_schemas::name::Region;
+use openmodel_schemas::quantity::Tokens;
+use openmodel_schemas::spec::{Quantization, ShapeRequest, Workload};
 
 use crate::error::{Fault, Field};
 use crate::footprint::Footprint;
-use crate::survey::{Choice, Reason, Request, Survey, list, show};
-use crate::weights::{Weights, weights};
+use crate::market::Catalog;
+use crate::need::{Need, Variant};
+use crate::placement::Request;
+use crate::reason::{Reason, list};
+use crate::show::price;
+use crate::survey::{Choice, Survey};
+use crate::weights::Weights;
 
-/// Say why no shape that agrees with `fixed` holds the request, and what would.
-pub(crate) fn refuse(
-    spec: &EndpointSpec,
-    card: &ModelCard,
-    request: &Request,
-    fixed: &ShapeRequest,
-    survey: &Survey,
-) -> Fault {
-    let place = request.place;
-    let surface = place.surface.as_str();
-    let sold: Vec<&str> = place
-        .catalog
-        .offers(place.surface)
-        .map(|offer| offer.accelerator.as_str())
+/// Say why no shape that agrees with what the user fixed holds the request, and what would.
+pub(crate) fn refuse(request: &Request, catalog: &Catalog, survey: &Survey) -> Fault {
+    let fixed = &request.spec.shape;
+    let surface = request.spec.surface.as_str();
+    let mut sold: Vec<&str> = catalog
+        .sales_on(request.spec.surface)
+        .map(|sale| sale.accelerator.name.as_str())
         .collect();
+    sold.sort_unstable();
+    sold.dedup();
     if let Some(name) = fixed
         .accelerator
         .as_deref()
@@ -44,7 +44,7 @@ pub(crate) fn refuse(
     let verdicts: Vec<String> = survey
         .rejected
         .iter()
-        .map(|rejection| format!("{}: {}", rejection.shape, rejection.reason))
+        .map(|rejection| format!("{}: {}", rejection.line(), rejection.reason))
         .collect();
     let verdicts = verdicts.join("; ");
     if survey
@@ -59,29 +59,29 @@ pub(crate) fn refuse(
             summary: "Region does not have the accelerator",
             detail: format!(
                 "{surface} does not sell {what} in {}. {verdicts}. Choose one of these regions.",
-                place.region
+                request.spec.region
             ),
         };
     }
-    let (field, code) = blame(spec, request, fixed, survey);
+    let (field, code) = blame(request, catalog, survey);
     let Workload {
         context_length,
         max_concurrency,
         ..
-    } = &request.workload;
+    } = &request.need.workload;
     let subject = if *fixed == ShapeRequest::default() {
-        format!("No {surface} shape in {} holds", place.region)
+        format!("No {surface} shape in {} holds", request.spec.region)
     } else {
         "The shape set in the configuration does not hold".to_owned()
     };
     let mut sentences = vec![format!(
         "{subject} {} with context_length = {} and max_concurrency = {max_concurrency}. {verdicts}.",
-        card.id, context_length.0
+        request.need.card.id, context_length.0
     )];
     if let Some(footprint) = largest_need(survey) {
         sentences.push(format!("The need is {}.", footprint.parts()));
     }
-    let help = help(spec, card, request, fixed);
+    let help = help(request, catalog);
     if help.is_empty() {
         sentences.push("Choose a smaller model.".to_owned());
     }
@@ -95,20 +95,21 @@ pub(crate) fn refuse(
 }
 
 /// The input at fault, by the verdict that came closest to holding the load.
-fn blame(
-    spec: &EndpointSpec,
-    request: &Request,
-    fixed: &ShapeRequest,
-    survey: &Survey,
-) -> (Field, &'static str) {
+fn blame(request: &Request, catalog: &Catalog, survey: &Survey) -> (Field, &'static str) {
     let closeness = |reason: &Reason| match reason {
-        Reason::NotInRegion { .. } => 0,
+        Reason::NotInRegion { .. } | Reason::NotSoldSo { .. } => 0,
         Reason::CountUnsupported { .. }
         | Reason::CpuUnsupported { .. }
-        | Reason::MemoryUnsupported { .. } => 1,
-        Reason::DtypeUnsupported { .. } => 2,
-        Reason::TooSmall(_) => 3,
+        | Reason::MemoryUnsupported { .. }
+        | Reason::SurfaceLimit { .. } => 1,
+        Reason::DtypeUnsupported { .. } | Reason::EngineLacksIt { .. } => 2,
+        Reason::TooSmall { .. } | Reason::Indivisible(_) => 3,
         Reason::HostMemory { .. } => 4,
+        Reason::MissesGoal { .. }
+        | Reason::TooManyReplicas { .. }
+        | Reason::OverHourly { .. }
+        | Reason::OverMonthly { .. }
+        | Reason::Unpriced { .. } => 5,
     };
     let closest = survey
         .rejected
@@ -118,14 +119,18 @@ fn blame(
     let Some(reason) = closest else {
         return (Field::Shape, "too_small");
     };
+    let fixed = &request.spec.shape;
     let fixed_accelerator = fixed.accelerator.as_ref().map(|_| Field::ShapeAccelerator);
     let field = match reason {
-        Reason::NotInRegion { .. } => Field::Region,
+        Reason::NotInRegion { .. } | Reason::NotSoldSo { .. } => Field::Region,
         Reason::CountUnsupported { .. } => Field::ShapeAcceleratorCount,
         Reason::CpuUnsupported { .. } => Field::ShapeCpu,
         Reason::MemoryUnsupported { .. } => Field::ShapeMemory,
-        Reason::DtypeUnsupported { .. } => {
-            let asked = spec
+        Reason::SurfaceLimit { .. } => Field::MaxConcurrency,
+        Reason::EngineLacksIt { .. } if request.spec.engine.name.is_some() => Field::Engine,
+        Reason::DtypeUnsupported { .. } | Reason::EngineLacksIt { .. } => {
+            let asked = request
+                .spec
                 .quantization
                 .map_or(Field::Model, |_| Field::Quantization);
             fixed_accelerator.unwrap_or(asked)
@@ -135,25 +140,25 @@ fn blame(
             (None, Some(_)) => Field::ShapeCpu,
             (None, None) => fixed_accelerator.unwrap_or(Field::Model),
         },
-        Reason::TooSmall(_) => fixed_accelerator.unwrap_or_else(|| too_much(request)),
+        Reason::TooSmall { .. } | Reason::Indivisible(_) => {
+            fixed_accelerator.unwrap_or_else(|| too_much(request, catalog))
+        }
+        Reason::MissesGoal { goal, .. } if goal.contains("first") => Field::MaxTtft,
+        Reason::MissesGoal { .. } => Field::MaxTpot,
+        Reason::TooManyReplicas { .. } => Field::Scaling,
+        Reason::OverHourly { .. } | Reason::Unpriced { .. } => Field::BudgetHourly,
+        Reason::OverMonthly { .. } => Field::BudgetMonthly,
     };
     (field, reason.code())
 }
 
 /// The part of the load that is too much; the model itself where the least load is.
-fn too_much(request: &Request) -> Field {
+fn too_much(request: &Request, catalog: &Catalog) -> Field {
     let holds = |workload: Workload| {
-        !Survey::of(
-            &Request {
-                workload,
-                ..request.clone()
-            },
-            &ShapeRequest::default(),
-        )
-        .feasible
-        .is_empty()
+        let need = request.need.with(workload);
+        first(request, &need, catalog, &ShapeRequest::default()).is_some()
     };
-    let load = &request.workload;
+    let load = &request.need.workload;
     if holds(Workload {
         max_concurrency: 1,
         ..load.clone()
@@ -166,6 +171,7 @@ fn too_much(request: &Request) -> Field {
         max_concurrency: 1,
         input_tokens: one,
         output_tokens: Tokens(0),
+        ..load.clone()
     };
     if holds(least) {
         Field::ContextLength
@@ -179,23 +185,19 @@ fn largest_need<'s>(survey: &'s Survey) -> Option<&'s Footprint> {
         .rejected
         .iter()
         .filter_map(|rejection| match &rejection.reason {
-            Reason::TooSmall(footprint) => Some(footprint.as_ref()),
+            Reason::TooSmall { footprint, .. } => Some(footprint.as_ref()),
             _ => None,
         });
     footprints.max_by_key(|footprint| footprint.usable)
 }
 
 /// Changes that would hold the load, one sentence each.
-fn help(
-    spec: &EndpointSpec,
-    card: &ModelCard,
-    request: &Request,
-    fixed: &ShapeRequest,
-) -> Vec<String> {
+fn help(request: &Request, catalog: &Catalog) -> Vec<String> {
+    let fixed = &request.spec.shape;
     let free = ShapeRequest::default();
     let mut help = Vec::new();
     if *fixed != free
-        && let Some(choice) = first(request, &free)
+        && let Some(choice) = first(request, request.need, catalog, &free)
     {
         help.push(format!(
             "{} holds it: remove the parts of shape that differ.",
@@ -203,52 +205,36 @@ fn help(
         ));
         return help;
     }
-    help.extend(in_fp8(spec, card, request, fixed));
-    help.extend(with_less_load(request, fixed));
-    help.extend(elsewhere(request, fixed));
+    help.extend(in_fp8(request, catalog));
+    help.extend(with_less_load(request, catalog));
+    help.extend(elsewhere(request, catalog));
     help
 }
 
 /// Halves of the load until it fits: shorter sequences first, then fewer at once.
-fn with_less_load(request: &Request, fixed: &ShapeRequest) -> Vec<String> {
-    let load = &request.workload;
+fn with_less_load(request: &Request, catalog: &Catalog) -> Vec<String> {
+    let load = &request.need.workload;
+    let fits = |workload: Workload| {
+        let need = request.need.with(workload);
+        let choice = first(request, &need, catalog, &request.spec.shape)?;
+        Some(priced(&choice))
+    };
     let typical = load.input_tokens.0.saturating_add(load.output_tokens.0);
     let shorter = halves(load.context_length.0)
         .take_while(|length| *length >= typical)
         .find_map(|length| {
-            let workload = Workload {
+            let shape = fits(Workload {
                 context_length: Tokens(length),
                 ..load.clone()
-            };
-            let choice = first(
-                &Request {
-                    workload,
-                    ..request.clone()
-                },
-                fixed,
-            )?;
-            Some(format!(
-                "With context_length = {length} it fits {}.",
-                priced(&choice)
-            ))
+            })?;
+            Some(format!("With context_length = {length} it fits {shape}."))
         });
     let fewer = halves(u64::from(load.max_concurrency)).find_map(|sequences| {
-        let max_concurrency = u32::try_from(sequences).ok()?;
-        let workload = Workload {
-            max_concurrency,
+        let shape = fits(Workload {
+            max_concurrency: u32::try_from(sequences).ok()?,
             ..load.clone()
-        };
-        let choice = first(
-            &Request {
-                workload,
-                ..request.clone()
-            },
-            fixed,
-        )?;
-        Some(format!(
-            "With max_concurrency = {sequences} it fits {}.",
-            priced(&choice)
-        ))
+        })?;
+        Some(format!("With max_concurrency = {sequences} it fits {shape}."))
     });
     shorter.into_iter().chain(fewer).collect()
 }
@@ -261,85 +247,66 @@ fn halves(number: u64) -> impl Iterator<Item = u64> {
 
 /// fp8 made while loading, or, where the 16-bit files are too large for the host, a repository
 /// that is stored so.
-fn in_fp8(
-    spec: &EndpointSpec,
-    card: &ModelCard,
-    request: &Request,
-    fixed: &ShapeRequest,
-) -> Option<String> {
-    let stored_16_bits = request.architecture.config.quant_method.is_none();
-    let fp8 = weights(
-        card,
-        request.architecture,
-        Some(Quantization::Fp8),
-        request.engine,
-    )
-    .ok()
-    .filter(|_| stored_16_bits)?;
+fn in_fp8(request: &Request, catalog: &Catalog) -> Option<String> {
+    let need = request.need;
+    if need.architecture.config.quantization.is_some() {
+        return None;
+    }
+    let fp8 = Weights::of(need.card, need.architecture, Some(Quantization::Fp8)).ok()?;
     let with = |weights: Weights| {
-        first(
-            &Request {
-                weights,
-                ..request.clone()
-            },
-            fixed,
-        )
+        let variants = vec![Variant {
+            quantization: Some(Quantization::Fp8),
+            weights,
+        }];
+        let changed = Need {
+            variants,
+            ..need.clone()
+        };
+        let survey =
+            request.survey_of(&changed, &request.regions, catalog, &request.spec.shape);
+        let choice = survey.feasible.first()?;
+        let needs = survey.fits[choice.fit].footprint.needs();
+        Some((needs, priced(choice)))
     };
-    if let Some(choice) = spec.quantization.is_none().then(|| with(fp8)).flatten() {
-        let needs = choice.footprint.needs();
+    let loads = request.spec.quantization.is_none().then(|| with(fp8)).flatten();
+    if let Some((needs, shape)) = loads {
         return Some(format!(
-            "With quantization = \"fp8\" it needs {needs} and fits {}.",
-            priced(&choice)
+            "With quantization = \"fp8\" it needs {needs} and fits {shape}."
         ));
     }
-    let choice = with(Weights {
-        files: fp8.loaded,
-        ..fp8
-    })?;
+    let (needs, shape) = with(fp8.as_stored())?;
     Some(format!(
-        "A repository of this model stored as fp8 has about {} of weights, needs {} and fits {}; \
+        "A repository of this model stored as fp8 has about {} of weights, needs {needs} and fits {shape}; \
          quantization = \"fp8\" alone does not help, because {} of files lie in host memory while loading.",
-        fp8.loaded,
-        choice.footprint.needs(),
-        priced(&choice),
+        fp8.loaded(),
         fp8.files
     ))
 }
 
 /// Regions that sell an accelerator which holds the load and is not sold here.
-fn elsewhere(request: &Request, fixed: &ShapeRequest) -> Option<String> {
-    let place = request.place;
-    let mut regions: Vec<_> = place
-        .catalog
-        .offers(place.surface)
-        .flat_map(|offer| offer.regions.iter().map(|row| &row.region))
-        .filter(|region| *region != place.region)
+fn elsewhere(request: &Request, catalog: &Catalog) -> Option<String> {
+    let survey = request.survey_of(request.need, &[], catalog, &request.spec.shape);
+    let mut regions: Vec<&Region> = survey
+        .feasible
+        .iter()
+        .filter_map(|choice| choice.sale.region)
+        .filter(|region| **region != request.spec.region)
         .collect();
     regions.sort();
     regions.dedup();
-    regions.retain(|region| {
-        let place = crate::estimate::Place { region, ..place };
-        first(
-            &Request {
-                place,
-                ..request.clone()
-            },
-            fixed,
-        )
-        .is_some()
-    });
     (!regions.is_empty()).then(|| format!("In {} a shape holds it.", list(&regions)))
 }
 
-fn first<'a>(request: &Request<'a>, fixed: &ShapeRequest) -> Option<Choice<'a>> {
-    Survey::of(request, fixed).feasible.into_iter().next()
+fn first<'c>(
+    request: &Request,
+    need: &Need,
+    catalog: &'c Catalog,
+    fixed: &ShapeRequest,
+) -> Option<Choice<'c>> {
+    let survey = request.survey_of(need, &request.regions, catalog, fixed);
+    survey.feasible.into_iter().next()
 }
 
 fn priced(choice: &Choice) -> String {
-    format!("{} ({})", show(&choice.shape), price(choice.hourly))
-}
-
-/// A price in words; `price not known` is one.
-pub(crate) fn price(hourly: Option<UsdPerHour>) -> String {
-    hourly.map_or_else(|| "price not known".to_owned(), |hourly| hourly.to_string())
+    format!("{} ({})", choice.line(), price(choice.hourly))
 }

@@ -9,6 +9,8 @@ use openmodel_schemas::name::EndpointName;
 pub enum Field {
     /// The model or its repository.
     Model,
+    /// The licences that are allowed.
+    Licence,
     /// The region.
     Region,
     /// The longest sequence.

@@ -19,21 +19,97 @@
 //! | [`joint`] | the cheapest pool for several models |
 //! | `serving`, [`lowering`] | what is run, and the operations that bring it about |
 
+mod advice;
 mod architecture;
 mod cache;
 mod engines;
 mod error;
+mod estimate;
 mod fit;
 mod footprint;
 mod format;
+pub mod lowering;
 pub mod market;
 pub mod memory;
 mod need;
 mod pace;
 mod parallel;
+mod placement;
+pub mod ranking;
 mod reason;
+mod serving;
+mod show;
 mod survey;
 mod weights;
 
+use std::collections::BTreeMap;
+
+use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::name::{CommitSha, ModelId};
+use openmodel_schemas::report::Placement;
+use openmodel_schemas::spec::EndpointSpec;
+
 pub use crate::error::{Field, ResolveError};
+pub use crate::estimate::{Estimate, estimate};
+pub use crate::lowering::{Change, ManagedToken, lower, lower_delete};
+pub use crate::market::{Catalog, CatalogError};
+pub use crate::placement::place;
 pub use crate::weights::{DtypeWeights, weights_by_dtype};
+
+/// What is known of the world.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// Model cards, by the model and commit that the specs name.
+    pub cards: BTreeMap<(ModelId, CommitSha), ModelCard>,
+}
+
+/// All decisions about a list of endpoints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolution {
+    /// One for each spec, in their order.
+    pub placements: Vec<Placement>,
+    /// What they cost together.
+    pub estimate: Estimate,
+}
+
+/// Decide on all endpoints, or say everything that is wrong with them.
+pub fn resolve(
+    specs: &[EndpointSpec],
+    observed: &Observed,
+    catalog: &Catalog,
+) -> Result<Resolution, Vec<ResolveError>> {
+    let mut placements = Vec::with_capacity(specs.len());
+    let mut errors = Vec::new();
+    for spec in specs {
+        let key = (spec.model.clone(), spec.commit.clone());
+        let placed = match observed.cards.get(&key) {
+            Some(card) => place(spec, card, catalog),
+            None => Err(not_observed(spec)),
+        };
+        match placed {
+            Ok(placement) => placements.push(placement),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(Resolution {
+            estimate: estimate(&placements),
+            placements,
+        })
+    } else {
+        Err(errors)
+    }
+}
+
+fn not_observed(spec: &EndpointSpec) -> ResolveError {
+    ResolveError {
+        endpoint: spec.name.clone(),
+        field: Field::Model,
+        code: "unknown_model",
+        summary: "Facts of the model are missing",
+        detail: format!(
+            "{} at commit {} was not read from the Hub. Read its card first.",
+            spec.model, spec.commit
+        ),
+    }
+}

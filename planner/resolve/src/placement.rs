@@ -13,18 +13,17 @@ use openmodel_schemas::model_card::{Gating, ModelCard};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Usd, UsdPerHour};
 use openmodel_schemas::report::{Candidate, Cost, Placement, Recommendation};
-use openmodel_schemas::shape::EngineRow;
-use openmodel_schemas::spec::{EndpointSpec, ShapeRequest, TokenSource};
+use openmodel_schemas::spec::{Budget, EndpointSpec, Objective, ShapeRequest, Surface, TokenSource};
 use rust_decimal::Decimal;
 
-use crate::advice::{price, refuse};
-use crate::architecture::Architecture;
-use crate::catalog::Catalog;
+use crate::advice::refuse;
 use crate::error::{Fault, Field, ResolveError};
-use crate::estimate::Place;
+use crate::market::Catalog;
+use crate::need::Need;
+use crate::reason::list;
 use crate::serving::serving;
-use crate::survey::{Choice, Rejection, Request, Survey, list, show};
-use crate::weights::weights;
+use crate::show::{basis, performance, price};
+use crate::survey::{Choice, Rejection, Scope, Survey};
 
 /// Most alternatives a plan shows: its reader is busy.
 const RUNNERS_UP: usize = 3;
@@ -39,54 +38,74 @@ pub fn place(
 }
 
 fn decide(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<Placement, Fault> {
-    let engine = engine(spec, catalog)?;
-    let architecture = Architecture::of(card)?;
+    let engine = spec.engine.name.as_deref();
+    let need = Need::of(card, &spec.workload, engine, &[spec.quantization], None)?;
     check(spec, card, catalog)?;
     let request = Request {
-        place: Place {
-            catalog,
-            surface: spec.surface,
-            region: &spec.region,
-        },
-        engine,
-        architecture,
-        weights: weights(card, architecture, spec.quantization, engine)?,
-        workload: spec.workload.clone(),
+        spec,
+        need: &need,
+        surfaces: [spec.surface],
+        regions: [spec.region.clone()],
     };
     let free = ShapeRequest::default();
-    let survey = Survey::of(&request, &free);
-    let fixed_survey = (spec.shape != free).then(|| Survey::of(&request, &spec.shape));
+    let survey = request.survey(catalog, &free);
+    let fixed_survey = (spec.shape != free).then(|| request.survey(catalog, &spec.shape));
     let considered = fixed_survey.as_ref().unwrap_or(&survey);
     let Some(choice) = considered.feasible.first() else {
-        return Err(refuse(spec, card, &request, &spec.shape, considered));
+        return Err(refuse(&request, catalog, considered));
     };
-    let cost = request.place.cost(&choice.shape, spec.scaling);
+    let fit = &considered.fits[choice.fit];
+    let cost = choice.cost(catalog, &need, fit, Some(spec.scaling));
     let recommended = survey.feasible.first().unwrap_or(choice);
-    within_budget(spec, &request, choice, recommended, &cost)?;
+    within_budget(&request, catalog, choice, recommended, &cost)?;
+    let accelerator = &choice.sale.accelerator.name;
     Ok(Placement {
         surface: spec.surface,
-        shape: choice.shape.clone(),
-        memory: choice.footprint.memory(basis(&request)),
+        shape: choice.shape(),
+        memory: fit.footprint.memory(basis(&need, fit)),
+        performance: fit.pace.map(performance),
+        recommendation: recommendation(&request, catalog, choice, recommended, &survey),
+        serving: serving(&need, fit, accelerator, Some(&spec.commit), &spec.engine)?,
         cost,
-        recommendation: recommendation(&request, choice, recommended, &survey),
-        serving: serving(spec, architecture, engine, &choice.shape, &choice.footprint)?,
     })
 }
 
-fn engine<'a>(spec: &EndpointSpec, catalog: &'a Catalog) -> Result<&'a EngineRow, Fault> {
-    catalog.engine(spec.engine.name.as_deref()).ok_or_else(|| {
-        let known: Vec<&str> = catalog.document().engines.iter().map(|row| row.name.as_str()).collect();
-        Fault {
-            field: Field::Engine,
-            code: "unknown_engine",
-            summary: "Unknown engine",
-            detail: format!(
-                "There is no engine {:?}; known are {}. Choose one of these, or leave engine.name out.",
-                spec.engine.name.as_deref().unwrap_or_default(),
-                list(&known)
-            ),
-        }
-    })
+/// An endpoint and what it needs, with the one place it may be.
+pub(crate) struct Request<'a> {
+    pub(crate) spec: &'a EndpointSpec,
+    pub(crate) need: &'a Need<'a>,
+    pub(crate) surfaces: [Surface; 1],
+    pub(crate) regions: [Region; 1],
+}
+
+impl Request<'_> {
+    /// All verdicts on shapes that agree with `fixed`. Budgets are held against the choice
+    /// afterwards: an endpoint over its budget is an error with the figures, not a smaller shape.
+    pub(crate) fn survey<'c>(&self, catalog: &'c Catalog, fixed: &ShapeRequest) -> Survey<'c> {
+        self.survey_of(self.need, &self.regions, catalog, fixed)
+    }
+
+    /// The same for a changed need or place.
+    pub(crate) fn survey_of<'c>(
+        &self,
+        need: &Need,
+        regions: &[Region],
+        catalog: &'c Catalog,
+        fixed: &ShapeRequest,
+    ) -> Survey<'c> {
+        let scope = Scope {
+            catalog,
+            surfaces: &self.surfaces,
+            regions,
+            options: &[],
+            accelerators: &[],
+            fixed,
+            scaling: None,
+            objective: self.spec.objective.unwrap_or(Objective::Cost),
+            budget: &Budget::default(),
+        };
+        Survey::of(need, &scope)
+    }
 }
 
 /// What is wrong with a request whatever the shape.
@@ -99,39 +118,13 @@ fn check(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<(),
             detail,
         })
     };
-    let load = &spec.workload;
-    let (context, sequences) = (load.context_length.0, load.max_concurrency);
-    if context == 0 {
-        let detail =
-            "context_length = 0 holds no token. Set the longest prompt and answer together."
-                .to_owned();
-        return fault(
-            Field::ContextLength,
-            "invalid_load",
-            "Context length is zero",
-            detail,
-        );
-    }
-    let positions = card.config.as_ref().and_then(|config| config.max_positions);
-    if let Some(positions) = positions.filter(|positions| context > *positions) {
-        let detail = format!(
-            "{} was made for sequences of at most {positions} tokens (max_position_embeddings); \
-             context_length = {context} is longer. Set context_length to at most {positions}.",
-            card.id
-        );
-        return fault(
-            Field::ContextLength,
-            "context_too_long",
-            "Context is longer than the model allows",
-            detail,
-        );
-    }
+    let sequences = spec.workload.max_concurrency;
     let most = catalog
-        .offers(spec.surface)
-        .map(|offer| offer.max_concurrency)
+        .sales_on(spec.surface)
+        .filter_map(|sale| sale.offer.max_concurrency)
         .max()
         .unwrap_or(u32::MAX);
-    if sequences == 0 || sequences > most {
+    if sequences > most {
         let detail = format!(
             "max_concurrency = {sequences}, but an instance on {} takes 1 to {most} requests at once. \
              Choose a number in between; more load needs more replicas.",
@@ -141,19 +134,6 @@ fn check(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<(),
             Field::MaxConcurrency,
             "invalid_load",
             "Concurrency is out of bounds",
-            detail,
-        );
-    }
-    let (input, output) = (load.input_tokens.0, load.output_tokens.0);
-    if input.saturating_add(output) > context {
-        let detail = format!(
-            "A typical request of {input} tokens in and {output} out is longer than \
-             context_length = {context}. Raise context_length, or lower input_tokens or output_tokens."
-        );
-        return fault(
-            Field::InputTokens,
-            "invalid_load",
-            "Typical request is longer than the context",
             detail,
         );
     }
@@ -190,12 +170,13 @@ fn check(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<(),
 
 /// Budgets hold for the largest number of replicas, gross of credits and discounts.
 fn within_budget(
-    spec: &EndpointSpec,
     request: &Request,
+    catalog: &Catalog,
     choice: &Choice,
     recommended: &Choice,
     cost: &Cost,
 ) -> Result<(), Fault> {
+    let spec = request.spec;
     let show_hour = |usd| UsdPerHour(usd).to_string();
     let show_month = |usd| format!("{} a month", Usd(usd));
     let hour = Limit {
@@ -203,6 +184,7 @@ fn within_budget(
         attribute: "max_hourly_cost",
         most: spec.budget.max_hourly_cost,
         hours: Decimal::ONE,
+        digits: 4,
         show: &show_hour,
     };
     let month = Limit {
@@ -210,16 +192,21 @@ fn within_budget(
         attribute: "max_monthly_cost",
         most: spec.budget.max_monthly_cost,
         hours: Decimal::from(730),
+        digits: 2,
         show: &show_month,
     };
     for limit in [hour, month] {
         let Some(most) = limit.most else { continue };
         let Some(UsdPerHour(hourly)) = cost.hourly else {
-            return Err(unpriced(spec, request, choice, cost, &limit));
+            return Err(unpriced(request, catalog, choice, cost, &limit));
         };
         let replicas = spec.scaling.max_replicas;
         let one = hourly.saturating_mul(limit.hours);
-        let times = |replicas: u32| one.saturating_mul(Decimal::from(replicas));
+        // A limit that equals what is shown is kept: both are rounded alike.
+        let times = |replicas: u32| {
+            one.saturating_mul(Decimal::from(replicas))
+                .round_dp(limit.digits)
+        };
         if times(replicas) <= most {
             continue;
         }
@@ -228,7 +215,7 @@ fn within_budget(
             .find(|replicas| times(*replicas) <= most);
         let cheaper = recommended.hourly.filter(|cheaper| cheaper.0 < hourly);
         let help = match (affordable, cheaper) {
-            (_, Some(cheaper)) => format!("{} holds it too, at {cheaper} a replica.", show(&recommended.shape)),
+            (_, Some(cheaper)) => format!("{} holds it too, at {cheaper} a replica.", recommended.line()),
             (Some(replicas), None) => format!("Set max_replicas = {replicas}, or raise the limit."),
             (None, None) => "It is the cheapest shape with a known price that holds the load: raise the limit, lower \
                              the load, or choose a smaller model."
@@ -241,7 +228,7 @@ fn within_budget(
             detail: format!(
                 "{} on {} costs {} for each replica, {} with max_replicas = {replicas}; {} is {}. {help}",
                 spec.model,
-                show(&choice.shape),
+                choice.line(),
                 (limit.show)(one),
                 (limit.show)(times(replicas)),
                 limit.attribute,
@@ -258,12 +245,13 @@ struct Limit<'a> {
     attribute: &'static str,
     most: Option<Decimal>,
     hours: Decimal,
+    digits: u32,
     show: &'a dyn Fn(Decimal) -> String,
 }
 
 fn unpriced(
-    spec: &EndpointSpec,
     request: &Request,
+    catalog: &Catalog,
     choice: &Choice,
     cost: &Cost,
     limit: &Limit,
@@ -279,52 +267,34 @@ fn unpriced(
         detail: format!(
             "{} holds {}, but its cost is not known: {item}: {why}. Remove {}, choose a region with known \
              prices ({}), or give a catalog that has the price.",
-            show(&choice.shape),
-            spec.model,
+            choice.line(),
+            request.spec.model,
             limit.attribute,
-            list(&priced_regions(request))
+            list(&priced_regions(request, catalog))
         ),
     }
 }
 
 /// Regions in which the load fits a shape with a known price.
-fn priced_regions(request: &Request) -> Vec<String> {
-    let place = request.place;
-    let mut regions: Vec<_> = place
-        .catalog
-        .offers(place.surface)
-        .flat_map(|offer| offer.regions.iter().map(|row| &row.region))
+fn priced_regions(request: &Request, catalog: &Catalog) -> Vec<String> {
+    let everywhere = request.survey_of(request.need, &[], catalog, &ShapeRequest::default());
+    let mut regions: Vec<String> = everywhere
+        .feasible
+        .iter()
+        .filter(|choice| choice.hourly.is_some())
+        .filter_map(|choice| choice.sale.region.map(ToString::to_string))
         .collect();
     regions.sort();
     regions.dedup();
-    let priced = |region: &&Region| {
-        let place = Place { region, ..place };
-        let survey = Survey::of(
-            &Request {
-                place,
-                ..request.clone()
-            },
-            &ShapeRequest::default(),
-        );
-        survey
-            .feasible
-            .first()
-            .is_some_and(|choice| choice.hourly.is_some())
-    };
-    let found: Vec<String> = regions
-        .into_iter()
-        .filter(priced)
-        .map(ToString::to_string)
-        .collect();
-    if found.is_empty() {
-        vec!["none in this catalog".to_owned()]
-    } else {
-        found
+    if regions.is_empty() {
+        regions.push("none in this catalog".to_owned());
     }
+    regions
 }
 
 fn recommendation(
     request: &Request,
+    catalog: &Catalog,
     choice: &Choice,
     recommended: &Choice,
     survey: &Survey,
@@ -333,14 +303,14 @@ fn recommendation(
         .feasible
         .iter()
         .partition(|choice| choice.hourly.is_some());
-    let region = request.place.region;
+    let region = &request.spec.region;
     let mut reason = Vec::new();
-    if choice.shape != recommended.shape {
+    if choice.line() != recommended.line() {
         reason.push(format!(
             "The shape is set in the configuration: {} at {}; recommended is {} at {}.",
-            show(&choice.shape),
+            choice.line(),
             price(choice.hourly),
-            show(&recommended.shape),
+            recommended.line(),
             price(recommended.hourly)
         ));
     }
@@ -357,19 +327,13 @@ fn recommendation(
             format!("It is the cheapest of {many} shapes with a known price that hold the load.")
         }
     });
-    let note = recommended
-        .offer
-        .regions
-        .iter()
-        .find(|row| row.region == *region)
-        .and_then(|row| row.note.as_deref());
-    if let Some(note) = note {
+    if let Some(note) = recommended.sale.note() {
         reason.push(format!(
             "{region} offers {} {note}.",
-            recommended.shape.accelerator
+            recommended.sale.accelerator.name
         ));
     }
-    reason.push(match request.place.zonal_redundancy(&recommended.shape) {
+    reason.push(match catalog.zonal_redundancy(&recommended.purchase()) {
         Some(more) => {
             format!("Zonal redundancy is off: it costs {more} more and has a quota of its own.")
         }
@@ -378,9 +342,9 @@ fn recommendation(
     let others = survey
         .feasible
         .iter()
-        .filter(|other| other.shape != recommended.shape);
+        .filter(|other| other.line() != recommended.line());
     Recommendation {
-        chosen: show(&recommended.shape),
+        chosen: recommended.line(),
         reason: reason.join(" "),
         runners_up: others
             .take(RUNNERS_UP)
@@ -404,29 +368,11 @@ fn runner_up(other: &Choice, recommended: &Choice, region: &str) -> Candidate {
         ),
     };
     Candidate {
-        shape: show(&other.shape),
+        shape: other.line(),
         hourly: other.hourly,
         code: code.to_owned(),
         reason,
     }
-}
-
-fn basis(request: &Request) -> String {
-    let engine = request.engine;
-    let kv = if request.architecture.config.sliding_window.is_some() {
-        "KV cache an upper bound, with sliding-window layers counted in full"
-    } else {
-        "KV cache exact"
-    };
-    let fitted = request.place.catalog.source(&engine.memory.source);
-    format!(
-        "{} {} at {} % of usable memory; weights by {}; {kv}; activations and graphs fitted on start-up logs of {}",
-        engine.name,
-        engine.version,
-        engine.memory.utilization_percent,
-        request.weights.basis,
-        fitted.map_or("an unknown date", |source| source.date.as_str())
-    )
 }
 
 #[cfg(test)]

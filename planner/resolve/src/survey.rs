@@ -23,24 +23,24 @@ use crate::reason::Reason;
 
 /// Where to look, and what must hold of what is found.
 #[derive(Debug, Clone)]
-pub(crate) struct Scope<'a> {
+pub(crate) struct Scope<'a, 's> {
     pub(crate) catalog: &'a Catalog,
     /// Surfaces, in the order that breaks ties.
-    pub(crate) surfaces: &'a [Surface],
+    pub(crate) surfaces: &'s [Surface],
     /// Regions; none: everywhere.
-    pub(crate) regions: &'a [Region],
+    pub(crate) regions: &'s [Region],
     /// Ways to buy. None: on demand, and what is not sold so in the ways it is, after all that
     /// is.
-    pub(crate) options: &'a [PurchaseOption],
+    pub(crate) options: &'s [PurchaseOption],
     /// Accelerators, by their catalog names; none: all.
-    pub(crate) accelerators: &'a [String],
+    pub(crate) accelerators: &'s [String],
     /// The parts of a shape the user fixes.
-    pub(crate) fixed: &'a ShapeRequest,
+    pub(crate) fixed: &'s ShapeRequest,
     /// Bounds of replicas; `None` allows any number.
     pub(crate) scaling: Option<Scaling>,
     pub(crate) objective: Objective,
     /// Limits of cost; a shape over them is rejected.
-    pub(crate) budget: &'a Budget,
+    pub(crate) budget: &'s Budget,
 }
 
 /// A shape that holds the need, as it would be bought.
@@ -98,7 +98,7 @@ struct Score {
 
 impl<'a> Survey<'a> {
     /// Look at everything the surfaces sell that agrees with the scope.
-    pub(crate) fn of(need: &Need, scope: &Scope<'a>) -> Self {
+    pub(crate) fn of(need: &Need, scope: &Scope<'a, '_>) -> Self {
         let mut survey = Self {
             feasible: Vec::new(),
             rejected: Vec::new(),
@@ -127,7 +127,7 @@ impl<'a> Survey<'a> {
     fn look_at(
         &mut self,
         need: &Need,
-        scope: &Scope<'a>,
+        scope: &Scope<'a, '_>,
         sales: &[Sale<'a>],
         known: &mut Vec<Known<'a>>,
     ) {
@@ -359,7 +359,7 @@ fn host(
 #[expect(clippy::too_many_arguments, reason = "one call, right above")]
 fn choice<'a>(
     need: &Need,
-    scope: &Scope<'a>,
+    scope: &Scope<'a, '_>,
     sale: Sale<'a>,
     memory: Bytes,
     hourly: Option<UsdPerHour>,

@@ -186,6 +186,14 @@ impl Weights {
         bytes(self.parts.sum())
     }
 
+    /// The same in a repository that is stored so: the files are what is loaded.
+    pub(crate) fn as_stored(self) -> Self {
+        Self {
+            files: self.loaded(),
+            ..self
+        }
+    }
+
     /// Mean bytes of one weight, scales and 16-bit parts included.
     pub(crate) fn bytes_per_parameter(&self, parameters: u64) -> f64 {
         self.parts.sum() / float(parameters.max(1))

@@ -1,0 +1,342 @@
+//! Rank every shape that is sold for a model under a load, on any surface.
+//!
+//! This is the free question, without an endpoint: which machines, where, how bought, how fast,
+//! for how much. An endpoint asks the same of its one surface and region (`placement`).
+
+use openmodel_schemas::catalog::PurchaseOption;
+use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::name::Region;
+use openmodel_schemas::quantity::UsdPerHour;
+use openmodel_schemas::report::{RankedShape, Ranking};
+use openmodel_schemas::spec::{
+    Budget, Objective, Quantization, Scaling, ShapeRequest, Surface, Workload,
+};
+
+use crate::error::{Fault, Field};
+use crate::market::Catalog;
+use crate::memory::MemoryError;
+use crate::need::Need;
+use crate::reason::list;
+use crate::show::{basis, option, performance};
+use crate::survey::{Choice, Rejection, Scope, Survey};
+
+/// What is asked. Lists that are empty leave the choice open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// The load.
+    pub workload: Workload,
+    /// Surfaces; none: all.
+    pub surfaces: Vec<Surface>,
+    /// Regions; none: everywhere.
+    pub regions: Vec<Region>,
+    /// Ways to buy; none: on demand, then what is sold otherwise only.
+    pub options: Vec<PurchaseOption>,
+    /// Accelerators, by any of their names; none: all.
+    pub accelerators: Vec<String>,
+    /// Formats of weights, `None` for the checkpoint's own; none: the checkpoint's own.
+    pub quantizations: Vec<Option<Quantization>>,
+    /// The engine; none leaves the choice.
+    pub engine: Option<String>,
+    /// Bits of an element of the KV cache; none takes the checkpoint's.
+    pub kv_bits: Option<u64>,
+    /// Licences that are allowed; none: all.
+    pub licences: Vec<String>,
+    /// What the best is the best at.
+    pub objective: Objective,
+    /// Bounds of replicas; none allows what the load needs.
+    pub scaling: Option<Scaling>,
+    /// Limits of cost.
+    pub budget: Budget,
+}
+
+impl Question {
+    /// A load, with every choice open.
+    #[must_use]
+    pub fn of(workload: Workload) -> Self {
+        Self {
+            workload,
+            surfaces: Vec::new(),
+            regions: Vec::new(),
+            options: Vec::new(),
+            accelerators: Vec::new(),
+            quantizations: Vec::new(),
+            engine: None,
+            kv_bits: None,
+            licences: Vec::new(),
+            objective: Objective::Cost,
+            scaling: None,
+            budget: Budget::default(),
+        }
+    }
+}
+
+/// Rank every shape of the catalog for a model, keeping at most `most` of those that hold it.
+pub fn rank(
+    card: &ModelCard,
+    question: &Question,
+    catalog: &Catalog,
+    most: usize,
+) -> Result<Ranking, MemoryError> {
+    let ranked = Ranked::of(card, question, catalog)?;
+    Ok(ranked.report(card, question, catalog, most))
+}
+
+/// The survey behind a ranking.
+struct Ranked<'a> {
+    need: Need<'a>,
+    survey: Survey<'a>,
+}
+
+impl<'a> Ranked<'a> {
+    fn of(
+        card: &'a ModelCard,
+        question: &Question,
+        catalog: &'a Catalog,
+    ) -> Result<Self, Fault> {
+        licensed(card, &question.licences)?;
+        let as_stored = [None];
+        let quantizations = if question.quantizations.is_empty() {
+            &as_stored[..]
+        } else {
+            &question.quantizations
+        };
+        let need = Need::of(
+            card,
+            &question.workload,
+            question.engine.as_deref(),
+            quantizations,
+            question.kv_bits,
+        )?;
+        let accelerators = question
+            .accelerators
+            .iter()
+            .map(|name| accelerator(catalog, name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let surfaces = if question.surfaces.is_empty() {
+            &Surface::ALL[..]
+        } else {
+            &question.surfaces
+        };
+        let survey = Survey::of(
+            &need,
+            &Scope {
+                catalog,
+                surfaces,
+                regions: &question.regions,
+                options: &question.options,
+                accelerators: &accelerators,
+                fixed: &ShapeRequest::default(),
+                scaling: question.scaling,
+                objective: question.objective,
+                budget: &question.budget,
+            },
+        );
+        Ok(Self { need, survey })
+    }
+
+    fn report(
+        &self,
+        card: &ModelCard,
+        question: &Question,
+        catalog: &Catalog,
+        most: usize,
+    ) -> Ranking {
+        let best = self.survey.feasible.first();
+        let shown = |choice: &Choice, first: Option<&Choice>| {
+            self.shown(choice, first, question, catalog)
+        };
+        Ranking {
+            model: card.id.to_string(),
+            objective: question.objective.as_str().to_owned(),
+            chosen: best.map(|best| shown(best, None)),
+            reason: self.reason(question),
+            runners_up: self
+                .survey
+                .feasible
+                .iter()
+                .skip(1)
+                .take(most.saturating_sub(1))
+                .map(|choice| shown(choice, best))
+                .collect(),
+            rejected: self.survey.rejected.iter().map(Rejection::report).collect(),
+            currency: catalog.document().currency.clone(),
+            catalog_date: catalog.date().to_owned(),
+        }
+    }
+
+    fn reason(&self, question: &Question) -> String {
+        let Some(best) = self.survey.feasible.first() else {
+            return format!(
+                "Nothing holds the load: all {} candidates are rejected.",
+                self.survey.rejected.len()
+            );
+        };
+        let count = self.survey.feasible.len();
+        let what = match (question.objective, best.hourly) {
+            (Objective::Cost, Some(_)) => "the lowest expected cost",
+            (Objective::CostPerToken, Some(_)) => "the lowest cost of a token",
+            (Objective::Latency, _) => "the shortest time between tokens",
+            (Objective::Throughput, _) => "the most tokens a second",
+            (_, None) => "the smallest size, because no price is known",
+        };
+        let mut words = vec![if count == 1 {
+            "It is the only offer that holds the load.".to_owned()
+        } else {
+            format!("It has {what} of {count} offers that hold the load.")
+        }];
+        if best.sale.option != PurchaseOption::OnDemand && question.options.is_empty() {
+            words.push(format!(
+                "Nothing that holds the load is sold on demand there; this is {}.",
+                option(best.sale.option)
+            ));
+        }
+        if !best.sale.confirmed {
+            words.push("That the hardware stands there is not confirmed by the vendor.".to_owned());
+        }
+        words.join(" ")
+    }
+
+    fn shown(
+        &self,
+        choice: &Choice,
+        first: Option<&Choice>,
+        question: &Question,
+        catalog: &Catalog,
+    ) -> RankedShape {
+        let fit = &self.survey.fits[choice.fit];
+        let variant = &self.need.variants[fit.variant];
+        let shape = choice.sale.shape;
+        let (code, why) = first.map_or_else(
+            || ("chosen", String::new()),
+            |first| self.behind(choice, first, question.objective),
+        );
+        RankedShape {
+            surface: choice.sale.surface,
+            shape: shape.name.clone(),
+            machine_type: shape.machine_type.clone(),
+            accelerator: choice.sale.accelerator.name.clone(),
+            accelerator_count: shape.count,
+            accelerator_eighths: shape.eighths,
+            cpu: choice.cpu,
+            host_memory: choice.memory,
+            region: choice.sale.region.map(ToString::to_string),
+            confirmed: choice.sale.confirmed,
+            purchase_option: choice.sale.option.as_str().to_owned(),
+            note: choice.sale.note().map(str::to_owned),
+            weights: variant.weights.format.as_str().to_owned(),
+            quantization: variant
+                .quantization
+                .map(|quantization| quantization.as_str().to_owned()),
+            engine: fit.engine.name.clone(),
+            engine_version: fit.engine.version.clone(),
+            tensor_parallel: fit.parallelism.tensor,
+            pipeline_parallel: fit.parallelism.pipeline,
+            data_parallel: fit.parallelism.data,
+            expert_parallel: fit.parallelism.expert,
+            max_model_len: fit.footprint.context,
+            max_num_seqs: fit.footprint.sequences,
+            max_num_batched_tokens: fit.footprint.batched_tokens,
+            kv_cache_bits: self.need.kv_element * 8,
+            memory_utilization: fit.footprint.utilization,
+            memory: fit.footprint.memory(basis(&self.need, fit)),
+            sequence_bounds: fit.footprint.cache.bounds(fit.footprint.context),
+            performance: fit.pace.map(performance),
+            replicas: choice.replicas,
+            cost: choice.cost(catalog, &self.need, fit, question.scaling),
+            code: code.to_owned(),
+            why,
+        }
+    }
+
+    /// Why a choice is not the first.
+    fn behind(
+        &self,
+        choice: &Choice,
+        first: &Choice,
+        objective: Objective,
+    ) -> (&'static str, String) {
+        let pace = |choice: &Choice| self.survey.fits[choice.fit].pace;
+        match objective {
+            Objective::Latency => {
+                if let (Some(own), Some(best)) = (pace(choice), pace(first))
+                    && own.tpot_ms.estimate > best.tpot_ms.estimate
+                {
+                    let more = own.tpot_ms.estimate - best.tpot_ms.estimate;
+                    return ("slower", format!("{more:.1} ms more between tokens"));
+                }
+            }
+            Objective::Throughput => {
+                if let (Some(own), Some(best)) = (pace(choice), pace(first)) {
+                    let less = best.output_tokens_per_second.estimate
+                        - own.output_tokens_per_second.estimate;
+                    if less > 0.0 {
+                        return ("slower", format!("{less:.0} tokens a second less"));
+                    }
+                }
+            }
+            Objective::Cost | Objective::CostPerToken => {}
+        }
+        match (choice.hourly, first.hourly) {
+            (Some(own), Some(best)) if own > best => (
+                "costs_more",
+                format!("costs {} more", UsdPerHour(own.0 - best.0)),
+            ),
+            (Some(_), Some(_)) if choice.sale.option != first.sale.option => {
+                ("not_on_demand", format!("is sold {} only", option(choice.sale.option)))
+            }
+            (Some(own), Some(best)) if own < best => (
+                "costs_more",
+                "costs less an hour, but more for the load".to_owned(),
+            ),
+            (Some(_), Some(_)) => ("costs_the_same", "costs the same".to_owned()),
+            (None, _) => ("unpriced", "its price is not known".to_owned()),
+            (Some(_), None) => ("larger", "is larger".to_owned()),
+        }
+    }
+}
+
+fn licensed(card: &ModelCard, licences: &[String]) -> Result<(), Fault> {
+    if licences.is_empty() {
+        return Ok(());
+    }
+    let allowed = card
+        .licence
+        .as_ref()
+        .is_some_and(|licence| licences.contains(licence));
+    if allowed {
+        return Ok(());
+    }
+    let has = card.licence.as_deref().unwrap_or("none that is known");
+    Err(Fault {
+        field: Field::Licence,
+        code: "licence",
+        summary: "Licence is not allowed",
+        detail: format!(
+            "The licence of {} is {has}; allowed are {}. Choose another model, or allow its licence.",
+            card.id,
+            list(licences)
+        ),
+    })
+}
+
+/// The catalog's name of an accelerator.
+fn accelerator(catalog: &Catalog, name: &str) -> Result<String, Fault> {
+    if let Some(row) = catalog.accelerator(name) {
+        return Ok(row.name.clone());
+    }
+    let known: Vec<&str> = catalog
+        .document()
+        .accelerators
+        .iter()
+        .map(|row| row.name.as_str())
+        .collect();
+    Err(Fault {
+        field: Field::ShapeAccelerator,
+        code: "unknown_accelerator",
+        summary: "Unknown accelerator",
+        detail: format!(
+            "There is no accelerator {name:?}; known are {}. Choose one of these.",
+            list(&known)
+        ),
+    })
+}

@@ -1,0 +1,199 @@
+//! Choices and rejections in the words and documents that a reader sees.
+
+use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
+use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
+use openmodel_schemas::report::{Candidate, Cost, Performance, RejectedShape, Shape};
+use openmodel_schemas::spec::{Scaling, Surface};
+use rust_decimal::Decimal;
+
+use crate::engines::memory;
+use crate::fit::Fit;
+use crate::market::{Catalog, Purchase};
+use crate::need::Need;
+use crate::pace::Pace;
+use crate::survey::{Choice, Rejection, per_million, storage};
+
+/// A shape in one line: `nvidia-l4 x1, 4 vCPU, 16 GiB` where the surface hides its machines,
+/// `g2-standard-12 (nvidia-l4 x1)` where not.
+pub(crate) fn line(surface: Surface, shape: &ShapeRow, cpu: u32, memory: Bytes) -> String {
+    let accelerators = accelerators(shape);
+    match (surface, &shape.machine_type) {
+        (Surface::CloudRun, _) => {
+            format!("{accelerators}, {cpu} vCPU, {} GiB", memory.as_gib())
+        }
+        (_, Some(_)) => format!("{} ({accelerators})", shape.name),
+        (_, None) => accelerators,
+    }
+}
+
+/// `nvidia-l4 x2`; `nvidia-rtx-pro-6000 x1/8` for a part of one.
+pub(crate) fn accelerators(shape: &ShapeRow) -> String {
+    let (name, count) = (&shape.accelerator, shape.count);
+    match shape.eighths {
+        8 => format!("{name} x{count}"),
+        4 => format!("{name} x1/2"),
+        2 => format!("{name} x1/4"),
+        eighths => format!("{name} x{eighths}/8"),
+    }
+}
+
+/// A price in words; `price not known` is one.
+pub(crate) fn price(hourly: Option<UsdPerHour>) -> String {
+    hourly.map_or_else(|| "price not known".to_owned(), |hourly| hourly.to_string())
+}
+
+impl Choice<'_> {
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        line(self.sale.surface, self.sale.shape, self.cpu, self.memory)
+    }
+
+    /// As a surface that sells hosts by the vCPU knows it.
+    pub(crate) fn shape(&self) -> Shape {
+        Shape {
+            accelerator: self.sale.accelerator.name.clone(),
+            accelerator_count: self.sale.shape.count,
+            cpu: self.cpu,
+            memory: self.memory,
+        }
+    }
+
+    /// As it is bought.
+    pub(crate) fn purchase(&self) -> Purchase<'_> {
+        Purchase {
+            memory: self.memory,
+            cpu: self.cpu,
+            ..Purchase::from(self.sale)
+        }
+    }
+
+    /// What replicas of it cost. Where no bounds are given, the load's replicas are the least
+    /// and the most.
+    pub(crate) fn cost(
+        &self,
+        catalog: &Catalog,
+        need: &Need,
+        fit: &Fit,
+        scaling: Option<Scaling>,
+    ) -> Cost {
+        let purchase = self.purchase();
+        let monthly = |replicas: u32| match (replicas, self.hourly) {
+            (0, _) => Some(Usd(Decimal::ZERO)),
+            (_, hourly) => hourly.map(|hourly| (hourly * replicas).per_month()),
+        };
+        let (least, most) = scaling.map_or((self.replicas, self.replicas), |scaling| {
+            (scaling.min_replicas, scaling.max_replicas)
+        });
+        let output = fit.pace.map(|pace| pace.output_tokens_per_second.estimate);
+        let input = fit.pace.map(|pace| {
+            pace.requests_per_second.estimate * tokens(need.workload.input_tokens.0)
+        });
+        let mut lines = catalog.lines(&purchase);
+        let files = need.variants[fit.variant].weights.files;
+        if self.sale.surface != Surface::HuggingFace
+            && let Some(month) = storage(catalog, files, self.sale.region)
+        {
+            let hour = month
+                .checked_div(Decimal::from(730))
+                .map(|usd| UsdPerHour(usd.round_dp(6)));
+            lines.push(openmodel_schemas::report::CostLine {
+                item: format!("{files} of weights in Cloud Storage"),
+                hourly: hour,
+                source: format!("{} a month, counted in monthly_expected alone", Usd(month)),
+            });
+        }
+        Cost {
+            currency: catalog.document().currency.clone(),
+            hourly: self.hourly,
+            monthly_min: monthly(least),
+            monthly_expected: self.expected,
+            monthly_max: monthly(most),
+            per_million_output_tokens: per_million(self.hourly, output),
+            per_million_input_tokens: per_million(self.hourly, input),
+            price_date: catalog.price_date(&purchase).to_owned(),
+            lines,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a request has at most millions of tokens")]
+const fn tokens(count: u64) -> f64 {
+    count as f64
+}
+
+impl Rejection<'_> {
+    /// In one line; a reason about an accelerator names no host.
+    pub(crate) fn line(&self) -> String {
+        if self.surface == Surface::CloudRun && self.reason.of_accelerator() {
+            return accelerators(self.shape);
+        }
+        line(self.surface, self.shape, self.cpu, self.memory)
+    }
+
+    pub(crate) fn candidate(&self) -> Candidate {
+        Candidate {
+            shape: self.line(),
+            hourly: self.hourly,
+            code: self.reason.code().to_owned(),
+            reason: self.reason.to_string(),
+        }
+    }
+
+    pub(crate) fn report(&self) -> RejectedShape {
+        RejectedShape {
+            surface: self.surface,
+            shape: self.line(),
+            hourly: self.hourly,
+            code: self.reason.code().to_owned(),
+            reason: self.reason.to_string(),
+        }
+    }
+}
+
+/// Latency and throughput as they are shown.
+pub(crate) fn performance(pace: Pace) -> Performance {
+    Performance {
+        ttft_ms: pace.ttft_ms,
+        tpot_ms: pace.tpot_ms,
+        output_tokens_per_second: pace.output_tokens_per_second,
+        requests_per_second: pace.requests_per_second,
+        basis: pace.basis.to_owned(),
+    }
+}
+
+/// How the memory of a fit was computed.
+pub(crate) fn basis(need: &Need, fit: &Fit) -> String {
+    let kinds = need.architecture.layers();
+    let kv = if kinds.windowed > 0 || !need.architecture.config.compress_ratios.is_empty() {
+        "KV cache as the engine allocates it for windowed layers"
+    } else if kinds.recurrent > 0 {
+        "KV cache and recurrent state as the engine allocates them"
+    } else {
+        "KV cache exact"
+    };
+    let engine = fit.engine;
+    let constants = memory(engine, &engine.version);
+    let fitted = crate::engines::engines()
+        .sources
+        .get(&constants.source)
+        .map_or("an unknown date", |source| source.date.as_str());
+    format!(
+        "{} {} at {:.0} % of usable memory; weights by {}; {kv}; activations and graphs fitted on start-up logs of {fitted}",
+        engine.name,
+        engine.version,
+        fit.footprint.utilization * 100.0,
+        need.variants[fit.variant].weights.basis,
+    )
+}
+
+/// Purchase options in words: `spot`, `on demand`.
+pub(crate) fn option(option: PurchaseOption) -> &'static str {
+    match option {
+        PurchaseOption::OnDemand => "on demand",
+        PurchaseOption::Spot => "spot",
+        PurchaseOption::FlexStart => "flex-start",
+        PurchaseOption::Calendar => "calendar",
+        PurchaseOption::Commitment1y => "1-year commitment",
+        PurchaseOption::Commitment3y => "3-year commitment",
+    }
+}

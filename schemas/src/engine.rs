@@ -1,5 +1,12 @@
 //! Serving engines: what each serves and on what, its images, and the constants of its memory.
 //!
+//! ```text
+//!   sources ◄── engines, in the order `auto` prefers them; `serves` decides which of them count
+//!                  ├─► images by accelerator, sidecars
+//!                  ├─► command, arguments, flags or variables, words
+//!                  └─► memory by version
+//! ```
+//!
 //! These are the rows of `catalog/engines.json` as they are written down. They ship in the
 //! binary: unlike prices, a constant of a formula belongs to the formula.
 
@@ -14,32 +21,55 @@ use crate::shape::Source;
 /// The engines that ship in the binary.
 pub const EMBEDDED_ENGINES: &str = include_str!("../catalog/engines.json");
 
+/// The JSON Schema of an engines document, for a user's own file.
+pub const ENGINES_SCHEMA: &str = include_str!("../json/engines.schema.json");
+
 /// All engines.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnginesDocument {
+    /// Where the schema of this document lies.
+    #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
     /// Where facts come from, by the id that rows name.
     pub sources: BTreeMap<String, Source>,
     /// The engines, in the order in which `auto` prefers them.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub engines: Vec<EngineRow>,
 }
 
 /// A serving engine at the version its images hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a capability of its own"
+)]
 pub struct EngineRow {
     /// Its name: `vllm`.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub name: String,
-    /// The version its images hold.
+    /// The version its images hold: numbers with dots; llama.cpp's build number.
+    #[cfg_attr(test, schemars(regex(pattern = VERSION)))]
     pub version: String,
+    /// The day its maintenance ended, where it has: `2026-03-21`. `auto` tries such an engine
+    /// last; a user who names it should be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>", regex(pattern = DAY)))]
+    pub unmaintained_since: Option<String>,
     /// Kind of accelerator it runs on.
     pub accelerator: AcceleratorKind,
     /// Kinds of models it serves.
+    #[cfg_attr(test, schemars(with = "Vec<ModelKindWord>", length(min = 1)))]
     pub serves: Vec<ModelKind>,
-    /// Formats of weights it multiplies: `bfloat16`, `fp8`, `int4`, …
+    /// Formats of weights it loads: `bfloat16`, `fp8`, `int4`, …
+    #[cfg_attr(test, schemars(with = "Vec<FormatWord>", length(min = 1)))]
     pub formats: Vec<String>,
     /// Formats it can make of 16-bit weights while loading.
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Vec<FormatWord>"))]
     pub makes: Vec<String>,
     /// Least NVIDIA compute capability, without its dot.
     #[serde(default)]
@@ -47,10 +77,12 @@ pub struct EngineRow {
     /// Whether it serves models with recurrent layers.
     #[serde(default)]
     pub recurrent: bool,
-    /// Whether it splits layers into pipeline stages.
+    /// Whether it splits layers into pipeline stages. Without a word for their number it spreads
+    /// the layers over all devices it sees.
     #[serde(default)]
     pub pipeline: bool,
     /// Most ranks that split a layer.
+    #[cfg_attr(test, schemars(range(min = 1)))]
     pub max_tensor: u32,
     /// Whether it serves low-rank adapters.
     #[serde(default)]
@@ -58,44 +90,76 @@ pub struct EngineRow {
     /// Whether it drafts tokens with a smaller model or the model's own prediction layers.
     #[serde(default)]
     pub speculative: bool,
-    /// Images; the first that lists the accelerator, or lists none, is taken.
+    /// Images; the first that lists the accelerator, or lists none, is taken. Without one it does
+    /// not run there.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub images: Vec<ImageRow>,
-    /// Port it listens on.
+    /// Images of containers that must run beside it. A surface of one container cannot run it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sidecars: Vec<ImageRow>,
+    /// Words that take the place of the image's entrypoint; none: the entrypoint takes the flags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Words that stand before its flags, whatever the model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+    /// Port it listens on, said by its flag where it has one.
+    #[cfg_attr(test, schemars(range(min = 1)))]
     pub port: u16,
     /// Path that answers 200 once the model is loaded.
+    #[cfg_attr(test, schemars(regex(pattern = "^/")))]
     pub health_path: String,
     /// Environment every container gets.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// The words of its command line.
     pub flags: FlagsRow,
+    /// The same choices by environment variable, for an image that takes no command line.
+    #[serde(default, skip_serializing_if = "FlagsRow::is_empty")]
+    pub variables: FlagsRow,
+    /// Its words for values, where they differ from ours.
+    #[serde(default, skip_serializing_if = "WordsRow::is_empty")]
+    pub words: WordsRow,
+    /// Whether its word for the longest sequence takes the tokens of all sequences together.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub context_of_all: bool,
     /// Accelerator memory, by version; the last row whose `from` is not above the version counts.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub memory: Vec<MemoryRow>,
     /// Resident memory of its processes beside the weight files, in GiB.
+    #[cfg_attr(test, schemars(range(min = 0)))]
     pub host_gib: f64,
+    /// Id of the source of the host memory.
+    pub host_source: String,
     /// Id of the source of what is not sourced in a row of its own.
     pub source: String,
 }
 
 /// An image of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ImageRow {
     /// Accelerators whose driver runs it; none: all.
     #[serde(default)]
     pub accelerators: Vec<String>,
-    /// Image reference with a fixed tag.
+    /// Image reference with a fixed tag, or with the version in its name.
+    #[cfg_attr(test, schemars(regex(pattern = "^[^ /]+/[^ ]+$")))]
     pub image: String,
     /// Id of the source.
     pub source: String,
 }
 
-/// The words of an engine's command line; an engine that lacks one has no such choice.
+/// The words of an engine's command line; an engine that lacks one has no such choice. A value
+/// is a word of its own, except after a word that ends in `=`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct FlagsRow {
-    /// The model.
+    /// The model, by its name on the Hub; by its path too where `model_path` is missing.
     pub model: Option<String>,
+    /// The model, by a path.
+    pub model_path: Option<String>,
     /// Its commit.
     pub revision: Option<String>,
     /// The name clients call it by.
@@ -118,6 +182,8 @@ pub struct FlagsRow {
     pub data: Option<String>,
     /// Turns expert parallelism on; takes no value.
     pub expert: Option<String>,
+    /// Ranks that share the experts; takes their number.
+    pub expert_ranks: Option<String>,
     /// Data type of unquantised weights.
     pub dtype: Option<String>,
     /// Quantisation made while loading.
@@ -126,26 +192,64 @@ pub struct FlagsRow {
     pub kv_dtype: Option<String>,
 }
 
+impl FlagsRow {
+    /// Whether no choice has a word.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An engine's words for values, by ours; what has none is said with our word.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct WordsRow {
+    /// Data types of unquantised weights.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dtype: BTreeMap<String, String>,
+    /// Quantisations made while loading.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub quantization: BTreeMap<String, String>,
+    /// Data types of the KV cache.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kv_dtype: BTreeMap<String, String>,
+}
+
+impl WordsRow {
+    /// Whether the engine speaks as we do.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Constants of an engine's use of accelerator memory, from one version on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MemoryRow {
     /// The first version they hold for: `0.22`.
+    #[cfg_attr(test, schemars(regex(pattern = VERSION)))]
     pub from: String,
     /// Share of the usable memory the engine takes by default, in percent.
+    #[cfg_attr(test, schemars(range(min = 1, max = 100)))]
     pub utilization_percent: f64,
-    /// Whether activations and graphs lie outside of that share (SGLang's static fraction).
+    /// Whether activations and graphs lie outside of that share (the static fraction of `SGLang`).
     #[serde(default)]
     pub activations_outside: bool,
     /// Bytes the sampler's warm-up takes for each logit (sequence × vocabulary).
+    #[cfg_attr(test, schemars(range(min = 0)))]
     pub sampler_bytes_per_logit: f64,
     /// Copies of the hidden state of one step, in 16 bits.
+    #[cfg_attr(test, schemars(range(min = 0)))]
     pub hidden_copies: f64,
     /// Activations whatever the model, in GiB.
+    #[cfg_attr(test, schemars(range(min = 0)))]
     pub step_gib: f64,
     /// CUDA context and libraries on a device alone, in GiB.
+    #[cfg_attr(test, schemars(range(min = 0)))]
     pub runtime_gib: f64,
     /// The same with tensor parallelism: buffers of collective operations, in GiB.
+    #[cfg_attr(test, schemars(range(min = 0)))]
     pub tensor_runtime_gib: f64,
     /// Captured graphs.
     pub graphs: GraphsRow,
@@ -156,6 +260,7 @@ pub struct MemoryRow {
     pub hybrid_cache: bool,
     /// Tokens and sequences of one step, by the accelerator's usable memory; the last row that
     /// applies counts.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     pub steps: Vec<StepRow>,
     /// Id of the source.
     pub source: String,
@@ -163,50 +268,307 @@ pub struct MemoryRow {
 
 /// Memory of captured graphs: `base + per_layer × layers` (GiB) with all batch sizes captured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GraphsRow {
     /// Whether they are counted in the engine's share, or come on top of it.
     pub counted: bool,
     /// The least, in GiB.
+    #[cfg_attr(test, schemars(range(min = 0)))]
     pub floor_gib: f64,
     /// Independent of the model, in GiB.
+    #[cfg_attr(test, schemars(range(min = 0)))]
     pub base_gib: f64,
     /// For each layer, in GiB.
+    #[cfg_attr(test, schemars(range(min = 0)))]
     pub per_layer_gib: f64,
     /// More for a mixture of experts, in GiB.
+    #[cfg_attr(test, schemars(range(min = 0)))]
     pub experts_gib: f64,
 }
 
 /// Tokens and sequences an engine processes in one step by default.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StepRow {
     /// Applies from this much usable accelerator memory, in GiB.
+    #[cfg_attr(test, schemars(range(min = 0)))]
     pub from_gib: f64,
     /// Tokens.
+    #[cfg_attr(test, schemars(range(min = 1)))]
     pub tokens: u64,
     /// Sequences.
+    #[cfg_attr(test, schemars(range(min = 1)))]
     pub sequences: u64,
 }
 
 #[cfg(test)]
+const VERSION: &str = r"^\d+(\.\d+)*$";
+
+#[cfg(test)]
+const DAY: &str = r"^20\d\d-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?$";
+
+/// The words of [`ModelKind`], for the schema.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "ModelKind", rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum ModelKindWord {
+    Decoder,
+    Encoder,
+    EncoderDecoder,
+    Diffusion,
+}
+
+/// The words of the planner's formats of weights, for the schema.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "Format", rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum FormatWord {
+    Float32,
+    Bfloat16,
+    Float16,
+    Fp8,
+    Int8,
+    Int4,
+    Mxfp4,
+    Nvfp4,
+    Bitsandbytes,
+    #[schemars(rename = "bitsandbytes-8bit")]
+    Bitsandbytes8bit,
+    Gguf,
+}
+
+#[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
+    /// The planner's words for formats (`Format::as_str`).
+    const FORMATS: [&str; 11] = [
+        "float32",
+        "bfloat16",
+        "float16",
+        "fp8",
+        "int8",
+        "int4",
+        "mxfp4",
+        "nvfp4",
+        "bitsandbytes",
+        "bitsandbytes-8bit",
+        "gguf",
+    ];
+
+    const GPUS: [&str; 12] = [
+        "nvidia-t4",
+        "nvidia-v100",
+        "nvidia-l4",
+        "nvidia-rtx-pro-6000",
+        "nvidia-a100-40gb",
+        "nvidia-a100-80gb",
+        "nvidia-h100-80gb",
+        "nvidia-h100-mega-80gb",
+        "nvidia-h200-141gb",
+        "nvidia-b200",
+        "nvidia-gb200",
+        "nvidia-gb300",
+    ];
+
+    const TPUS: [&str; 4] = ["tpu-v5e", "tpu-v5p", "tpu-v6e", "tpu7x"];
+
+    fn document() -> EnginesDocument {
+        serde_json::from_str(EMBEDDED_ENGINES).expect("the engines are readable")
+    }
+
+    /// The numbers of a version, which compare as the version does.
+    fn numbers(version: &str) -> Vec<u32> {
+        version
+            .split('.')
+            .map(|part| part.parse().expect("a version is numbers with dots"))
+            .collect()
+    }
+
+    /// The engine that `auto` tries first for a kind of model.
+    fn first(kind: ModelKind, accelerator: AcceleratorKind) -> Option<String> {
+        document()
+            .engines
+            .into_iter()
+            .find(|engine| engine.serves.contains(&kind) && engine.accelerator == accelerator)
+            .map(|engine| engine.name)
+    }
+
+    /// `UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas` writes it anew.
     #[test]
-    fn every_row_names_a_source_that_is_there() {
-        let document: EnginesDocument =
-            serde_json::from_str(EMBEDDED_ENGINES).expect("the engines are readable");
+    fn the_checked_in_schema_is_the_one_these_types_generate() {
+        let schema = schemars::schema_for!(EnginesDocument);
+        let fresh = serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n";
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/json/engines.schema.json");
+            std::fs::write(path, &fresh).expect("the schema can be written");
+        } else {
+            assert!(
+                fresh == ENGINES_SCHEMA,
+                "schemas/json/engines.schema.json is stale: run UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas"
+            );
+        }
+    }
+
+    #[test]
+    fn the_engines_survive_a_round_trip() {
+        let document = document();
+        let text = serde_json::to_string(&document).expect("serialises");
+        assert_eq!(
+            serde_json::from_str::<EnginesDocument>(&text).expect("reads back"),
+            document
+        );
+    }
+
+    #[test]
+    fn every_row_names_a_source_and_every_source_has_a_row() {
+        let document = document();
+        let mut named = BTreeSet::new();
         for engine in &document.engines {
             let rows = engine.memory.iter().map(|row| &row.source);
-            let images = engine.images.iter().map(|row| &row.source);
-            for source in rows.chain(images).chain([&engine.source]) {
-                assert!(
-                    document.sources.contains_key(source),
-                    "{}: {source}",
-                    engine.name
-                );
+            let images = engine.images.iter().chain(&engine.sidecars);
+            let images = images.map(|row| &row.source);
+            named.extend(
+                rows.chain(images)
+                    .chain([&engine.source, &engine.host_source]),
+            );
+        }
+        assert_eq!(named, document.sources.keys().collect());
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: Vec<_> = document().engines.into_iter().map(|row| row.name).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    }
+
+    #[test]
+    fn formats_are_known_words_and_what_is_made_can_be_loaded() {
+        for engine in document().engines {
+            for format in &engine.formats {
+                let name = &engine.name;
+                assert!(FORMATS.contains(&format.as_str()), "{name}: {format}");
+            }
+            for format in &engine.makes {
+                assert!(engine.formats.contains(format), "{}: {format}", engine.name);
+            }
+            assert!(
+                engine.makes.is_empty() || engine.flags.quantization.is_some(),
+                "{} makes formats without a word to ask for them",
+                engine.name
+            );
+            for ours in engine.words.quantization.keys() {
+                assert!(engine.makes.contains(ours), "{}: {ours}", engine.name);
             }
         }
+    }
+
+    #[test]
+    fn memory_rows_start_at_the_first_version_and_ascend() {
+        for engine in document().engines {
+            let from: Vec<_> = engine.memory.iter().map(|row| numbers(&row.from)).collect();
+            assert_eq!(from.first(), Some(&vec![0]), "{}", engine.name);
+            assert!(from.is_sorted_by(|a, b| a < b), "{}", engine.name);
+            for row in &engine.memory {
+                let steps: Vec<_> = row.steps.iter().map(|step| step.from_gib).collect();
+                assert!(
+                    steps.first().is_some_and(|least| *least <= 0.0),
+                    "{}",
+                    engine.name
+                );
+                assert!(steps.is_sorted_by(|a, b| a < b), "{}", engine.name);
+            }
+        }
+    }
+
+    #[test]
+    fn images_are_fixed_and_of_the_version() {
+        for engine in document().engines {
+            for image in engine.images.iter().chain(&engine.sidecars) {
+                let image = &image.image;
+                let (_, name) = image.rsplit_once('/').expect("a registry or an owner");
+                match name.split_once(':') {
+                    Some((_, tag)) => assert!(
+                        tag.contains(&engine.version),
+                        "{image} is not of version {}",
+                        engine.version
+                    ),
+                    // Google's deep learning containers carry the version in their name.
+                    None => assert!(
+                        image.contains("/deeplearning-platform-release/"),
+                        "{image} has no tag"
+                    ),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn images_list_known_accelerators_each_once_and_a_catch_all_last() {
+        for engine in document().engines {
+            let known: &[&str] = match engine.accelerator {
+                AcceleratorKind::Gpu => &GPUS,
+                AcceleratorKind::Tpu => &TPUS,
+            };
+            let mut seen = BTreeSet::new();
+            for accelerator in engine.images.iter().flat_map(|row| &row.accelerators) {
+                let name = &engine.name;
+                assert!(
+                    known.contains(&accelerator.as_str()),
+                    "{name}: {accelerator}"
+                );
+                assert!(seen.insert(accelerator), "{name} lists {accelerator} twice");
+            }
+            let catch_all = engine
+                .images
+                .iter()
+                .position(|row| row.accelerators.is_empty());
+            assert!(
+                catch_all.is_none_or(|at| at + 1 == engine.images.len()),
+                "an image of {} is never reached",
+                engine.name
+            );
+        }
+    }
+
+    #[test]
+    fn every_engine_can_be_told_its_model() {
+        for engine in document().engines {
+            assert!(
+                engine.flags.model.is_some() || engine.variables.model.is_some(),
+                "{}",
+                engine.name
+            );
+        }
+    }
+
+    #[test]
+    fn auto_tries_first_what_is_maintained() {
+        use AcceleratorKind::{Gpu, Tpu};
+        for (kind, accelerator, name) in [
+            (ModelKind::Decoder, Gpu, Some("vllm")),
+            (ModelKind::Encoder, Gpu, Some("tei")),
+            (ModelKind::EncoderDecoder, Gpu, Some("vllm")),
+            (ModelKind::Diffusion, Gpu, Some("diffusers")),
+            (ModelKind::Decoder, Tpu, Some("vllm-tpu")),
+            (ModelKind::Encoder, Tpu, None),
+        ] {
+            assert_eq!(first(kind, accelerator).as_deref(), name);
+        }
+        let unmaintained = document()
+            .engines
+            .iter()
+            .map(|engine| engine.unmaintained_since.is_some())
+            .collect::<Vec<_>>();
+        assert!(
+            unmaintained.is_sorted(),
+            "an engine without maintenance stands before a maintained one"
+        );
     }
 }

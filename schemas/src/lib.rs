@@ -6,6 +6,7 @@
 //! | [`spec`] | what is asked for: an endpoint and its workload |
 //! | [`model_card`] | the facts of a Hub repository at one commit |
 //! | [`shape`] | the catalog: shapes, prices, where each fact comes from |
+//! | [`engine`] | serving engines: images, command lines, constants of their memory |
 //! | [`report`] | what is shown and frozen: placement, memory, cost, recommendation |
 //! | [`name`], [`quantity`] | checked names and quantities that must not mix |
 

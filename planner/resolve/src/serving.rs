@@ -1,5 +1,7 @@
 //! The container that serves a model: image, arguments and environment.
 
+use std::collections::BTreeMap;
+
 use openmodel_schemas::engine::{EngineRow, FlagsRow};
 use openmodel_schemas::name::CommitSha;
 use openmodel_schemas::report::Serving;
@@ -24,16 +26,18 @@ pub(crate) fn serving(
         Some(image) => image.clone(),
         None => image(engine, accelerator)?,
     };
-    let mut args = arguments(need, fit, commit);
+    let mut args = engine.arguments.clone();
+    args.extend(arguments(need, fit, commit));
     let generated_args = args.len();
     args.extend(user.args.iter().cloned());
     let mut env = engine.env.clone();
+    env.extend(variables(need, fit, commit));
     env.extend(user.env.clone());
     Ok(Serving {
         engine: engine.name.clone(),
         engine_version: engine.version.clone(),
         image,
-        command: Vec::new(),
+        command: engine.command.clone(),
         args,
         generated_args,
         env,
@@ -42,67 +46,90 @@ pub(crate) fn serving(
     })
 }
 
-/// Our arguments, in the engine's words; what it has no word for is left out.
+/// Our arguments, in the engine's words; what it has no word for is left out. A word that ends in
+/// `=` takes its value in the same word.
 fn arguments(need: &Need, fit: &Fit, commit: Option<&CommitSha>) -> Vec<String> {
-    let FlagsRow {
-        model,
-        revision,
-        served_name,
-        port,
-        context_length,
-        sequences,
-        batched_tokens,
-        utilization,
-        tensor,
-        pipeline,
-        data,
-        expert,
-        dtype,
-        quantization,
-        kv_dtype,
-    } = &fit.engine.flags;
+    let mut args = Vec::new();
+    for (flag, value) in values(&fit.engine.flags, need, fit, commit) {
+        if flag.ends_with('=') {
+            args.push(format!("{flag}{value}"));
+        } else {
+            args.extend([flag, value]);
+        }
+    }
+    if fit.parallelism.expert {
+        args.extend(fit.engine.flags.expert.clone());
+    }
+    args
+}
+
+/// The same choices as environment variables, for an image that takes no command line.
+fn variables(
+    need: &Need,
+    fit: &Fit,
+    commit: Option<&CommitSha>,
+) -> impl Iterator<Item = (String, String)> {
+    values(&fit.engine.variables, need, fit, commit).into_iter()
+}
+
+/// The words an engine has, with our values.
+fn values(
+    flags: &FlagsRow,
+    need: &Need,
+    fit: &Fit,
+    commit: Option<&CommitSha>,
+) -> Vec<(String, String)> {
     let footprint = &fit.footprint;
     let spread = fit.parallelism;
     let variant = &need.variants[fit.variant];
-    let mut args = Vec::new();
-    let mut add = |flag: &Option<String>, value: String| {
-        if let Some(flag) = flag {
-            args.extend([flag.clone(), value]);
-        }
+    let words = &fit.engine.words;
+    let word = |words: &BTreeMap<String, String>, ours: &str| {
+        words.get(ours).cloned().unwrap_or_else(|| ours.to_owned())
     };
-    add(model, need.card.id.to_string());
-    if let Some(commit) = commit {
-        add(revision, commit.to_string());
-    }
-    add(served_name, need.card.id.to_string());
-    add(port, fit.engine.port.to_string());
-    add(context_length, footprint.context.to_string());
-    add(sequences, footprint.sequences.to_string());
-    add(batched_tokens, footprint.batched_tokens.to_string());
-    add(utilization, fraction(footprint.utilization));
-    for (flag, ranks) in [
-        (tensor, spread.tensor),
-        (pipeline, spread.pipeline),
-        (data, spread.data),
-    ] {
-        if ranks > 1 {
-            add(flag, ranks.to_string());
-        }
-    }
+    let several = |ranks: u32| (ranks > 1).then(|| ranks.to_string());
+    let context = if fit.engine.context_of_all {
+        footprint.context.saturating_mul(footprint.sequences)
+    } else {
+        footprint.context
+    };
     let config = need.architecture.config;
-    if config.dtype.as_deref() == Some("float32") && variant.weights.format == Format::Bf16 {
-        add(dtype, "bfloat16".to_owned());
-    }
-    if let Some(asked) = variant.quantization {
-        add(quantization, asked.as_str().to_owned());
-    }
-    if need.kv_element == 1 {
-        add(kv_dtype, "fp8".to_owned());
-    }
-    if spread.expert {
-        args.extend(expert.clone());
-    }
-    args
+    let widened =
+        config.dtype.as_deref() == Some("float32") && variant.weights.format == Format::Bf16;
+    let made = variant
+        .quantization
+        .filter(|_| config.quantization.is_none());
+    let all = [
+        (&flags.model, Some(need.card.id.to_string())),
+        (&flags.revision, commit.map(ToString::to_string)),
+        (&flags.served_name, Some(need.card.id.to_string())),
+        (&flags.port, Some(fit.engine.port.to_string())),
+        (&flags.context_length, Some(context.to_string())),
+        (&flags.sequences, Some(footprint.sequences.to_string())),
+        (
+            &flags.batched_tokens,
+            Some(footprint.batched_tokens.to_string()),
+        ),
+        (&flags.utilization, Some(fraction(footprint.utilization))),
+        (&flags.tensor, several(spread.tensor)),
+        (&flags.pipeline, several(spread.pipeline)),
+        (&flags.data, several(spread.data)),
+        (
+            &flags.expert_ranks,
+            spread.expert.then(|| spread.expert_ranks().to_string()),
+        ),
+        (&flags.dtype, widened.then(|| word(&words.dtype, "bfloat16"))),
+        (
+            &flags.quantization,
+            made.map(|made| word(&words.quantization, made.as_str())),
+        ),
+        (
+            &flags.kv_dtype,
+            (need.kv_element == 1).then(|| word(&words.kv_dtype, "fp8")),
+        ),
+    ];
+    all.into_iter()
+        .filter_map(|(flag, value)| Some((flag.clone()?, value?)))
+        .collect()
 }
 
 /// A fraction with two digits: `0.92`.

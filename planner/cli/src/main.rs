@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use openmodel_cli::evaluate;
 use openmodel_cli::models_file::ModelsFile;
 use openmodel_cli::quickstart;
+use openmodel_resolve::Catalog;
 use openmodel_sandbox::{Options, Sandbox};
 
 /// Plan and run open models on Google Cloud.
@@ -41,6 +43,8 @@ enum Command {
 enum Evaluate {
     /// Start-up logs: weights, KV cache, whether the engine starts
     Memory(EvaluateFile),
+    /// Documented deployments: whether the shape holds the model, and what we would choose
+    Shapes(EvaluateFile),
 }
 
 #[derive(Debug, clap::Args)]
@@ -71,9 +75,16 @@ fn main() -> Result<()> {
 }
 
 fn evaluate(what: &Evaluate) -> Result<()> {
-    let Evaluate::Memory(file) = what;
+    let (Evaluate::Memory(file) | Evaluate::Shapes(file)) = what;
     let models = ModelsFile::read(&file.models)?;
-    openmodel_cli::evaluate::memory::run(&file.file, &models, file.summary, &mut stdout().lock())
+    let out = &mut stdout().lock();
+    match what {
+        Evaluate::Memory(_) => evaluate::memory::run(&file.file, &models, file.summary, out),
+        Evaluate::Shapes(_) => {
+            let catalog = Catalog::embedded();
+            evaluate::shapes::run(&file.file, &models, catalog, file.summary, out)
+        }
+    }
 }
 
 async fn sandbox(port: u16, state: Option<PathBuf>) -> Result<()> {

@@ -52,6 +52,8 @@ pub struct MemoryQuery {
     pub kv_bits: Option<u64>,
     /// Whether no graphs are captured.
     pub eager: bool,
+    /// Whether the engine cuts the context to what fits (`--max-model-len auto`).
+    pub cut_context: bool,
 }
 
 impl MemoryQuery {
@@ -80,6 +82,7 @@ impl MemoryQuery {
             utilization: None,
             kv_bits: None,
             eager: false,
+            cut_context: false,
         }
     }
 }
@@ -206,7 +209,7 @@ pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, 
     let split = check(architecture, weights.format, parallelism);
     let (fits, reason) = match &split {
         Err(indivisible) => (false, format!("indivisible: {indivisible}")),
-        Ok(()) => verdict(&footprint),
+        Ok(()) => verdict(&footprint, query.cut_context),
     };
     Ok(MemoryAnswer {
         weights: footprint.weights,
@@ -232,6 +235,60 @@ pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, 
     })
 }
 
+/// The same over all devices of a machine, however the model spreads over them: the first spread
+/// that fits, widest cut of the layers first; where none does, the one that comes closest.
+pub fn memory_on(
+    card: &ModelCard,
+    query: &MemoryQuery,
+    devices: u32,
+) -> Result<MemoryAnswer, MemoryError> {
+    let experts = card
+        .config
+        .as_ref()
+        .is_some_and(|config| config.experts.is_some());
+    let mut closest: Option<MemoryAnswer> = None;
+    for (tensor, rest) in (1..=devices.max(1))
+        .rev()
+        .filter(|tensor| devices.is_multiple_of(*tensor))
+        .map(|tensor| (tensor, devices / tensor))
+    {
+        let spreads = [
+            (1, rest, experts && rest > 1),
+            (rest, 1, false),
+            (1, rest, experts),
+        ];
+        for (pipeline, data, expert) in spreads {
+            let answer = memory_of(
+                card,
+                &MemoryQuery {
+                    tensor,
+                    pipeline,
+                    data,
+                    expert,
+                    ..query.clone()
+                },
+            )?;
+            if answer.fits {
+                return Ok(answer);
+            }
+            let closer = closest.as_ref().is_none_or(|other| {
+                // A need that cannot be spread so says less than one that is too large.
+                (other.reason.starts_with("indivisible"), answer.total_non_kv)
+                    < (answer.reason.starts_with("indivisible"), other.total_non_kv)
+            });
+            if closer {
+                closest = Some(answer);
+            }
+        }
+    }
+    closest.ok_or_else(|| MemoryError {
+        field: Field::ShapeAcceleratorCount,
+        code: "invalid_shape",
+        summary: "No devices",
+        detail: "A machine without devices holds no model. State how many it has.".to_owned(),
+    })
+}
+
 /// Context of a model that states no limit.
 const DEFAULT_CONTEXT: u64 = 4096;
 
@@ -243,7 +300,7 @@ fn stored_kv_bits(architecture: Architecture) -> Option<u64> {
         .and_then(|stored| stored.kv_bits)
 }
 
-fn verdict(footprint: &Footprint) -> (bool, String) {
+fn verdict(footprint: &Footprint, cut_context: bool) -> (bool, String) {
     let (needs, share) = (footprint.needs(), footprint.share);
     if footprint.fixed() > share {
         let fixed = footprint.fixed();
@@ -251,6 +308,10 @@ fn verdict(footprint: &Footprint) -> (bool, String) {
             false,
             format!("too_small: {fixed} before any KV cache, the engine has {share}"),
         );
+    }
+    if cut_context && footprint.kv_capacity().0 > 0 && footprint.starts() {
+        let tokens = footprint.kv_capacity().0;
+        return (true, format!("fits with a context of at most {tokens} tokens"));
     }
     if needs > share {
         return (

@@ -1,4 +1,6 @@
 //! `openmodel evaluate`: our estimates beside measured rows, one JSON line a row.
 
+mod context;
 pub mod memory;
 mod rows;
+pub mod shapes;

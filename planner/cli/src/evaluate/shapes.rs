@@ -1,0 +1,504 @@
+//! Our verdicts on shapes beside documented deployments, and what we would choose instead.
+//!
+//! A row says what its author ran; what it leaves open (the spread, the sequences at once, the
+//! context) is free, so a shape is feasible when some setting of the free variables fits.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Result;
+use openmodel_resolve::Catalog;
+use openmodel_resolve::market::Sale;
+use openmodel_resolve::memory::{MemoryAnswer, MemoryQuery, memory_of, memory_on};
+use openmodel_schemas::catalog::{AcceleratorKind, AcceleratorRow, PurchaseOption, ShapeRow};
+use openmodel_schemas::name::Region;
+use openmodel_schemas::quantity::{Bytes, Tokens};
+use openmodel_schemas::spec::Surface;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use super::context::{device_gib, utilization, version};
+use super::rows::{Named, Row, named, read};
+use crate::models_file::ModelsFile;
+
+/// Print one JSON line for each row of a file, and statistics where asked for.
+pub fn run(
+    path: &Path,
+    models: &ModelsFile,
+    catalog: &Catalog,
+    summary: bool,
+    out: &mut impl Write,
+) -> Result<()> {
+    let rows = read(path, &["model", "surface", "machine_type", "accelerator"])?;
+    let mut counts = Counts::default();
+    for (index, row) in rows.iter().enumerate() {
+        let answer = Answer::of(row, models, catalog);
+        counts.add(row, &answer);
+        writeln!(out, "{}", answer.line(index + 1, row.text("model")))?;
+    }
+    if summary {
+        writeln!(out, "{}", counts.summary())?;
+    }
+    Ok(())
+}
+
+/// What is said of a row.
+struct Answer {
+    feasible: Option<bool>,
+    reason: String,
+    documented: Option<Decimal>,
+    option: Option<PurchaseOption>,
+    region: Option<String>,
+    chosen: Option<Chosen>,
+}
+
+struct Chosen {
+    machine_type: Option<String>,
+    accelerator: String,
+    count: u32,
+    hourly: Decimal,
+}
+
+/// A documented machine, as far as the row names it.
+struct Documented<'a> {
+    accelerator: Option<&'a AcceleratorRow>,
+    kind: AcceleratorKind,
+    usable: Bytes,
+    /// Accelerators in all hosts; none: not stated.
+    count: Option<u32>,
+    /// Devices of one accelerator.
+    devices: u32,
+    eighths: u32,
+    hosts: u32,
+    shapes: Vec<&'a ShapeRow>,
+}
+
+impl Answer {
+    fn of(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Self {
+        match Self::try_of(row, models, catalog) {
+            Ok(answer) => answer,
+            Err(reason) => Self {
+                feasible: None,
+                reason,
+                documented: None,
+                option: None,
+                region: None,
+                chosen: None,
+            },
+        }
+    }
+
+    fn try_of(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<Self, String> {
+        let name = row.text("model");
+        let named = named(models, name, row.text("dtype_quant"))
+            .ok_or_else(|| format!("unknown_model: no facts of {name:?} are known"))?;
+        let documented = documented(row, catalog)?;
+        let runs = runs(row, &named, documented.kind);
+        let verdict = documented.holds(row, &named, &runs)?;
+        let surface = surface(row);
+        let price = documented.price(catalog, surface);
+        let chosen = price.as_ref().and_then(|price| {
+            let same = (price.region, price.option);
+            choose(catalog, surface, same, documented.hosts, &named, &runs)
+        });
+        Ok(Self {
+            feasible: Some(verdict.fits),
+            reason: verdict.reason,
+            documented: price.as_ref().map(|price| price.hourly),
+            option: price.as_ref().map(|price| price.option),
+            region: price
+                .as_ref()
+                .and_then(|price| price.region.map(ToString::to_string)),
+            chosen,
+        })
+    }
+
+    fn line(&self, row: usize, model: &str) -> Value {
+        json!({
+            "row": row,
+            "model": model,
+            "feasible": self.feasible,
+            "reason": self.reason,
+            "documented_hourly_usd": self.documented.map(usd),
+            "chosen": self.chosen.as_ref().map(|chosen| json!({
+                "machine_type": chosen.machine_type,
+                "accelerator": chosen.accelerator,
+                "count": chosen.count,
+                "hourly_usd": usd(chosen.hourly),
+            })),
+            "purchase_option": self.option.map(PurchaseOption::as_str),
+            "region": self.region,
+        })
+    }
+}
+
+/// Money as a number of the JSON, with four digits: it is compared, not added.
+fn usd(amount: Decimal) -> Value {
+    let rounded = amount.round_dp(4).normalize().to_string();
+    serde_json::from_str(&rounded).unwrap_or(Value::Null)
+}
+
+/// The surface whose prices a row is compared at; rows about engines or machines in general are
+/// at those of Compute Engine.
+fn surface(row: &Row) -> Surface {
+    let text = row.text("surface");
+    let known = Surface::ALL
+        .into_iter()
+        .find(|surface| text.starts_with(surface.as_str()));
+    known.unwrap_or(Surface::Compute)
+}
+
+fn documented<'a>(row: &Row, catalog: &'a Catalog) -> Result<Documented<'a>, String> {
+    let name = row.text("accelerator");
+    let accelerator = catalog.accelerator(name);
+    let (kind, usable, devices) = match accelerator {
+        Some(row) => (row.kind, Bytes::from_gib(row.usable_gib), row.devices),
+        None => {
+            let gib = device_gib(name, row.text("source"))
+                .ok_or_else(|| format!("unknown_accelerator: no facts of {name:?} are known"))?;
+            (AcceleratorKind::Gpu, Bytes::from_gib(gib), 1)
+        }
+    };
+    let text = row.text("accelerators_total");
+    let count = match text {
+        "" => None,
+        text => Some(
+            text.parse()
+                .ok()
+                .filter(|count| *count > 0)
+                .ok_or_else(|| format!("unknown_count: accelerators_total is {text:?}"))?,
+        ),
+    };
+    let shapes = shapes(row, catalog, accelerator, count);
+    let hosts = row.whole("hosts").and_then(|hosts| u32::try_from(hosts).ok());
+    Ok(Documented {
+        accelerator,
+        kind,
+        usable,
+        count,
+        devices,
+        eighths: shapes.first().map_or(8, |shape| shape.eighths),
+        hosts: hosts.unwrap_or(1).max(1),
+        shapes,
+    })
+}
+
+/// The shapes of the catalog that a row's machine type, accelerator and count can mean.
+fn shapes<'a>(
+    row: &Row,
+    catalog: &'a Catalog,
+    accelerator: Option<&'a AcceleratorRow>,
+    count: Option<u32>,
+) -> Vec<&'a ShapeRow> {
+    let Some(accelerator) = accelerator else {
+        return Vec::new();
+    };
+    let hosts = row.whole("hosts").unwrap_or(1).max(1);
+    let per_host = count.map(|count| u32::try_from(u64::from(count) / hosts).unwrap_or(count));
+    let machine = row.text("machine_type");
+    let words: Vec<&str> = machine
+        .split([' ', '/', ',', '(', ')'])
+        .filter(|word| word.contains('-'))
+        .collect();
+    let all: Vec<&ShapeRow> = catalog
+        .shapes_with(None, Some(accelerator), None)
+        .filter(|shape| shape.machine_type.is_some())
+        .collect();
+    let named: Vec<&ShapeRow> = all
+        .iter()
+        .filter(|shape| {
+            let machine = shape.machine_type.as_deref().unwrap_or_default();
+            words.contains(&machine)
+        })
+        .copied()
+        .collect();
+    // A machine type with the count of one host, or a slice with the count of all; a row without
+    // a known machine type means any with the count.
+    let counted = |shapes: &[&'a ShapeRow]| -> Vec<&'a ShapeRow> {
+        shapes
+            .iter()
+            .filter(|shape| {
+                count.is_none_or(|count| {
+                    shape.count == count || per_host == Some(shape.count)
+                })
+            })
+            .copied()
+            .collect()
+    };
+    let exact = counted(&named);
+    if !exact.is_empty() {
+        exact
+    } else if named.is_empty() {
+        counted(&all)
+    } else {
+        named
+    }
+}
+
+/// What the free variables of a row may be.
+fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
+    let share = utilization(row.text("gpu_memory_utilization"));
+    let sequences = row.whole("max_num_seqs_or_concurrency");
+    let engine = engine(row.text("engine"), kind);
+    let stated_version = row
+        .text("engine")
+        .split(' ')
+        .nth(1)
+        .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+        .map(str::to_owned);
+    let base = MemoryQuery {
+        quantization: named.quantization,
+        engine_version: stated_version.or_else(|| version(row, share)),
+        engine,
+        context_length: Some(Tokens(
+            row.whole("max_model_len").unwrap_or(SHORT_CONTEXT),
+        )),
+        utilization: share,
+        kv_bits: kv_bits(row),
+        max_sequences: sequences,
+        ..MemoryQuery::on(kind, Bytes(0))
+    };
+    let mut runs = vec![base.clone()];
+    // A run that states its share of memory is one that was started with the engine's defaults
+    // for the rest; a configuration that does not leaves them free.
+    if share.is_none() {
+        if sequences.is_none() {
+            runs.extend([64, 8, 1].map(|few| MemoryQuery {
+                max_sequences: Some(few),
+                max_batched_tokens: Some(2048),
+                ..base.clone()
+            }));
+        }
+        runs.push(MemoryQuery {
+            utilization: Some(0.95),
+            max_sequences: sequences.or(Some(1)),
+            max_batched_tokens: Some(2048),
+            ..base
+        });
+    }
+    runs
+}
+
+/// Context assumed where a row states none: a shape that holds less serves nobody.
+const SHORT_CONTEXT: u64 = 2048;
+
+fn kv_bits(row: &Row) -> Option<u64> {
+    let text = row.text("dtype_quant").to_lowercase();
+    (text.contains("kv") && text.contains("fp8")).then_some(8)
+}
+
+/// The engine whose memory a row's is like.
+fn engine(text: &str, kind: AcceleratorKind) -> String {
+    let text = text.to_lowercase();
+    let known = ["sglang", "tgi", "tei", "llama-cpp", "diffusers"];
+    match kind {
+        AcceleratorKind::Tpu => "vllm-tpu",
+        AcceleratorKind::Gpu => known
+            .into_iter()
+            .find(|engine| text.starts_with(engine))
+            .unwrap_or("vllm"),
+    }
+    .to_owned()
+}
+
+impl Documented<'_> {
+    /// Whether some run fits on the documented devices.
+    fn holds(
+        &self,
+        row: &Row,
+        named: &Named,
+        runs: &[MemoryQuery],
+    ) -> Result<MemoryAnswer, String> {
+        let machine = self.shapes.iter().map(|shape| shape.count).max();
+        let counts: Vec<u32> = match (self.count, machine) {
+            (Some(count), _) => vec![count],
+            // No count: the machine, or a few of them together.
+            (None, Some(count)) => [1, 2, 4].map(|hosts| count.saturating_mul(hosts)).into(),
+            (None, None) => {
+                return Err("unknown_count: neither a count nor a known machine is stated".to_owned());
+            }
+        };
+        let spread = spread(row.text("parallelism"));
+        let mut last = None;
+        for run in runs {
+            let usable = Bytes(self.usable.0 / 8 * u64::from(self.eighths));
+            let run = MemoryQuery {
+                usable,
+                ..run.clone()
+            };
+            for count in &counts {
+                let devices = count.saturating_mul(self.devices);
+                let answer = match spread {
+                    Some((tensor, pipeline)) => {
+                        let stated = MemoryQuery {
+                            tensor,
+                            pipeline,
+                            ..run.clone()
+                        };
+                        let answer = memory_of(named.card, &stated);
+                        // A model may be served in several copies, or split otherwise than the
+                        // row says where its numbers count other things than devices.
+                        match answer {
+                            Ok(answer)
+                                if !answer.fits
+                                    && tensor.saturating_mul(pipeline) != devices
+                                    && self.kind == AcceleratorKind::Tpu =>
+                            {
+                                memory_on(named.card, &run, devices)
+                            }
+                            other => other,
+                        }
+                    }
+                    None => memory_on(named.card, &run, devices),
+                }
+                .map_err(|error| error.to_string())?;
+                if answer.fits {
+                    return Ok(answer);
+                }
+                last.get_or_insert(answer);
+            }
+        }
+        last.ok_or_else(|| "unknown_count: no devices are stated".to_owned())
+    }
+
+    /// The documented machine's price: in us-central1 where it is sold there, else where it is
+    /// cheapest; on demand where it is sold so, else in the plainest way it is.
+    fn price<'c>(&self, catalog: &'c Catalog, surface: Surface) -> Option<Price<'c>> {
+        let accelerator = self.accelerator?;
+        let count = self.count;
+        PurchaseOption::ALL.into_iter().find_map(|option| {
+            let sales = self.shapes.iter().flat_map(|shape| {
+                catalog
+                    .sales_of(surface, shape)
+                    .filter(move |sale| sale.option == option)
+                    .filter_map(|sale| {
+                        let hosts = count.map_or(1, |count| {
+                            (count / (sale.shape.count).max(1)).max(1)
+                        });
+                        let hourly = sale.hourly?.0.checked_mul(hosts.into())?;
+                        Some((sale, hourly))
+                    })
+            });
+            debug_assert!(!accelerator.name.is_empty());
+            let home = |sale: &Sale| {
+                sale.region
+                    .is_some_and(|region| region.as_str() == "us-central1")
+            };
+            sales
+                .min_by_key(|(sale, hourly)| (!home(sale), *hourly))
+                .map(|(sale, hourly)| Price {
+                    hourly,
+                    option,
+                    region: sale.region,
+                })
+        })
+    }
+}
+
+struct Price<'a> {
+    hourly: Decimal,
+    option: PurchaseOption,
+    region: Option<&'a Region>,
+}
+
+/// `TP2xPP1` as (2, 1); nothing where a row does not say.
+fn spread(text: &str) -> Option<(u32, u32)> {
+    let number = |mark: &str| {
+        let rest = &text[text.find(mark)? + mark.len()..];
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    };
+    let tensor = number("TP")?;
+    Some((tensor, number("PP").unwrap_or(1)))
+}
+
+/// The cheapest shape that holds a row's model in the same place and way of buying.
+fn choose(
+    catalog: &Catalog,
+    surface: Surface,
+    (region, option): (Option<&Region>, PurchaseOption),
+    hosts: u32,
+    named: &Named,
+    runs: &[MemoryQuery],
+) -> Option<Chosen> {
+    let mut sales: Vec<(Sale, u32, Decimal)> = catalog
+        .sales_on(surface)
+        .filter(|sale| sale.option == option && sale.region == region)
+        .flat_map(|sale| (1..=hosts).map(move |hosts| (sale, hosts)))
+        .filter_map(|(sale, hosts)| {
+            let hourly = sale.hourly?.0.checked_mul(hosts.into())?;
+            Some((sale, hosts, hourly))
+        })
+        .collect();
+    sales.sort_by_key(|(sale, hosts, hourly)| (*hourly, sale.shape.count, *hosts));
+    sales.into_iter().find_map(|(sale, hosts, hourly)| {
+        let shape = sale.shape;
+        let count = shape.count.saturating_mul(hosts);
+        let kind = sale.accelerator.kind;
+        let usable = Bytes::from_gib(sale.accelerator.usable_gib).0 / 8 * u64::from(shape.eighths);
+        let holds = runs.iter().any(|run| {
+            let run = MemoryQuery {
+                accelerator: kind,
+                engine: match kind {
+                    AcceleratorKind::Tpu => "vllm-tpu".to_owned(),
+                    AcceleratorKind::Gpu if run.engine == "vllm-tpu" => "vllm".to_owned(),
+                    AcceleratorKind::Gpu => run.engine.clone(),
+                },
+                usable: Bytes(usable),
+                ..run.clone()
+            };
+            let devices = count.saturating_mul(sale.accelerator.devices);
+            memory_on(named.card, &run, devices).is_ok_and(|answer| answer.fits)
+        });
+        holds.then(|| Chosen {
+            machine_type: shape.machine_type.clone(),
+            accelerator: sale.accelerator.name.clone(),
+            count,
+            hourly,
+        })
+    })
+}
+
+/// How verdicts agree with what is documented, over rows of high or medium confidence.
+#[derive(Debug, Default)]
+struct Counts {
+    working: (u32, u32),
+    failing: (u32, u32),
+    dearer: u32,
+    compared: u32,
+    unknown: u32,
+}
+
+impl Counts {
+    fn add(&mut self, row: &Row, answer: &Answer) {
+        if row.text("confidence") == "low" {
+            return;
+        }
+        let Some(feasible) = answer.feasible else {
+            self.unknown += 1;
+            return;
+        };
+        let fits = row.text("fits");
+        if fits.starts_with("yes") || fits == "tight" {
+            self.working.1 += 1;
+            self.working.0 += u32::from(feasible);
+        } else if fits == "no" {
+            self.failing.1 += 1;
+            self.failing.0 += u32::from(!feasible);
+        }
+        if let (Some(documented), Some(chosen)) = (answer.documented, &answer.chosen) {
+            self.compared += 1;
+            self.dearer += u32::from(chosen.hourly > documented);
+        }
+    }
+
+    fn summary(&self) -> Value {
+        json!({ "summary": {
+            "working_that_are_feasible": { "rows": self.working.1, "right": self.working.0 },
+            "failing_that_are_rejected": { "rows": self.failing.1, "right": self.failing.0 },
+            "choices_compared": self.compared,
+            "choices_that_cost_more": self.dearer,
+            "rows_without_an_answer": self.unknown,
+        }})
+    }
+}

@@ -98,9 +98,12 @@ impl<'a> Architecture<'a> {
             if needed && value == 0 {
                 return Err(unknown(card, field, "it is missing or zero"));
             }
-            if value > LARGEST {
-                return Err(unknown(card, field, &format!("{value} cannot be true")));
-            }
+        }
+        if let Some((field, value)) = numbers(config)
+            .into_iter()
+            .find(|(_, value)| *value > LARGEST)
+        {
+            return Err(unknown(card, field, &format!("{value} cannot be true")));
         }
         let kinds = architecture.layers();
         let sum = [
@@ -313,7 +316,54 @@ impl<'a> Architecture<'a> {
 }
 
 /// Larger than any dimension of any model; keeps later arithmetic far from nonsense.
-const LARGEST: u64 = 1 << 40;
+const LARGEST: u64 = 1 << 32;
+
+/// Every number of a configuration that is multiplied later, by the field that states it.
+fn numbers(c: &ModelConfig) -> Vec<(&'static str, u64)> {
+    let mut all = vec![
+        ("hidden_size", c.hidden_size),
+        ("num_hidden_layers", c.layers),
+        ("num_attention_heads", c.attention_heads),
+        ("num_key_value_heads", c.kv_heads),
+        ("head_dim", c.head_dim),
+        ("intermediate_size", c.intermediate_size),
+        ("vocab_size", c.vocab_size),
+        ("max_position_embeddings", c.max_positions.unwrap_or(0)),
+        ("sliding_window", c.window.unwrap_or(0)),
+        (
+            "num_global_key_value_heads",
+            c.global_kv_heads.unwrap_or(0),
+        ),
+        ("global_head_dim", c.global_head_dim.unwrap_or(0)),
+        ("v_head_dim", c.value_head_dim.unwrap_or(0)),
+        ("num_nextn_predict_layers", c.mtp_layers),
+    ];
+    if let Some(e) = &c.experts {
+        all.extend([
+            ("num_experts", e.count),
+            ("num_experts_per_tok", e.per_token),
+            ("moe_intermediate_size", e.intermediate_size),
+            ("n_shared_experts", e.shared),
+            ("first_k_dense_replace", e.dense_layers),
+        ]);
+    }
+    if let Some(latent) = &c.latent {
+        all.extend([
+            ("kv_lora_rank", latent.kv_rank),
+            ("q_lora_rank", latent.q_rank.unwrap_or(0)),
+            ("qk_rope_head_dim", latent.rope_dim),
+            ("qk_nope_head_dim", latent.nope_dim),
+            ("v_head_dim", latent.value_dim),
+        ]);
+    }
+    if let Some(encoder) = &c.encoder {
+        all.extend([
+            ("encoder_layers", encoder.layers),
+            ("max_source_positions", encoder.positions),
+        ]);
+    }
+    all
+}
 
 /// Families whose attention gates its output with a second query projection.
 fn has_output_gate(architecture: &str) -> bool {

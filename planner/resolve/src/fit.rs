@@ -81,7 +81,7 @@ fn one(
     let mut split: Option<Indivisible> = None;
     let mut slow: Option<Reason> = None;
     for parallelism in spreads(devices, engine, need) {
-        if let Err(why) = check(need.architecture, format, parallelism) {
+        if let Err(why) = check(need.architecture, format, parallelism, accelerator.kind) {
             split.get_or_insert(why);
             continue;
         }

@@ -40,6 +40,8 @@ mod reason;
 mod serving;
 mod show;
 mod survey;
+#[cfg(test)]
+mod testing;
 mod weights;
 
 use std::collections::BTreeMap;

@@ -206,7 +206,7 @@ pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, 
         row.host_gib,
         &demand,
     );
-    let split = check(architecture, weights.format, parallelism);
+    let split = check(architecture, weights.format, parallelism, query.accelerator);
     let (fits, reason) = match &split {
         Err(indivisible) => (false, format!("indivisible: {indivisible}")),
         Ok(()) => verdict(&footprint, query.cut_context),

@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use openmodel_schemas::catalog::AcceleratorKind;
+
 use crate::architecture::Architecture;
 use crate::format::Format;
 
@@ -121,11 +123,12 @@ impl fmt::Display for Indivisible {
     }
 }
 
-/// Whether a model can be spread so.
+/// Whether a model can be spread so. TPU engines pad what GPU kernels want whole.
 pub(crate) fn check(
     architecture: Architecture,
     format: Format,
     parallelism: Parallelism,
+    kind: AcceleratorKind,
 ) -> Result<(), Indivisible> {
     let c = architecture.config;
     let ranks = parallelism.tensor;
@@ -161,6 +164,7 @@ pub(crate) fn check(
             }
             Ok(())
         }
+        _ if kind == AcceleratorKind::Tpu => Ok(()),
         Some(experts) => width(experts.intermediate_size, block(format), ranks),
         None => width(c.intermediate_size, group(format), ranks),
     }

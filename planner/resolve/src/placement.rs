@@ -55,7 +55,7 @@ fn decide(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<Pl
         return Err(refuse(&request, catalog, considered));
     };
     let fit = &considered.fits[choice.fit];
-    let cost = choice.cost(catalog, &need, fit, Some(spec.scaling));
+    let cost = choice.cost(catalog, &need, fit, Some(spec.scaling), false);
     let recommended = survey.feasible.first().unwrap_or(choice);
     within_budget(&request, catalog, choice, recommended, &cost)?;
     let accelerator = &choice.sale.accelerator.name;
@@ -102,6 +102,7 @@ impl Request<'_> {
             fixed,
             scaling: None,
             objective: self.spec.objective.unwrap_or(Objective::Cost),
+            stored: false,
             budget: &Budget::default(),
         };
         Survey::of(need, &scope)

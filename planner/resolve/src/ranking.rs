@@ -128,6 +128,7 @@ impl<'a> Ranked<'a> {
                 fixed: &ShapeRequest::default(),
                 scaling: question.scaling,
                 objective: question.objective,
+                stored: true,
                 budget: &question.budget,
             },
         );
@@ -242,7 +243,7 @@ impl<'a> Ranked<'a> {
             sequence_bounds: fit.footprint.cache.bounds(fit.footprint.context),
             performance: fit.pace.map(performance),
             replicas: choice.replicas,
-            cost: choice.cost(catalog, &self.need, fit, question.scaling),
+            cost: choice.cost(catalog, &self.need, fit, question.scaling, true),
             code: code.to_owned(),
             why,
         }

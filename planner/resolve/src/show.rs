@@ -11,6 +11,7 @@ use crate::fit::Fit;
 use crate::market::{Catalog, Purchase};
 use crate::need::Need;
 use crate::pace::Pace;
+use crate::reason::Reason;
 use crate::survey::{Choice, Rejection, per_million, storage};
 
 /// A shape in one line: `nvidia-l4 x1, 4 vCPU, 16 GiB` where the surface hides its machines,
@@ -75,6 +76,7 @@ impl Choice<'_> {
         need: &Need,
         fit: &Fit,
         scaling: Option<Scaling>,
+        stored: bool,
     ) -> Cost {
         let purchase = self.purchase();
         let monthly = |replicas: u32| match (replicas, self.hourly) {
@@ -90,8 +92,8 @@ impl Choice<'_> {
         });
         let mut lines = catalog.lines(&purchase);
         let files = need.variants[fit.variant].weights.files;
-        if self.sale.surface != Surface::HuggingFace
-            && let Some(month) = storage(catalog, files, self.sale.region)
+        if stored
+            && let Some(month) = storage(catalog, files, self.sale.surface, self.sale.region)
         {
             let hour = month
                 .checked_div(Decimal::from(730))
@@ -124,6 +126,9 @@ const fn tokens(count: u64) -> f64 {
 impl Rejection<'_> {
     /// In one line; a reason about an accelerator names no host.
     pub(crate) fn line(&self) -> String {
+        if let Reason::CountUnsupported { .. } = self.reason {
+            return self.shape.accelerator.clone();
+        }
         if self.surface == Surface::CloudRun && self.reason.of_accelerator() {
             return accelerators(self.shape);
         }

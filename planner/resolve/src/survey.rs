@@ -39,6 +39,9 @@ pub(crate) struct Scope<'a, 's> {
     /// Bounds of replicas; `None` allows any number.
     pub(crate) scaling: Option<Scaling>,
     pub(crate) objective: Objective,
+    /// Whether the weights are kept in Cloud Storage, which costs too; without it they come from
+    /// the Hub at each start.
+    pub(crate) stored: bool,
     /// Limits of cost; a shape over them is rejected.
     pub(crate) budget: &'s Budget,
 }
@@ -118,6 +121,7 @@ impl<'a> Survey<'a> {
                 survey.look_at(need, scope, &of_shape, &mut known);
             }
         }
+        survey.drop_what_is_not_meant();
         // A stable sort: the catalog's order breaks ties.
         survey.feasible.sort_by(|a, b| a.score.order(&b.score));
         survey
@@ -253,6 +257,34 @@ impl<'a> Survey<'a> {
         verdict
     }
 
+    /// A part of a shape that the user fixes picks machines; those it does not pick are news only
+    /// where it picks none with that accelerator.
+    fn drop_what_is_not_meant(&mut self) {
+        let picks = |reason: &Reason| {
+            matches!(
+                reason,
+                Reason::CountUnsupported { .. }
+                    | Reason::CpuUnsupported { .. }
+                    | Reason::MemoryUnsupported { .. }
+            )
+        };
+        let mut meant: Vec<(Surface, &str)> = self
+            .feasible
+            .iter()
+            .map(|choice| (choice.sale.surface, choice.sale.accelerator.name.as_str()))
+            .collect();
+        meant.extend(
+            self.rejected
+                .iter()
+                .filter(|rejection| !picks(&rejection.reason))
+                .map(|rejection| (rejection.surface, rejection.shape.accelerator.as_str())),
+        );
+        self.rejected.retain(|rejection| {
+            let key = (rejection.surface, rejection.shape.accelerator.as_str());
+            !picks(&rejection.reason) || !meant.contains(&key)
+        });
+    }
+
     /// Keep a rejection; those about an accelerator are said once, not for each host size that a
     /// surface without machines sells with it.
     fn reject(&mut self, rejection: Rejection<'a>) {
@@ -379,15 +411,16 @@ fn choice<'a>(
     }
     let most = scope.scaling.map_or(needed, |scaling| scaling.max_replicas);
     within(scope.budget, hourly, most, sale.region)?;
-    let storage = || {
-        let gib = need.variants[fit.variant].weights.files;
-        storage(scope.catalog, gib, sale.region)
-    };
+    let files = need.variants[fit.variant].weights.files;
+    let stored = scope
+        .stored
+        .then(|| storage(scope.catalog, files, sale.surface, sale.region))
+        .flatten();
     let expected = hourly.and_then(|hourly| {
         let month = (hourly * needed).per_month();
         month
             .0
-            .checked_add(storage().unwrap_or_default())
+            .checked_add(stored.unwrap_or_default())
             .map(Usd)
     });
     let tokens = fit
@@ -461,8 +494,17 @@ pub(crate) fn per_million(hourly: Option<UsdPerHour>, tokens_per_second: Option<
         .map(|usd| Usd(usd.round_dp(6)))
 }
 
-/// Storage of the weights for a month, in the region's bucket.
-pub(crate) fn storage(catalog: &Catalog, files: Bytes, region: Option<&Region>) -> Option<Decimal> {
+/// Storage of the weights for a month, in the region's bucket; Inference Endpoints keep their own
+/// copy.
+pub(crate) fn storage(
+    catalog: &Catalog,
+    files: Bytes,
+    surface: Surface,
+    region: Option<&Region>,
+) -> Option<Decimal> {
+    if surface == Surface::HuggingFace {
+        return None;
+    }
     let item = openmodel_schemas::catalog::PricedItem::StorageGib {
         class: "STANDARD".to_owned(),
     };

@@ -1,10 +1,12 @@
 //! Model cards, workloads and endpoints that the tests share. Facts of the Hub, not opinions.
 
-use openmodel_schemas::model_card::{Experts, ModelCard, ModelConfig, WeightBasis, WeightBytes};
+use openmodel_schemas::model_card::{
+    Experts, LayerKinds, ModelCard, ModelConfig, WeightBasis, WeightBytes,
+};
 use openmodel_schemas::quantity::{Bytes, Parameters, Tokens};
-use openmodel_schemas::shape::EngineRow;
 use openmodel_schemas::spec::{
-    Access, Budget, EndpointSpec, EngineSpec, Scaling, ShapeRequest, Surface, TokenSource, Workload,
+    Access, Budget, EndpointSpec, EngineSpec, Goals, Scaling, ShapeRequest, Surface, TokenSource,
+    Workload,
 };
 
 use std::sync::LazyLock;
@@ -22,10 +24,6 @@ pub(crate) fn catalog() -> &'static Catalog {
     &FIXTURE
 }
 
-pub(crate) fn engine() -> &'static EngineRow {
-    catalog().engine(None).expect("the catalog has an engine")
-}
-
 /// A load with typical requests of 512 tokens in and 256 out.
 pub(crate) fn load(context_length: u64, max_concurrency: u32) -> Workload {
     Workload {
@@ -33,6 +31,11 @@ pub(crate) fn load(context_length: u64, max_concurrency: u32) -> Workload {
         max_concurrency,
         input_tokens: Tokens(512),
         output_tokens: Tokens(256),
+        requests_per_second: None,
+        extend_context: false,
+        adapters: None,
+        draft_tokens: None,
+        goals: Goals::default(),
     }
 }
 
@@ -54,6 +57,7 @@ pub(crate) fn spec(card: &ModelCard, context_length: u64, max_concurrency: u32) 
         },
         access: Access::default(),
         budget: Budget::default(),
+        objective: None,
         token: TokenSource::None,
         labels: [("team".to_owned(), "search".to_owned())].into(),
     }
@@ -84,8 +88,12 @@ pub(crate) fn llama_70b() -> ModelCard {
 pub(crate) fn gemma_9b() -> ModelCard {
     let config = ModelConfig {
         tied_embeddings: true,
-        sliding_window: Some(4096),
-        full_attention_layers: Some(21),
+        window: Some(4096),
+        layer_kinds: LayerKinds {
+            full: 21,
+            windowed: 21,
+            ..LayerKinds::default()
+        },
         ..config(
             "Gemma2ForCausalLM",
             [3584, 42, 16, 8, 256, 14336, 256_000, 8192],

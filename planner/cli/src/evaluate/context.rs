@@ -8,8 +8,8 @@ pub(crate) fn utilization(text: &str) -> Option<f64> {
     (number > 0.0 && number <= 1.0).then_some(number)
 }
 
-/// The engine's version: as stated; else that of its time, where the row says when it was; else,
-/// where the share is 0.90, the last one of which that was the default; else the newest.
+/// The engine's version: as stated; else that of its time, where the row says when it was; else
+/// the newest where the share is the newest's default, and the last one before where it is not.
 pub(crate) fn version(row: &Row, utilization: Option<f64>) -> Option<String> {
     let stated = row.text("engine_version");
     if !stated.is_empty() {
@@ -20,11 +20,8 @@ pub(crate) fn version(row: &Row, utilization: Option<f64>) -> Option<String> {
         .iter()
         .rfind(|(day, _)| *day <= date && date.starts_with("20"))
         .map(|(_, version)| (*version).to_owned());
-    of_its_time.or_else(|| {
-        utilization
-            .is_some_and(|share| (share - 0.9).abs() < 1e-9)
-            .then(|| "0.20".to_owned())
-    })
+    let newest = utilization.is_some_and(|share| (share - 0.92).abs() < 1e-9);
+    of_its_time.or_else(|| (!newest).then(|| "0.20".to_owned()))
 }
 
 /// Days from which a version of vLLM was the newest (GitHub releases).

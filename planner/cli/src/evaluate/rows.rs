@@ -129,6 +129,8 @@ fn strip(name: &str) -> String {
     let name = name.to_lowercase();
     let name = name.rsplit('/').next().unwrap_or(&name);
     let ends = [
+        "-block",
+        "-v2",
         "-fp8-dynamic",
         "-fp8-static-pertensor",
         "-fp8",

@@ -94,9 +94,9 @@ impl Answer {
             .ok_or_else(|| format!("unknown_model: no facts of {name:?} are known"))?;
         let documented = documented(row, catalog)?;
         let runs = runs(row, &named, documented.kind);
-        let verdict = documented.holds(row, &named, &runs)?;
+        let (verdict, count) = documented.holds(row, &named, &runs)?;
         let surface = surface(row);
-        let price = documented.price(catalog, surface);
+        let price = documented.price(catalog, surface, count);
         let chosen = price.as_ref().and_then(|price| {
             let same = (price.region, price.option);
             choose(catalog, surface, same, documented.hosts, &named, &runs)
@@ -202,7 +202,11 @@ fn shapes<'a>(
         .collect();
     let all: Vec<&ShapeRow> = catalog
         .shapes_with(None, Some(accelerator), None)
-        .filter(|shape| shape.machine_type.is_some())
+        .filter(|shape| {
+            let machine = shape.machine_type.as_deref();
+            // A part of an accelerator is only meant where its machine is named.
+            machine.is_some_and(|machine| shape.eighths == 8 || words.contains(&machine))
+        })
         .collect();
     let named: Vec<&ShapeRow> = all
         .iter()
@@ -259,9 +263,11 @@ fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
         ..MemoryQuery::on(kind, Bytes(0))
     };
     let mut runs = vec![base.clone()];
-    // A run that states its share of memory is one that was started with the engine's defaults
-    // for the rest; a configuration that does not leaves them free.
-    if share.is_none() {
+    // A run that was made, or that states its share of memory, had the engine's defaults for the
+    // rest; a configuration leaves them free.
+    let evidence = row.text("evidence_type");
+    let made = evidence.contains("run") || evidence.contains("failure");
+    if share.is_none() && !made {
         if sequences.is_none() {
             runs.extend([64, 8, 1].map(|few| MemoryQuery {
                 max_sequences: Some(few),
@@ -302,31 +308,38 @@ fn engine(text: &str, kind: AcceleratorKind) -> String {
 }
 
 impl Documented<'_> {
-    /// Whether some run fits on the documented devices.
+    /// Whether some run fits on the documented devices, and on how many accelerators.
     fn holds(
         &self,
         row: &Row,
         named: &Named,
         runs: &[MemoryQuery],
-    ) -> Result<MemoryAnswer, String> {
+    ) -> Result<(MemoryAnswer, u32), String> {
         let machine = self.shapes.iter().map(|shape| shape.count).max();
         let counts: Vec<u32> = match (self.count, machine) {
             (Some(count), _) => vec![count],
-            // No count: the machine, or a few of them together.
-            (None, Some(count)) => [1, 2, 4].map(|hosts| count.saturating_mul(hosts)).into(),
+            // No count: any that the machine comes with, or a few of them together.
+            (None, Some(most)) => {
+                let mut counts: Vec<u32> = self.shapes.iter().map(|shape| shape.count).collect();
+                counts.extend([2, 4].map(|hosts| most.saturating_mul(hosts)));
+                counts.sort_unstable();
+                counts
+            }
             (None, None) => {
                 return Err("unknown_count: neither a count nor a known machine is stated".to_owned());
             }
         };
         let spread = spread(row.text("parallelism"));
         let mut last = None;
-        for run in runs {
+        for (run, count) in counts
+            .iter()
+            .flat_map(|count| runs.iter().map(move |run| (run, *count)))
+        {
             let usable = Bytes(self.usable.0 / 8 * u64::from(self.eighths));
             let run = MemoryQuery {
                 usable,
                 ..run.clone()
             };
-            for count in &counts {
                 let devices = count.saturating_mul(self.devices);
                 let answer = match spread {
                     Some((tensor, pipeline)) => {
@@ -353,33 +366,33 @@ impl Documented<'_> {
                 }
                 .map_err(|error| error.to_string())?;
                 if answer.fits {
-                    return Ok(answer);
+                    return Ok((answer, count));
                 }
-                last.get_or_insert(answer);
-            }
+                last.get_or_insert((answer, count));
         }
         last.ok_or_else(|| "unknown_count: no devices are stated".to_owned())
     }
 
     /// The documented machine's price: in us-central1 where it is sold there, else where it is
     /// cheapest; on demand where it is sold so, else in the plainest way it is.
-    fn price<'c>(&self, catalog: &'c Catalog, surface: Surface) -> Option<Price<'c>> {
-        let accelerator = self.accelerator?;
-        let count = self.count;
+    fn price<'c>(
+        &self,
+        catalog: &'c Catalog,
+        surface: Surface,
+        count: u32,
+    ) -> Option<Price<'c>> {
+        self.accelerator?;
         PurchaseOption::ALL.into_iter().find_map(|option| {
             let sales = self.shapes.iter().flat_map(|shape| {
                 catalog
                     .sales_of(surface, shape)
                     .filter(move |sale| sale.option == option)
                     .filter_map(|sale| {
-                        let hosts = count.map_or(1, |count| {
-                            (count / (sale.shape.count).max(1)).max(1)
-                        });
+                        let hosts = count.div_ceil(sale.shape.count.max(1));
                         let hourly = sale.hourly?.0.checked_mul(hosts.into())?;
                         Some((sale, hourly))
                     })
             });
-            debug_assert!(!accelerator.name.is_empty());
             let home = |sale: &Sale| {
                 sale.region
                     .is_some_and(|region| region.as_str() == "us-central1")
@@ -421,6 +434,7 @@ fn choose(
     named: &Named,
     runs: &[MemoryQuery],
 ) -> Option<Chosen> {
+    // The documented machine may be several together; so may ours.
     let mut sales: Vec<(Sale, u32, Decimal)> = catalog
         .sales_on(surface)
         .filter(|sale| sale.option == option && sale.region == region)
@@ -486,7 +500,9 @@ impl Counts {
             self.failing.1 += 1;
             self.failing.0 += u32::from(!feasible);
         }
-        if let (Some(documented), Some(chosen)) = (answer.documented, &answer.chosen) {
+        if let (Some(documented), Some(chosen), true) =
+            (answer.documented, &answer.chosen, feasible)
+        {
             self.compared += 1;
             self.dearer += u32::from(chosen.hourly > documented);
         }

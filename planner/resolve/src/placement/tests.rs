@@ -1,17 +1,25 @@
 //! What a user sees for real models, and what holds for any.
 
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 
 use openmodel_schemas::model_card::ModelConfig;
 use openmodel_schemas::quantity::{Bytes, Parameters, Tokens};
 use openmodel_schemas::report::Shape;
-use openmodel_schemas::shape::{PriceRow, PricedItem};
 use openmodel_schemas::spec::Quantization;
 use proptest::prelude::*;
 
 use super::*;
 use crate::testing;
+
+fn show(shape: &Shape) -> String {
+    let Shape {
+        accelerator,
+        accelerator_count,
+        cpu,
+        memory,
+    } = shape;
+    format!("{accelerator} x{accelerator_count}, {cpu} vCPU, {} GiB", memory.as_gib())
+}
 
 /// A placement as a text picture.
 fn show_placement(placement: &Placement) -> String {
@@ -443,101 +451,56 @@ fn loads() -> impl Strategy<Value = (u64, u32, u64, u64)> {
     (1..150_000_u64, 0..300_u32, 0..4_000_u64, 0..4_000_u64)
 }
 
-/// The fixture, in its order and backwards, with its prices and with others that make the
-/// larger accelerator the cheaper one.
-fn catalogs() -> &'static [Catalog] {
-    static CATALOGS: LazyLock<Vec<Catalog>> = LazyLock::new(|| {
-        let other = |backwards: bool, prices: bool| {
-            let mut document = testing::catalog().document().clone();
-            if backwards {
-                document.offers.reverse();
-                document
-                    .offers
-                    .iter_mut()
-                    .for_each(|offer| offer.hosts.reverse());
-            }
-            if prices {
-                let accelerator = "nvidia-rtx-pro-6000".to_owned();
-                let zonal_redundancy = false;
-                let priced = document.prices[0].clone();
-                document
-                    .prices
-                    .retain(|row| row.item != priced.item && !spread(row));
-                let item = PricedItem::Accelerator {
-                    accelerator,
-                    zonal_redundancy,
-                };
-                document.prices.push(PriceRow {
-                    item,
-                    ..priced.clone()
-                });
-                document.prices.push(PriceRow {
-                    usd_per_second: Decimal::new(1, 3),
-                    ..priced
-                });
-            }
-            let text = serde_json::to_vec(&document).expect("a document is JSON");
-            Catalog::parse(&text).expect("the variant is sound")
-        };
-        vec![
-            other(false, false),
-            other(true, false),
-            other(false, true),
-            other(true, true),
-        ]
-    });
-    &CATALOGS
-}
-
-fn spread(row: &PriceRow) -> bool {
-    matches!(
-        row.item,
-        PricedItem::Accelerator {
-            zonal_redundancy: true,
-            ..
-        }
-    )
-}
-
-/// The cheapest priced shape, or the smallest unpriced one, found the long way round.
+/// The cheapest priced host of the cheapest accelerator that holds the load, or the smallest
+/// unpriced one, found the long way round: over the catalog's rows, one by one.
 fn brute_force(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Option<String> {
+    use crate::architecture::Architecture;
+    use crate::engines::{engine, memory};
+    use crate::footprint::{Device, Footprint};
+    use crate::parallel::Parallelism;
+    use crate::weights::Weights;
+
     let architecture = Architecture::of(card).ok()?;
-    let engine = catalog.engine(None)?;
-    let weights = weights(card, architecture, spec.quantization, engine).ok()?;
-    let mut best: Option<(bool, Decimal, f64, u32, String)> = None;
+    let need = Need::of(card, &spec.workload, None, &[spec.quantization], None).ok()?;
+    let weights = Weights::of(card, architecture, spec.quantization).ok()?;
+    let vllm = engine("vllm")?;
+    let mut best: Option<(bool, Decimal, u32, u32, String)> = None;
     for offer in &catalog.document().offers {
-        let accelerator = catalog.accelerator(&offer.accelerator)?;
-        let footprint = crate::footprint::Footprint::of(
-            architecture,
-            &weights,
-            &spec.workload,
-            engine,
-            accelerator,
-        );
-        for host in &offer.hosts {
+        if offer.surface != Surface::CloudRun || !offer.regions.contains_key(&spec.region) {
+            continue;
+        }
+        for name in &offer.shapes {
+            let row = catalog.shape(name)?;
+            let accelerator = catalog.accelerator(&row.accelerator)?;
+            let footprint = Footprint::of(
+                architecture,
+                &weights,
+                Parallelism::ONE,
+                Device::of(accelerator, 8),
+                memory(vllm, &vllm.version),
+                vllm.host_gib,
+                &need.demand(Parallelism::ONE),
+            );
             let shape = Shape {
-                accelerator: offer.accelerator.clone(),
+                accelerator: row.accelerator.clone(),
                 accelerator_count: 1,
-                cpu: host.cpu,
-                memory: Bytes::gib(u64::from(host.max_memory_gib)),
+                cpu: row.cpu,
+                memory: Bytes::gib(u64::from(row.memory_gib)),
             };
-            let here = offer.regions.iter().any(|row| row.region == spec.region);
-            let holds = footprint.fits() && footprint.host <= shape.memory;
-            if !(here && holds) {
+            if !footprint.fits() || footprint.host > shape.memory {
                 continue;
             }
-            let price = Place {
-                catalog,
-                surface: spec.surface,
-                region: &spec.region,
-            }
-            .hourly(&shape);
-            let usd = price.map_or(Decimal::ZERO, |price| price.0);
+            let sale = catalog.sale(
+                Surface::CloudRun,
+                row,
+                openmodel_schemas::catalog::PurchaseOption::OnDemand,
+                &spec.region,
+            )?;
             let rank = (
-                price.is_none(),
-                usd,
-                accelerator.usable_gib,
-                host.cpu,
+                sale.hourly.is_none(),
+                sale.hourly.map_or(Decimal::ZERO, |usd| usd.0),
+                if accelerator.name == "nvidia-l4" { 0 } else { 1 },
+                row.cpu,
                 show(&shape),
             );
             if best.as_ref().is_none_or(|best| rank < *best) {
@@ -556,7 +519,6 @@ proptest! {
         card in cards(),
         (context, concurrency, input, output) in loads(),
         fp8 in any::<bool>(),
-        catalog in (0..4_usize).prop_map(|which| &catalogs()[which]),
         region in prop_oneof![Just("us-central1"), Just("europe-west4"), Just("us-east4"), Just("us-west1")],
     ) {
         let mut spec = testing::spec(&card, context, concurrency);
@@ -564,6 +526,7 @@ proptest! {
         spec.workload.input_tokens = Tokens(input);
         spec.workload.output_tokens = Tokens(output);
         spec.quantization = fp8.then_some(Quantization::Fp8);
+        let catalog = testing::catalog();
         match place(&spec, &card, catalog) {
             Ok(placement) => {
                 prop_assert_eq!(Some(show(&placement.shape)), brute_force(&spec, &card, catalog));

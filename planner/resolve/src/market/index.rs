@@ -85,12 +85,22 @@ impl Index {
         self.regions.binary_search(region).ok()
     }
 
+    /// Rows of `prices`, sorted by item and option.
+    pub(super) fn by_item(&self) -> &[usize] {
+        &self.prices
+    }
+
     pub(super) fn on(&self, surface: Surface) -> &[Entry] {
         self.run(|entry| entry.surface.cmp(&surface))
     }
 
     pub(super) fn of(&self, surface: Surface, shape: usize) -> &[Entry] {
         self.run(|entry| (entry.surface, entry.shape).cmp(&(surface, shape)))
+    }
+
+    pub(super) fn block(&self, surface: Surface, shape: usize, option: PurchaseOption) -> &[Entry] {
+        let key = (surface, shape, option);
+        self.run(|entry| (entry.surface, entry.shape, entry.option).cmp(&key))
     }
 
     pub(super) fn find(

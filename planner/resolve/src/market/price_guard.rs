@@ -11,12 +11,15 @@ use openmodel_schemas::spec::Surface;
 use rust_decimal::Decimal;
 
 use super::guard::Row;
-use super::index::SECONDS_PER_HOUR;
-use super::{Catalog, CatalogError};
+use super::index::{Entry, SECONDS_PER_HOUR};
+use super::{Catalog, CatalogError, Sale};
 
 /// One accelerator costs between these an hour. The dearest sold is about 16, the cheapest Spot
 /// about 0.2; what lies outside is a placeholder of some list or in another unit.
 const ACCELERATOR_HOUR: (Decimal, Decimal) = (cents(1), cents(4000));
+
+/// Parts of an accelerator are sold in eighths, and held against the price of the whole.
+const EIGHTH: Decimal = Decimal::from_parts(125, 0, 0, false, 3);
 
 /// The "no price" of SkyPilot's lists.
 const SENTINEL: Decimal = cents(70_000);
@@ -33,7 +36,6 @@ const ORDER: [(PurchaseOption, PurchaseOption); 5] = [
 /// One price, as all of an item are compared.
 struct Point<'a> {
     row: usize,
-    item: &'a PricedItem,
     region: Option<&'a Region>,
     option: PurchaseOption,
     usd: Decimal,
@@ -46,29 +48,29 @@ pub(super) fn check(catalog: &Catalog) -> Result<(), CatalogError> {
         let at = Row::new(&catalog.document, "prices", index);
         at.source(&row.source)?;
         item(&at, row)?;
+        let limits = limits(catalog, row);
         for (region, usd) in points(row) {
-            amount(&at, catalog, row, region, usd)?;
-            sold(&at, catalog, row, region)?;
+            amount(&at, &limits, region, usd)?;
         }
+        sold(&at, catalog, row)?;
         redundancy(&at, catalog, row)?;
     }
-    let mut all: Vec<Point<'_>> = (prices.iter().enumerate())
-        .flat_map(|(index, row)| {
-            points(row).map(move |(region, usd)| Point {
-                row: index,
-                item: &row.item,
-                region,
-                option: row.option,
-                usd,
+    let by_item = catalog.index.by_item();
+    for rows in by_item.chunk_by(|&a, &b| prices[a].item == prices[b].item) {
+        let mut all: Vec<Point<'_>> = (rows.iter())
+            .flat_map(|&row| {
+                points(&prices[row]).map(move |(region, usd)| Point {
+                    row,
+                    region,
+                    option: prices[row].option,
+                    usd,
+                })
             })
-        })
-        .collect();
-    all.sort_unstable_by(|a, b| {
-        let key = (a.item, a.region, a.option).cmp(&(b.item, b.region, b.option));
-        key.then(a.row.cmp(&b.row))
-    });
-    for same in all.chunk_by(|a, b| (a.item, a.region) == (b.item, b.region)) {
-        compare(catalog, same)?;
+            .collect();
+        all.sort_unstable_by_key(|point| (point.region, point.option, point.row));
+        for same in all.chunk_by(|a, b| a.region == b.region) {
+            compare(catalog, same)?;
+        }
     }
     Ok(())
 }
@@ -121,71 +123,75 @@ fn on_demand(at: &Row<'_>, row: &PriceRow) -> Result<(), CatalogError> {
     )
 }
 
+/// What one unit of an item can cost at least and at most, and what that is.
+struct Limits {
+    least: Decimal,
+    most: Decimal,
+    what: &'static str,
+}
+
+fn limits(catalog: &Catalog, row: &PriceRow) -> Limits {
+    let an_hour = |(least, most): (Decimal, Decimal), what| Limits {
+        least: least / SECONDS_PER_HOUR,
+        most: most / SECONDS_PER_HOUR,
+        what,
+    };
+    let up_to = |most, what| Limits {
+        least: Decimal::ZERO,
+        most,
+        what,
+    };
+    match &row.item {
+        PricedItem::Shape { shape, .. } => {
+            let shape = catalog.shape(shape);
+            let eighths =
+                shape.map_or(8, |shape| u64::from(shape.count) * u64::from(shape.eighths));
+            let accelerators = Decimal::from(eighths) * EIGHTH;
+            Limits {
+                least: ACCELERATOR_HOUR.0 * accelerators,
+                most: ACCELERATOR_HOUR.1 * accelerators,
+                what: "its accelerators for an hour",
+            }
+        }
+        PricedItem::CloudRunAccelerator { .. } => {
+            an_hour(ACCELERATOR_HOUR, "an accelerator for a second")
+        }
+        PricedItem::CloudRunVcpu => an_hour((Decimal::ZERO, cents(100)), "a vCPU for a second"),
+        PricedItem::CloudRunMemoryGib => an_hour((Decimal::ZERO, cents(50)), "a GiB for a second"),
+        PricedItem::GkeCluster => up_to(cents(500), "a cluster for an hour"),
+        PricedItem::AnywhereCacheGib => up_to(cents(10), "a GiB for an hour"),
+        PricedItem::StorageGib { .. }
+        | PricedItem::MultiRegionStorageGib { .. }
+        | PricedItem::DiskGib { .. }
+        | PricedItem::EgressGib { .. } => up_to(cents(500), "a GiB"),
+    }
+}
+
 fn amount(
     at: &Row<'_>,
-    catalog: &Catalog,
-    row: &PriceRow,
+    limits: &Limits,
     region: Option<&Region>,
     usd: Decimal,
 ) -> Result<(), CatalogError> {
-    let field = field(region);
-    at.holds(
-        usd > Decimal::ZERO,
-        &field,
-        usd,
-        "leave it out where no price is known",
-    )?;
-    at.holds(
-        usd != SENTINEL,
-        &field,
-        usd,
-        "this is how some lists write that they know no price",
-    )?;
-    let hour = usd.checked_mul(SECONDS_PER_HOUR);
-    let accelerator = "USD for an accelerator and hour";
-    let (what, amount, (least, most)) = match &row.item {
-        PricedItem::Shape { shape, .. } => {
-            let share = catalog.shape(shape).and_then(|shape| {
-                let eighths = Decimal::from(shape.count) * Decimal::from(shape.eighths);
-                usd.checked_mul(Decimal::from(8))?.checked_div(eighths)
-            });
-            (accelerator, share, ACCELERATOR_HOUR)
-        }
-        PricedItem::CloudRunAccelerator { .. } => (accelerator, hour, ACCELERATOR_HOUR),
-        PricedItem::CloudRunVcpu => ("USD for a vCPU and hour", hour, (Decimal::ZERO, cents(100))),
-        PricedItem::CloudRunMemoryGib => {
-            ("USD for a GiB and hour", hour, (Decimal::ZERO, cents(50)))
-        }
-        PricedItem::AnywhereCacheGib => (
-            "USD for a GiB and hour",
-            Some(usd),
-            (Decimal::ZERO, cents(10)),
-        ),
-        PricedItem::GkeCluster
-        | PricedItem::StorageGib { .. }
-        | PricedItem::MultiRegionStorageGib { .. }
-        | PricedItem::DiskGib { .. }
-        | PricedItem::EgressGib { .. } => ("USD for one", Some(usd), (Decimal::ZERO, cents(500))),
-    };
-    at.holds(
-        amount.is_none_or(|amount| least <= amount && amount <= most),
-        &field,
-        usd,
-        format!(
-            "{} {what} is not between {least} and {most}: a placeholder or another unit",
-            amount.unwrap_or_default().round_dp(6).normalize()
-        ),
-    )
+    let wrong = |problem: &str| at.holds(false, &field(region), usd, problem);
+    if usd <= Decimal::ZERO {
+        return wrong("leave it out where no price is known");
+    }
+    if usd == SENTINEL {
+        return wrong("this is how some lists write that they know no price");
+    }
+    let Limits { least, most, what } = limits;
+    if *least <= usd && usd <= *most {
+        return Ok(());
+    }
+    let [least, most] = [least, most].map(|usd| usd.round_dp(8).normalize());
+    wrong(&format!(
+        "{what} cost {least} to {most}; this is a placeholder or in another unit"
+    ))
 }
 
 /// What is priced must be sold: no price where no hardware stands.
-fn sold(
-    at: &Row<'_>,
-    catalog: &Catalog,
-    row: &PriceRow,
-    region: Option<&Region>,
-) -> Result<(), CatalogError> {
-    let field = field(region);
+fn sold(at: &Row<'_>, catalog: &Catalog, row: &PriceRow) -> Result<(), CatalogError> {
     let index = &catalog.index;
     match &row.item {
         PricedItem::Shape { surface, shape } => {
@@ -196,40 +202,51 @@ fn sold(
                 shape,
                 "no such shape in shapes",
             )?;
-            let known = |surface| {
-                let region = index.region(region?)?;
-                index.find(surface, index.shape(shape)?, row.option, Some(region))
+            let entries = |surface| {
+                let shape = index.shape(shape);
+                shape.map_or(&[][..], |shape| index.block(surface, shape, row.option))
             };
-            let on_gke = || known(Surface::Gke).filter(|_| *surface == Surface::Compute);
-            at.holds(
-                known(*surface).or_else(on_gke).is_some(),
-                &field,
-                shape,
-                format!(
-                    "no offer sells it there as {} on {}, so nothing can be priced",
-                    row.option.as_str(),
-                    surface.as_str()
-                ),
-            )
+            let on_gke = *surface == Surface::Compute;
+            let blocks = [
+                entries(*surface),
+                if on_gke { entries(Surface::Gke) } else { &[] },
+            ];
+            for (region, _) in points(row) {
+                let place = region.and_then(|region| index.region(region));
+                let there = |block: &&[Entry]| {
+                    let at = block.binary_search_by_key(&place, |entry| entry.region);
+                    place.is_some() && at.is_ok()
+                };
+                if blocks.iter().any(there) {
+                    continue;
+                }
+                let (option, surface) = (row.option.as_str(), surface.as_str());
+                let problem = format!(
+                    "no offer sells it there as {option} on {surface}, so nothing can be priced"
+                );
+                at.holds(false, &field(region), shape, problem)?;
+            }
+            Ok(())
         }
         PricedItem::CloudRunAccelerator { .. }
         | PricedItem::CloudRunVcpu
         | PricedItem::CloudRunMemoryGib => {
-            let there = catalog.sales_on(Surface::CloudRun).any(|sale| {
-                let same = match &row.item {
-                    PricedItem::CloudRunAccelerator { accelerator, .. } => {
-                        *accelerator == sale.shape.accelerator
-                    }
-                    _ => true,
-                };
-                same && sale.region == region
-            });
-            at.holds(
-                there,
-                &field,
-                region.map_or("everywhere", Region::as_str),
-                "Cloud Run has no such GPU there, so nothing can be priced",
-            )
+            let same = |sale: &Sale<'_>| match &row.item {
+                PricedItem::CloudRunAccelerator { accelerator, .. } => {
+                    *accelerator == sale.shape.accelerator
+                }
+                _ => true,
+            };
+            for (region, _) in points(row) {
+                let mut sales = catalog.sales_on(Surface::CloudRun).filter(same);
+                at.holds(
+                    sales.any(|sale| sale.region == region),
+                    &field(region),
+                    region.map_or("everywhere", Region::as_str),
+                    "Cloud Run has no such GPU there, so nothing can be priced",
+                )?;
+            }
+            Ok(())
         }
         _ => Ok(()),
     }
@@ -276,25 +293,22 @@ fn compare(catalog: &Catalog, same: &[Point<'_>]) -> Result<(), CatalogError> {
         let (Some(cheaper), Some(dearer)) = (of(cheap), of(dear)) else {
             continue;
         };
-        let at = Row::new(&catalog.document, "prices", cheaper.row);
         // Spot at the price of on demand is no Spot; commitments may be rounded alike.
         let ok = match cheaper.usd.cmp(&dearer.usd) {
             Ordering::Less => true,
             Ordering::Equal => cheap != PurchaseOption::Spot,
             Ordering::Greater => false,
         };
-        at.holds(
-            ok,
-            &field(cheaper.region),
-            cheaper.usd,
-            format!(
-                "{} cannot cost more than {}, {} by prices[{}]",
-                cheap.as_str(),
-                dear.as_str(),
-                dearer.usd,
-                dearer.row
-            ),
-        )?;
+        if ok {
+            continue;
+        }
+        let (cheap, dear) = (cheap.as_str(), dear.as_str());
+        let problem = format!(
+            "{cheap} cannot cost more than {dear}, {} by prices[{}]",
+            dearer.usd, dearer.row
+        );
+        let at = Row::new(&catalog.document, "prices", cheaper.row);
+        at.holds(false, &field(cheaper.region), cheaper.usd, problem)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! | [`model_card`] | the facts of a Hub repository at one commit |
 //! | [`shape`] | the catalog: shapes, prices, where each fact comes from |
 //! | [`report`] | what is shown and frozen: placement, memory, cost, recommendation |
+//! | [`throughput`] | constants of the throughput model, fitted to measured rows |
 //! | [`name`], [`quantity`] | checked names and quantities that must not mix |
 
 pub mod model_card;
@@ -15,3 +16,4 @@ pub mod quantity;
 pub mod report;
 pub mod shape;
 pub mod spec;
+pub mod throughput;

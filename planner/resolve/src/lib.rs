@@ -12,6 +12,7 @@
 //! | [`catalog`] | what is sold where, at which price |
 //! | `architecture`, `weights`, `footprint` | what a model needs |
 //! | `survey`, `placement`, `advice` | which shape holds it, and what would help if none does |
+//! | `throughput` | how fast it answers |
 //! | `estimate` | what it costs |
 //! | `serving`, [`lowering`] | what is run, and the operations that bring it about |
 
@@ -28,6 +29,8 @@ mod serving;
 mod survey;
 #[cfg(test)]
 mod testing;
+#[expect(dead_code, reason = "the survey calls it next")]
+mod throughput;
 mod weights;
 
 use std::collections::BTreeMap;

@@ -8,6 +8,7 @@
 //! | [`shape`] | the catalog: shapes, prices, where each fact comes from |
 //! | [`engine`] | serving engines: images, command lines, constants of their memory |
 //! | [`report`] | what is shown and frozen: placement, memory, cost, recommendation |
+//! | [`throughput`] | constants of the throughput model, fitted to measured rows |
 //! | [`name`], [`quantity`] | checked names and quantities that must not mix |
 
 pub mod catalog;
@@ -18,3 +19,4 @@ pub mod quantity;
 pub mod report;
 pub mod shape;
 pub mod spec;
+pub mod throughput;

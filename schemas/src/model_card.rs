@@ -18,6 +18,9 @@ pub struct ModelCard {
     pub config: Option<ModelConfig>,
     /// Parameters by the safetensors headers, as the Hub counts them (`safetensors.total`).
     pub parameters: Option<Parameters>,
+    /// Parameters that one token meets, where the author states them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_parameters: Option<Parameters>,
     /// Parameters per stored dtype (`BF16`, `F32`, `U8`, …), from `safetensors.parameters`.
     pub parameters_by_dtype: BTreeMap<String, u64>,
     /// Bytes of the weights an engine loads, and how that is known.
@@ -255,6 +258,8 @@ pub struct LatentAttention {
     pub value_dim: u64,
     /// `index_head_dim` of a sparse-attention indexer, where there is one.
     pub index_dim: Option<u64>,
+    /// `index_topk`: tokens that it picks.
+    pub index_topk: Option<u64>,
 }
 
 /// The state of a recurrent layer, kept per sequence and not per token.

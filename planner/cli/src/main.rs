@@ -45,6 +45,8 @@ enum Evaluate {
     Memory(EvaluateFile),
     /// Documented deployments: whether the shape holds the model, and what we would choose
     Shapes(EvaluateFile),
+    /// Measured runs: time to the first token and between tokens
+    Throughput(EvaluateFile),
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,14 +77,17 @@ fn main() -> Result<()> {
 }
 
 fn evaluate(what: &Evaluate) -> Result<()> {
-    let (Evaluate::Memory(file) | Evaluate::Shapes(file)) = what;
+    let (Evaluate::Memory(file) | Evaluate::Shapes(file) | Evaluate::Throughput(file)) = what;
     let models = ModelsFile::read(&file.models)?;
+    let catalog = Catalog::embedded();
     let out = &mut stdout().lock();
     match what {
         Evaluate::Memory(_) => evaluate::memory::run(&file.file, &models, file.summary, out),
         Evaluate::Shapes(_) => {
-            let catalog = Catalog::embedded();
             evaluate::shapes::run(&file.file, &models, catalog, file.summary, out)
+        }
+        Evaluate::Throughput(_) => {
+            evaluate::throughput::run(&file.file, &models, catalog, file.summary, out)
         }
     }
 }

@@ -105,6 +105,7 @@ fn card(row: &Value) -> Result<ModelCard> {
         commit: "0000000000000000000000000000000000000000".parse()?,
         config: Some(config),
         parameters,
+        active_parameters: row.billions("params_active_b").map(Parameters),
         parameters_by_dtype: BTreeMap::new(),
         weights,
         files: Vec::new(),
@@ -148,6 +149,7 @@ fn config(row: &Row) -> ModelConfig {
         nope_dim: row.number("qk_nope_head_dim").unwrap_or(128),
         value_dim: row.number("v_head_dim").unwrap_or(128),
         index_dim: row.number("index_topk").map(|_| INDEX_DIM),
+        index_topk: row.number("index_topk"),
     });
     let kind = if class.contains("diffusion") {
         ModelKind::Diffusion

@@ -120,6 +120,14 @@ impl Cache {
         Bytes(sum)
     }
 
+    /// Bytes of one token in the layers that keep every token.
+    pub(crate) fn full_per_token(&self) -> Bytes {
+        let kept = self.kept().filter(|kept| kept.window.is_none());
+        Bytes(kept.fold(0_u64, |sum, kept| {
+            sum.saturating_add(product(&[kept.layers, kept.per_token]))
+        }))
+    }
+
     /// Bytes of the state of one sequence.
     pub(crate) fn per_sequence(&self) -> Bytes {
         Bytes(product(&[self.state, self.states]).saturating_add(self.fixed))

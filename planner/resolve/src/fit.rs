@@ -103,7 +103,7 @@ fn one(
             }
             continue;
         }
-        let pace = pace(need, variant, engine, parallelism, accelerator);
+        let pace = pace(need, variant, engine, parallelism, accelerator, shape.eighths);
         if let Some(reason) = pace.and_then(|pace| misses(need, pace)) {
             slow.get_or_insert(reason);
             continue;

@@ -32,7 +32,7 @@ pub mod lowering;
 pub mod market;
 pub mod memory;
 mod need;
-mod pace;
+pub mod pace;
 mod parallel;
 mod placement;
 pub mod ranking;
@@ -42,6 +42,7 @@ mod show;
 mod survey;
 #[cfg(test)]
 mod testing;
+mod throughput;
 mod weights;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,9 @@ use crate::architecture::{Architecture, product};
 use crate::engines::{engine, engines};
 use crate::error::{Fault, Field};
 use crate::footprint::Demand;
+use crate::pace::model;
 use crate::parallel::Parallelism;
+use crate::throughput::ModelSpeed;
 use crate::weights::Weights;
 
 /// Whatever is to be placed.
@@ -24,6 +26,8 @@ pub(crate) struct Need<'a> {
     pub(crate) variants: Vec<Variant>,
     /// Bytes of an element of the KV cache.
     pub(crate) kv_element: u64,
+    /// What of the model its speed depends on.
+    pub(crate) speed: ModelSpeed,
 }
 
 /// The weights in one format.
@@ -71,6 +75,7 @@ impl<'a> Need<'a> {
                 Some(8) => 1,
                 _ => 2,
             },
+            speed: model(card, architecture),
         })
     }
 

@@ -162,6 +162,7 @@ fn card(id: &str, parameters: u64, config: ModelConfig) -> ModelCard {
         commit: COMMIT.parse().expect("a commit"),
         config: Some(config),
         parameters: Some(Parameters(parameters)),
+        active_parameters: None,
         parameters_by_dtype: [("BF16".to_owned(), parameters)].into(),
         weights: Some(WeightBytes {
             bytes: Bytes(parameters * 2),

@@ -4,3 +4,4 @@ mod context;
 pub mod memory;
 mod rows;
 pub mod shapes;
+pub mod throughput;

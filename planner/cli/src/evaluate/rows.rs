@@ -182,3 +182,18 @@ pub(crate) fn quantization_in(text: &str) -> Option<Quantization> {
         None
     }
 }
+
+/// A model whose parameters are known: the one a row names, or the one it was made from.
+pub(crate) fn with_parameters<'a>(models: &'a ModelsFile, name: &str) -> Option<&'a ModelCard> {
+    let counted = |card: &&ModelCard| card.parameters.is_some();
+    let renamed = name.to_lowercase().replace("deepseek-v3.1", "deepseek-v3");
+    [name, &renamed]
+        .iter()
+        .find_map(|name| {
+            models
+                .find(name)
+                .filter(counted)
+                .or_else(|| named(models, &strip(name), "").map(|named| named.card).filter(counted))
+        })
+        .or_else(|| named(models, name, "").map(|named| named.card))
+}

@@ -1,0 +1,254 @@
+//! Our estimates of latency beside measured runs.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Result;
+use openmodel_resolve::Catalog;
+use openmodel_resolve::pace::{PaceAnswer, PaceQuery, pace_of};
+use openmodel_schemas::report::Range;
+use openmodel_schemas::spec::Quantization;
+use serde_json::{Value, json};
+
+use super::rows::{Row, read, with_parameters};
+use crate::models_file::ModelsFile;
+
+/// Print one JSON line for each row of a file, and error statistics where asked for.
+pub fn run(
+    path: &Path,
+    models: &ModelsFile,
+    catalog: &Catalog,
+    summary: bool,
+    out: &mut impl Write,
+) -> Result<()> {
+    let rows = read(
+        path,
+        &["model_path", "system", "backend", "isl", "osl", "batch_size"],
+    )?;
+    let mut errors = [Errors::default(), Errors::default()];
+    for (index, row) in rows.iter().enumerate() {
+        let line = match answer(row, models, catalog) {
+            Ok(answer) => {
+                errors[0].add(row.number("silicon_tpot_ms"), answer.tpot_ms);
+                errors[1].add(row.number("silicon_ttft_ms"), answer.ttft_ms);
+                json!({
+                    "row": index + 1,
+                    "model": row.text("model_path"),
+                    "tpot_ms": shown(answer.tpot_ms),
+                    "ttft_ms": shown(answer.ttft_ms),
+                    "basis": answer.basis,
+                })
+            }
+            Err(reason) => json!({
+                "row": index + 1,
+                "model": row.text("model_path"),
+                "tpot_ms": null,
+                "ttft_ms": null,
+                "basis": null,
+                "reason": reason,
+            }),
+        };
+        writeln!(out, "{line}")?;
+    }
+    if summary {
+        let [tpot, ttft] = errors.map(Errors::summary);
+        writeln!(out, "{}", json!({ "summary": { "tpot": tpot, "ttft": ttft } }))?;
+    }
+    Ok(())
+}
+
+fn shown(range: Range) -> Value {
+    let digits = |ms: f64| (ms * 1000.0).round() / 1000.0;
+    json!({
+        "low": digits(range.low),
+        "estimate": digits(range.estimate),
+        "high": digits(range.high),
+    })
+}
+
+/// The estimate for a row, or the fact that is missing.
+fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<PaceAnswer, String> {
+    let name = row.text("model_path");
+    let card = with_parameters(models, name)
+        .ok_or_else(|| format!("unknown_model: no facts of {name:?} are known"))?;
+    let system = row.text("system");
+    let accelerator = device(system)
+        .and_then(|name| catalog.accelerator(name))
+        .ok_or_else(|| format!("unknown_accelerator: no facts of {system:?} are known"))?;
+    let precision = match row.text("precision") {
+        "" => "bf16",
+        text => text,
+    };
+    let mode = |column: &str| match row.text(column) {
+        "" => precision.to_owned(),
+        text => text.to_owned(),
+    };
+    let (gemm, experts) = (mode("gemm_quant_mode"), mode("moe_quant_mode"));
+    let experts = format(&experts)?;
+    // Checkpoints that quantise their experts to 4 bits alone leave the rest in 16.
+    let dense = if matches!(experts, Format::ExpertsOnly(_)) {
+        None
+    } else {
+        format(&gemm)?.quantization()
+    };
+    let spread = spread(row)?;
+    let needed = |column: &str| {
+        row.number(column)
+            .filter(|number| *number > 0.0)
+            .ok_or_else(|| format!("unknown_load: {column} is {:?}", row.text(column)))
+    };
+    let data = row.number("attention_dp_size").unwrap_or(1.0).max(1.0);
+    let query = PaceQuery {
+        accelerator,
+        engine: row.text("backend").to_owned(),
+        quantization: dense,
+        expert_quantization: experts.quantization(),
+        tensor: spread.devices / spread.data.max(1),
+        pipeline: 1,
+        data: spread.data,
+        expert: spread.expert,
+        // The column counts sequences of one attention rank.
+        batch: needed("batch_size")? * data,
+        input_tokens: needed("isl")?,
+        output_tokens: needed("osl")?,
+    };
+    pace_of(card, &query).map_err(|error| error.to_string())
+}
+
+/// Devices of a row, and how they share the work.
+struct Spread {
+    devices: u32,
+    data: u32,
+    expert: u32,
+}
+
+/// The columns say ranks of attention (`tp_size`, `attention_dp_size`) and of experts
+/// (`moe_tp_size`, `moe_ep_size`) over the same devices.
+fn spread(row: &Row) -> Result<Spread, String> {
+    let count = |column: &str| {
+        let number = row.number(column)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "float casts saturate"
+        )]
+        Some(number.max(1.0) as u32)
+    };
+    let tensor = count("tp_size")
+        .ok_or_else(|| format!("unknown_parallelism: tp_size is {:?}", row.text("tp_size")))?;
+    let stated_data = count("attention_dp_size");
+    let data = stated_data.unwrap_or(1);
+    let slices = count("moe_tp_size").unwrap_or(1);
+    let experts = count("moe_ep_size").unwrap_or(1);
+    // Runs of so many tensor and as many expert ranks were recorded with the product of both.
+    let square = slices == experts && experts > 1 && stated_data.is_some();
+    let devices = if data > 1 && tensor > 1 {
+        tensor
+    } else if square {
+        slices
+    } else {
+        tensor
+            .saturating_mul(data)
+            .max(slices.saturating_mul(experts))
+    };
+    // More slices than a host has devices: attention is data parallel, experts are spread over
+    // all (disaggregated serving on rack-scale systems).
+    Ok(if slices > 8 {
+        Spread {
+            devices,
+            data: devices,
+            expert: devices,
+        }
+    } else {
+        Spread {
+            devices,
+            data: data.min(devices),
+            expert: experts.min(devices),
+        }
+    })
+}
+
+/// A quantisation mode of a row.
+enum Format {
+    Plain,
+    All(Quantization),
+    /// Of the experts alone.
+    ExpertsOnly(Quantization),
+}
+
+impl Format {
+    const fn quantization(&self) -> Option<Quantization> {
+        match self {
+            Self::Plain => None,
+            Self::All(quantization) | Self::ExpertsOnly(quantization) => Some(*quantization),
+        }
+    }
+}
+
+fn format(mode: &str) -> Result<Format, String> {
+    Ok(match mode {
+        "bf16" | "bfloat16" | "float16" => Format::Plain,
+        "fp8" | "fp8_block" | "fp8_static" | "sq" => Format::All(Quantization::Fp8),
+        "nvfp4" | "fp4" => Format::All(Quantization::Nvfp4),
+        "int8_wo" => Format::All(Quantization::Bnb8),
+        "int4_wo" | "w4afp8" => Format::ExpertsOnly(Quantization::Gptq),
+        "w4a16_mxfp4" | "w4a8_mxfp4_mxfp8" => Format::ExpertsOnly(Quantization::Mxfp4),
+        other => return Err(format!("unknown_quantization: {other:?} is no known mode")),
+    })
+}
+
+/// The catalog's name of a system: `h100_sxm`.
+fn device(system: &str) -> Option<&'static str> {
+    Some(match system {
+        "h100_sxm" => "nvidia-h100-80gb",
+        "h200_sxm" => "nvidia-h200-141gb",
+        "b200_sxm" => "nvidia-b200",
+        "gb200" | "gb200_nvl" | "gb200_sxm" => "nvidia-gb200",
+        // GB300's figures are those of a B300 with another host.
+        "b300_sxm" | "gb300" => "nvidia-gb300",
+        "a100_sxm" => "nvidia-a100-80gb",
+        "l4" => "nvidia-l4",
+        _ => return None,
+    })
+}
+
+/// Relative errors and how ranges hold.
+#[derive(Debug, Default)]
+struct Errors {
+    relative: Vec<f64>,
+    widths: Vec<f64>,
+    held: u32,
+}
+
+impl Errors {
+    fn add(&mut self, measured: Option<f64>, range: Range) {
+        let Some(measured) = measured.filter(|measured| *measured > 0.0) else {
+            return;
+        };
+        self.relative
+            .push((range.estimate - measured).abs() / measured);
+        self.widths.push(range.high / range.low);
+        self.held += u32::from((range.low..=range.high).contains(&measured));
+    }
+
+    fn summary(mut self) -> Value {
+        let rows = self.relative.len();
+        json!({
+            "rows": rows,
+            "median_error": quantile(&mut self.relative, 500),
+            "p90_error": quantile(&mut self.relative, 900),
+            "in_range": (rows > 0).then(|| {
+                let share = f64::from(self.held) / f64::from(u32::try_from(rows).unwrap_or(u32::MAX));
+                (share * 10_000.0).round() / 10_000.0
+            }),
+            "median_high_over_low": quantile(&mut self.widths, 500),
+        })
+    }
+}
+
+fn quantile(numbers: &mut [f64], permille: usize) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    let last = numbers.len().checked_sub(1)?;
+    let number = numbers.get((last * permille).div_ceil(1000))?;
+    Some((number * 10_000.0).round() / 10_000.0)
+}

@@ -382,3 +382,128 @@ fn compressed_layers(architecture: Architecture, _: Parallelism) -> u64 {
     };
     factor.max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use openmodel_schemas::model_card::{LatentAttention, LayerKinds, ModelCard, ModelConfig};
+
+    use super::*;
+    use crate::testing;
+
+    fn cache(config: ModelConfig, tensor: u32, element: u64) -> Cache {
+        let card = ModelCard {
+            config: Some(config),
+            ..testing::llama_8b()
+        };
+        let architecture = Architecture::of(&card).expect("known");
+        let layout = Layout {
+            hybrid: true,
+            element,
+            tpu: false,
+            batched_tokens: 8192,
+        };
+        Cache::of(architecture, Parallelism::tensor(tensor), layout)
+    }
+
+    fn config(card: ModelCard) -> ModelConfig {
+        card.config.expect("it has one")
+    }
+
+    #[test]
+    fn bytes_of_a_token_are_exact() {
+        let bytes = |card: ModelCard| cache(config(card), 1, 2).per_token().0;
+        assert_eq!(bytes(testing::llama_8b()), 131_072);
+        assert_eq!(bytes(testing::llama_70b()), 327_680);
+        assert_eq!(bytes(testing::gemma_9b()), 344_064);
+        assert_eq!(bytes(testing::qwen_7b()), 57_344);
+        assert_eq!(bytes(testing::qwen3_30b_moe()), 98_304);
+    }
+
+    #[test]
+    fn kv_heads_are_split_and_then_repeated() {
+        let bytes = |tensor| cache(config(testing::qwen_7b()), tensor, 2).per_token().0;
+        assert_eq!([1, 2, 4, 8].map(bytes), [57_344, 28_672, 14_336, 14_336]);
+        let fp8 = cache(config(testing::llama_8b()), 1, 1).per_token().0;
+        assert_eq!(fp8, 65_536, "one byte an element");
+    }
+
+    #[test]
+    fn a_compressed_vector_is_whole_on_every_rank() {
+        // DeepSeek V3: 61 layers × (512 + 64) × 2 bytes; V3.2 adds 128 fp8 and a scale.
+        let latent = |index_dim| ModelConfig {
+            layers: 61,
+            latent: Some(LatentAttention {
+                kv_rank: 512,
+                q_rank: Some(1536),
+                rope_dim: 64,
+                nope_dim: 128,
+                value_dim: 128,
+                index_dim,
+                index_topk: None,
+            }),
+            ..config(testing::llama_8b())
+        };
+        assert_eq!(cache(latent(None), 1, 2).per_token().0, 70_272);
+        assert_eq!(cache(latent(None), 8, 2).per_token().0, 70_272);
+        assert_eq!(
+            cache(latent(Some(128)), 8, 2).per_token().0,
+            70_272 + 61 * 132
+        );
+    }
+
+    #[test]
+    fn windowed_layers_are_grouped_as_the_engine_groups_them() {
+        // gemma-3-27b: 10 layers with full attention and 52 windowed ones, which vLLM pads to six
+        // groups of ten; its log says 36,560 tokens in 19.53 GiB at a context of 8,192.
+        let gemma = ModelConfig {
+            layers: 62,
+            kv_heads: 16,
+            head_dim: 128,
+            attention_heads: 32,
+            layer_kinds: LayerKinds {
+                full: 10,
+                windowed: 52,
+                ..LayerKinds::default()
+            },
+            window: Some(1024),
+            ..config(testing::llama_8b())
+        };
+        let cache = cache(gemma, 1, 2);
+        let tokens = cache.capacity(Bytes::from_gib(19.53), 8192);
+        assert!(tokens.abs_diff(36_560) < 100, "{tokens}");
+        let (least, most) = cache.bounds(8192);
+        assert!(least < most, "{least} {most}");
+        assert_eq!(most, cache.per_token() * 8192);
+    }
+
+    #[test]
+    fn a_state_is_kept_per_sequence_and_not_per_token() {
+        // Qwen3-Next: 36 gated delta nets, 12 layers with attention.
+        let hybrid = ModelConfig {
+            layers: 48,
+            kv_heads: 2,
+            head_dim: 256,
+            attention_heads: 16,
+            layer_kinds: LayerKinds {
+                full: 12,
+                recurrent: 36,
+                ..LayerKinds::default()
+            },
+            recurrent: Some(Recurrent::DeltaNet {
+                key_heads: 16,
+                value_heads: 32,
+                key_dim: 128,
+                value_dim: 128,
+                conv: 4,
+                state_bytes: 4,
+            }),
+            ..config(testing::llama_8b())
+        };
+        let cache = cache(hybrid, 1, 2);
+        assert_eq!(cache.per_token().0, 24_576);
+        // (2·16·128 + 32·128) · 3 · 2 + 32·128·128·4 bytes in each of 36 layers.
+        assert_eq!(cache.per_sequence().0, 36 * (8192 * 3 * 2 + 2_097_152));
+        let one = cache.request(16);
+        assert!(cache.request(32_768) > one && one >= cache.per_sequence());
+    }
+}

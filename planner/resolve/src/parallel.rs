@@ -199,3 +199,56 @@ fn group(format: Format) -> u64 {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use openmodel_schemas::model_card::{ModelCard, ModelConfig};
+
+    use super::*;
+    use crate::testing;
+
+    #[track_caller]
+    fn splits(card: &ModelCard, format: Format, tensor: u32) -> Result<(), String> {
+        let architecture = Architecture::of(card).expect("known");
+        check(
+            architecture,
+            format,
+            Parallelism::tensor(tensor),
+            AcceleratorKind::Gpu,
+        )
+        .map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn heads_decide_how_far_a_model_splits() {
+        let qwen = testing::qwen_7b();
+        for tensor in [1, 2, 4, 7, 14, 28] {
+            assert_eq!(
+                splits(&qwen, Format::Bf16, tensor).is_ok(),
+                matches!(tensor, 1 | 2 | 4 | 28) && (qwen_vocabulary() % u64::from(tensor) == 0),
+                "{tensor}"
+            );
+        }
+        let why = splits(&qwen, Format::Bf16, 8).expect_err("28 heads");
+        assert_eq!(why, "28 attention heads do not split over 8 ranks");
+    }
+
+    fn qwen_vocabulary() -> u64 {
+        152_064_u64.next_multiple_of(64)
+    }
+
+    #[test]
+    fn scales_are_not_cut() {
+        // Qwen3-235B: experts of 1,536 in fp8 blocks of 128 split over four ranks, not eight.
+        let mut card = testing::qwen3_30b_moe();
+        let config: &mut ModelConfig = card.config.as_mut().expect("it has one");
+        config.attention_heads = 64;
+        config.experts.as_mut().expect("it has some").intermediate_size = 1536;
+        assert!(splits(&card, Format::Fp8, 4).is_ok());
+        assert_eq!(
+            splits(&card, Format::Fp8, 8).expect_err("192 is no multiple of 128"),
+            "a width of 1536 does not split over 8 ranks in blocks of 128"
+        );
+        assert!(splits(&card, Format::Bf16, 8).is_ok());
+    }
+}

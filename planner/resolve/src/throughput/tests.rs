@@ -120,7 +120,13 @@ fn known_cases() {
         show(&DEEPSEEK_V3, &H200, moe_setup("sglang", 8, 1, 1.0), 32.0),
         show(&GPT_OSS_120B, &H100, moe_setup("vllm", 2, 1, 0.53), 32.0),
     ];
-    insta::assert_snapshot!(cases.join("\n"), @"");
+    insta::assert_snapshot!(cases.join("\n"), @r"
+    Measured: TPOT 15.7 in 14.9..17.0 ms, TTFT 190.9 in 160.3..268.2 ms, 2015 tokens/s
+    Fitted: TPOT 9.9 in 6.1..14.9 ms, TTFT 165.5 in 82.2..769.8 ms, 3199 tokens/s
+    Roofline: TPOT 61.2 in 31.2..109.0 ms, TTFT 616.2 in 231.3..5300.4 ms, 130 tokens/s
+    Measured: TPOT 22.1 in 20.3..24.0 ms, TTFT 390.6 in 286.5..598.0 ms, 1428 tokens/s
+    Fitted: TPOT 12.4 in 7.7..18.8 ms, TTFT 211.8 in 105.2..984.9 ms, 2536 tokens/s
+    ");
 }
 
 proptest! {

@@ -23,7 +23,8 @@
 //! | host | 20 µs a sequence |
 //!
 //! TTFT adds up a start of 30 ms, `prompt`, one reading of all weights for every 8,192 tokens,
-//! 200 µs a layer, a tenth of the prompts of the other `B − 1` sequences, and TPOT.
+//! 200 µs a layer, a tenth of the prompts of the other `B − 1` sequences to the power of 0.7 (some
+//! come while others decode), and TPOT.
 //!
 //! Each term is multiplied by a factor of its own: a base, times what engine, accelerator,
 //! family, number format and spread change, times what the model, its engine, its accelerator and
@@ -35,6 +36,10 @@
 //! The constants come from `planner/resolve/fit/throughput.py`, which also tells their errors.
 
 mod anchor;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod sample;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -103,7 +108,7 @@ pub(crate) struct DeviceSpeed<'a> {
     pub(crate) fp8_tflops: f64,
     /// Dense TFLOP/s at 4 bits; 0 if it has none.
     pub(crate) fp4_tflops: f64,
-    /// GB/s to its neighbours, one way: 450 for `NVLink4`, 900 for `NVLink5`, 32 for PCIe 4.
+    /// GB/s to its neighbours, one way: 450 for `NVLink4`, 900 for `NVLink5`, 32 for `PCIe` 4.
     pub(crate) link_gb_s: f64,
 }
 

@@ -9,6 +9,8 @@ use super::{Arithmetic, Attention, DeviceSpeed, Load, ModelSpeed, Setup, tame};
 const CHUNK_TOKENS: f64 = 8192.0;
 /// `NVLink4`, one way: slower links also take longer to answer.
 const FAST_LINK_GB_S: f64 = 450.0;
+/// Waits grow less than the prompts before: some arrive while others decode.
+const QUEUE: f64 = 0.7;
 /// No time is longer than this, in milliseconds: some thirty years.
 const FOREVER: f64 = 1e12;
 
@@ -126,7 +128,7 @@ impl Coefficients {
             prompt_square: width / 2.0 / together / attention_flops,
             prefill,
             own_prompt,
-            queue: 0.1 * queue,
+            queue,
             start: 30.0 * start + 0.2 * layers * ttft_layers,
             weights: (dense_read + expert_read) * weights,
             wait,
@@ -162,7 +164,8 @@ impl Coefficients {
     pub(crate) fn ttft(&self, load: &Load, tpot: f64) -> f64 {
         let prompt = self.prompt(load.input_tokens);
         let ttft = self.start
-            + prompt * (self.own_prompt + (load.batch - 1.0) * self.queue)
+            + prompt * self.own_prompt
+            + (0.1 * (load.batch - 1.0) * prompt).powf(QUEUE) * self.queue
             + self.weights * (load.input_tokens / CHUNK_TOKENS).ceil()
             + tpot * self.wait;
         ttft.min(FOREVER)

@@ -1,10 +1,11 @@
-//! Physics, nonsense, known cases, and a sample of the measured rows.
+//! Physics, nonsense, known cases.
 
-use std::sync::LazyLock;
-
-use openmodel_schemas::throughput::{EMBEDDED_THROUGHPUT, ThroughputDocument};
 use proptest::prelude::*;
 
+use super::examples::{
+    CASES, DEEPSEEK_V3, GPT_OSS_120B, H100, H200, L4, LLAMA_8B, LLAMA_70B, constants, dense_setup,
+    moe_setup,
+};
 use super::*;
 
 #[test]
@@ -97,37 +98,35 @@ fn known_cases() {
             ms(speed.ttft_ms)
         )
     };
-    insta::assert_snapshot!(
-        show(&LLAMA_70B, &H100, dense_setup("vllm", 4, Arithmetic::Fp8), 32.0), @"");
-    insta::assert_snapshot!(
-        show(&LLAMA_8B, &H100, dense_setup("vllm", 1, Arithmetic::Bf16), 32.0), @"");
-    insta::assert_snapshot!(
-        show(&LLAMA_8B, &L4, dense_setup("vllm", 1, Arithmetic::Bf16), 8.0), @"");
-    insta::assert_snapshot!(
-        show(&DEEPSEEK_V3, &H200, moe_setup("sglang", 8, 1, 1.0), 32.0), @"");
-    insta::assert_snapshot!(
-        show(&GPT_OSS_120B, &H100, moe_setup("vllm", 2, 1, 0.53), 32.0), @"");
-}
-
-/// The goals of the model, over a sample of the rows it was fitted to. Its errors on rows that
-/// it has not seen are told by `fit/throughput.py --cross-validate`.
-#[test]
-fn the_sample_of_measured_rows_is_met() {
-    let rows = include_str!("../../fixtures/throughput-rows.csv");
-    let mut lines = rows.lines();
-    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
-    let rows: Vec<Row<'_>> = lines
-        .map(|line| Row {
-            header: &header,
-            cells: line.split(',').collect(),
-        })
-        .collect();
-    assert!(rows.len() >= 140, "{} rows", rows.len());
-    let tpot = Scores::of(&rows, "silicon_tpot_ms", |speed| speed.tpot_ms);
-    assert!(tpot.median <= 0.12 && tpot.p90 <= 0.5, "{tpot:?}");
-    assert!(tpot.within >= 0.8 && tpot.width <= 2.5, "{tpot:?}");
-    let ttft = Scores::of(&rows, "silicon_ttft_ms", |speed| speed.ttft_ms);
-    assert!(ttft.median <= 0.25 && ttft.within >= 0.8, "{ttft:?}");
+    let cases = [
+        show(
+            &LLAMA_70B,
+            &H100,
+            dense_setup("vllm", 4, Arithmetic::Fp8),
+            32.0,
+        ),
+        show(
+            &LLAMA_8B,
+            &H100,
+            dense_setup("vllm", 1, Arithmetic::Bf16),
+            32.0,
+        ),
+        show(
+            &LLAMA_8B,
+            &L4,
+            dense_setup("vllm", 1, Arithmetic::Bf16),
+            8.0,
+        ),
+        show(&DEEPSEEK_V3, &H200, moe_setup("sglang", 8, 1, 1.0), 32.0),
+        show(&GPT_OSS_120B, &H100, moe_setup("vllm", 2, 1, 0.53), 32.0),
+    ];
+    insta::assert_snapshot!(cases.join("\n"), @r"
+    Measured: TPOT 15.7 in 14.9..17.0 ms, TTFT 190.9 in 160.3..268.2 ms, 2015 tokens/s
+    Fitted: TPOT 9.9 in 6.1..14.9 ms, TTFT 165.5 in 82.2..769.8 ms, 3199 tokens/s
+    Roofline: TPOT 61.2 in 31.2..109.0 ms, TTFT 616.2 in 231.3..5300.4 ms, 130 tokens/s
+    Measured: TPOT 22.1 in 20.3..24.0 ms, TTFT 390.6 in 286.5..598.0 ms, 1428 tokens/s
+    Fitted: TPOT 12.4 in 7.7..18.8 ms, TTFT 211.8 in 105.2..984.9 ms, 2536 tokens/s
+    ");
 }
 
 proptest! {
@@ -201,12 +200,6 @@ fn check_sane(speed: &Speed) {
     }
 }
 
-fn constants() -> &'static ThroughputDocument {
-    static CONSTANTS: LazyLock<ThroughputDocument> =
-        LazyLock::new(|| serde_json::from_str(EMBEDDED_THROUGHPUT).expect("sound constants"));
-    &CONSTANTS
-}
-
 fn load(batch: f64, input_tokens: f64, output_tokens: f64) -> Load {
     Load {
         batch,
@@ -214,399 +207,3 @@ fn load(batch: f64, input_tokens: f64, output_tokens: f64) -> Load {
         output_tokens,
     }
 }
-
-/// How well one time of the rows is met.
-#[derive(Debug)]
-struct Scores {
-    median: f64,
-    p90: f64,
-    within: f64,
-    width: f64,
-}
-
-impl Scores {
-    fn of(rows: &[Row<'_>], column: &str, time: impl Fn(&Speed) -> Range) -> Self {
-        let mut errors = Vec::new();
-        let mut widths = Vec::new();
-        let mut within = 0.0;
-        for row in rows {
-            let range = time(&row.speed());
-            let measured = row.number(column).expect("a measured time");
-            errors.push((range.estimate / measured - 1.0).abs());
-            widths.push(range.high / range.low);
-            within += f64::from(u8::from(range.low <= measured && measured <= range.high));
-        }
-        errors.sort_by(f64::total_cmp);
-        widths.sort_by(f64::total_cmp);
-        Self {
-            median: errors[errors.len() / 2],
-            p90: errors[errors.len() * 9 / 10],
-            within: within / errors.len() as f64,
-            width: widths[widths.len() / 2],
-        }
-    }
-}
-
-/// A row of the measurements.
-struct Row<'a> {
-    header: &'a [&'a str],
-    cells: Vec<&'a str>,
-}
-
-impl<'a> Row<'a> {
-    fn text(&self, column: &str) -> &'a str {
-        let at = self.header.iter().position(|name| *name == column);
-        self.cells[at.expect("the column is there")]
-    }
-
-    fn number(&self, column: &str) -> Option<f64> {
-        self.text(column).parse().ok()
-    }
-
-    fn whole(&self, column: &str) -> Option<u32> {
-        let number = self.number(column)?;
-        (0..=1_000_000).find(|whole| f64::from(*whole) >= number)
-    }
-
-    /// The mapping of the columns, as in `fit/throughput.py`.
-    fn speed(&self) -> Speed {
-        let model = model(self.text("model_path"));
-        let (moe_tp, moe_ep, tp) = (
-            self.whole("moe_tp_size").expect("moe_tp_size"),
-            self.whole("moe_ep_size").expect("moe_ep_size"),
-            self.whole("tp_size").expect("tp_size"),
-        );
-        let stated_dp = self.whole("attention_dp_size");
-        let dp = stated_dp.unwrap_or(1);
-        // "TP n, EP n" was converted with the product of both as its size.
-        let accelerators = if stated_dp.is_some() && moe_tp == moe_ep && moe_tp > 1 {
-            moe_tp
-        } else if dp > 1 && tp > 1 {
-            tp
-        } else {
-            (tp * dp).max(moe_tp * moe_ep)
-        };
-        // GB200, prefill and decode apart: attention and experts are spread over all.
-        let (data, expert) = if moe_tp > 8 {
-            (accelerators, accelerators)
-        } else {
-            (dp.min(accelerators), moe_ep.min(accelerators))
-        };
-        let precision = match self.text("precision") {
-            "" => "bf16",
-            precision => precision,
-        };
-        let mode = |column| match self.text(column) {
-            "" => bytes_and_arithmetic(precision),
-            mode => bytes_and_arithmetic(mode),
-        };
-        let (dense_bytes_per_parameter, dense_arithmetic) = mode("gemm_quant_mode");
-        let (expert_bytes_per_parameter, expert_arithmetic) = mode("moe_quant_mode");
-        let setup = Setup {
-            engine: self.text("backend"),
-            tensor: (accelerators / data).max(1),
-            pipeline: 1,
-            data,
-            expert,
-            dense_bytes_per_parameter,
-            expert_bytes_per_parameter,
-            arithmetic: if model.experts > 0.0 {
-                expert_arithmetic
-            } else {
-                dense_arithmetic
-            },
-        };
-        let load = Load {
-            batch: self.number("batch_size").expect("batch_size") * f64::from(dp),
-            input_tokens: self.number("isl").expect("isl"),
-            output_tokens: self.number("osl").expect("osl"),
-        };
-        speed(
-            model,
-            device(self.text("system")),
-            &setup,
-            load,
-            constants(),
-        )
-    }
-}
-
-fn bytes_and_arithmetic(mode: &str) -> (f64, Arithmetic) {
-    match mode {
-        "fp8" | "fp8_block" => (1.0, Arithmetic::Fp8),
-        "fp4" | "nvfp4" => (0.5625, Arithmetic::Fp4),
-        _ => (2.0, Arithmetic::Bf16),
-    }
-}
-
-fn device(system: &str) -> &'static DeviceSpeed<'static> {
-    match system {
-        "h100_sxm" => &H100,
-        "h200_sxm" => &H200,
-        "b200_sxm" => &B200,
-        "gb200" => &GB200,
-        "b300_sxm" => &GB300,
-        other => panic!("{other} is not in the sample"),
-    }
-}
-
-fn model(path: &str) -> &'static ModelSpeed {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let starts = |prefix| name.starts_with(prefix);
-    match name {
-        _ if starts("DeepSeek-") => &DEEPSEEK_V3,
-        _ if starts("Llama-3.1-8B") => &LLAMA_8B,
-        _ if starts("Llama-3.1-70B") => &LLAMA_70B,
-        _ if starts("MiniMax-M2") => &MINIMAX_M2,
-        _ if starts("Qwen3-235B") => &QWEN3_235B,
-        _ if starts("Qwen3-32B") => &QWEN3_32B,
-        _ if starts("Qwen3.5-397B") => &QWEN35_397B,
-        _ if starts("GLM-5") => &GLM_5,
-        other => panic!("{other} is not in the sample"),
-    }
-}
-
-const LLAMA_8B: ModelSpeed = ModelSpeed {
-    layers: 32.0,
-    hidden: 4096.0,
-    dense_parameters: 8_030_000_000.0,
-    expert_parameters: 0.0,
-    experts: 0.0,
-    experts_per_token: 0.0,
-    attention: Attention::Heads,
-    kv_bytes_per_token: 131_072.0,
-    window_kv_bytes_per_token: 0.0,
-    window_tokens: 0.0,
-    sparse_tokens: 0.0,
-    kv_heads: 8.0,
-    attention_width: 131_072.0,
-    state_bytes: 0.0,
-};
-const LLAMA_70B: ModelSpeed = ModelSpeed {
-    layers: 80.0,
-    hidden: 8192.0,
-    dense_parameters: 70_554_000_000.0,
-    expert_parameters: 0.0,
-    experts: 0.0,
-    experts_per_token: 0.0,
-    attention: Attention::Heads,
-    kv_bytes_per_token: 327_680.0,
-    window_kv_bytes_per_token: 0.0,
-    window_tokens: 0.0,
-    sparse_tokens: 0.0,
-    kv_heads: 8.0,
-    attention_width: 655_360.0,
-    state_bytes: 0.0,
-};
-const QWEN3_32B: ModelSpeed = ModelSpeed {
-    layers: 64.0,
-    hidden: 5120.0,
-    dense_parameters: 32_762_000_000.0,
-    expert_parameters: 0.0,
-    experts: 0.0,
-    experts_per_token: 0.0,
-    attention: Attention::Heads,
-    kv_bytes_per_token: 262_144.0,
-    window_kv_bytes_per_token: 0.0,
-    window_tokens: 0.0,
-    sparse_tokens: 0.0,
-    kv_heads: 8.0,
-    attention_width: 524_288.0,
-    state_bytes: 0.0,
-};
-const QWEN3_235B: ModelSpeed = ModelSpeed {
-    layers: 94.0,
-    hidden: 4096.0,
-    dense_parameters: 8_007_000_000.0,
-    expert_parameters: 227_083_000_000.0,
-    experts: 128.0,
-    experts_per_token: 8.0,
-    attention: Attention::Heads,
-    kv_bytes_per_token: 192_512.0,
-    window_kv_bytes_per_token: 0.0,
-    window_tokens: 0.0,
-    sparse_tokens: 0.0,
-    kv_heads: 4.0,
-    attention_width: 770_048.0,
-    state_bytes: 0.0,
-};
-const MINIMAX_M2: ModelSpeed = ModelSpeed {
-    layers: 62.0,
-    hidden: 3072.0,
-    dense_parameters: 2_903_000_000.0,
-    expert_parameters: 227_097_000_000.0,
-    experts: 256.0,
-    experts_per_token: 8.0,
-    attention: Attention::Heads,
-    kv_bytes_per_token: 253_952.0,
-    window_kv_bytes_per_token: 0.0,
-    window_tokens: 0.0,
-    sparse_tokens: 0.0,
-    kv_heads: 8.0,
-    attention_width: 380_928.0,
-    state_bytes: 0.0,
-};
-const GPT_OSS_120B: ModelSpeed = ModelSpeed {
-    layers: 36.0,
-    hidden: 2880.0,
-    dense_parameters: 1_527_000_000.0,
-    expert_parameters: 115_303_000_000.0,
-    experts: 128.0,
-    experts_per_token: 4.0,
-    attention: Attention::Heads,
-    kv_bytes_per_token: 36_864.0,
-    window_kv_bytes_per_token: 36_864.0,
-    window_tokens: 128.0,
-    sparse_tokens: 0.0,
-    kv_heads: 8.0,
-    attention_width: 73_728.0,
-    state_bytes: 0.0,
-};
-const DEEPSEEK_V3: ModelSpeed = ModelSpeed {
-    layers: 61.0,
-    hidden: 7168.0,
-    dense_parameters: 16_548_000_000.0,
-    expert_parameters: 654_452_000_000.0,
-    experts: 256.0,
-    experts_per_token: 8.0,
-    attention: Attention::Latent,
-    kv_bytes_per_token: 70_272.0,
-    window_kv_bytes_per_token: 0.0,
-    window_tokens: 0.0,
-    sparse_tokens: 0.0,
-    kv_heads: 128.0,
-    attention_width: 1_499_136.0,
-    state_bytes: 0.0,
-};
-const GLM_5: ModelSpeed = ModelSpeed {
-    layers: 78.0,
-    hidden: 6144.0,
-    dense_parameters: 17_290_000_000.0,
-    expert_parameters: 726_710_000_000.0,
-    experts: 256.0,
-    experts_per_token: 8.0,
-    attention: Attention::Latent,
-    kv_bytes_per_token: 89_856.0,
-    window_kv_bytes_per_token: 0.0,
-    window_tokens: 0.0,
-    sparse_tokens: 2048.0,
-    kv_heads: 64.0,
-    attention_width: 1_277_952.0,
-    state_bytes: 0.0,
-};
-const QWEN35_397B: ModelSpeed = ModelSpeed {
-    layers: 60.0,
-    hidden: 4096.0,
-    dense_parameters: 9_430_000_000.0,
-    expert_parameters: 387_570_000_000.0,
-    experts: 512.0,
-    experts_per_token: 10.0,
-    attention: Attention::Hybrid,
-    kv_bytes_per_token: 30_720.0,
-    window_kv_bytes_per_token: 0.0,
-    window_tokens: 0.0,
-    sparse_tokens: 0.0,
-    kv_heads: 2.0,
-    attention_width: 122_880.0,
-    state_bytes: 188_743_680.0,
-};
-const L4: DeviceSpeed<'static> = DeviceSpeed {
-    name: "nvidia-l4",
-    compute_capability: 8.9,
-    bandwidth_gb_s: 300.0,
-    bf16_tflops: 121.0,
-    fp8_tflops: 242.0,
-    fp4_tflops: 0.0,
-    link_gb_s: 32.0,
-};
-const H100: DeviceSpeed<'static> = DeviceSpeed {
-    name: "nvidia-h100-80gb",
-    compute_capability: 9.0,
-    bandwidth_gb_s: 3350.0,
-    bf16_tflops: 989.0,
-    fp8_tflops: 1979.0,
-    fp4_tflops: 0.0,
-    link_gb_s: 450.0,
-};
-const H200: DeviceSpeed<'static> = DeviceSpeed {
-    name: "nvidia-h200-141gb",
-    compute_capability: 9.0,
-    bandwidth_gb_s: 4800.0,
-    bf16_tflops: 989.0,
-    fp8_tflops: 1979.0,
-    fp4_tflops: 0.0,
-    link_gb_s: 450.0,
-};
-const B200: DeviceSpeed<'static> = DeviceSpeed {
-    name: "nvidia-b200",
-    compute_capability: 10.0,
-    bandwidth_gb_s: 7700.0,
-    bf16_tflops: 2250.0,
-    fp8_tflops: 4500.0,
-    fp4_tflops: 9000.0,
-    link_gb_s: 900.0,
-};
-const GB200: DeviceSpeed<'static> = DeviceSpeed {
-    name: "nvidia-gb200",
-    compute_capability: 10.0,
-    bandwidth_gb_s: 8000.0,
-    bf16_tflops: 2500.0,
-    fp8_tflops: 5000.0,
-    fp4_tflops: 10_000.0,
-    link_gb_s: 900.0,
-};
-const GB300: DeviceSpeed<'static> = DeviceSpeed {
-    name: "nvidia-gb300",
-    compute_capability: 10.3,
-    bandwidth_gb_s: 8000.0,
-    bf16_tflops: 2500.0,
-    fp8_tflops: 5000.0,
-    fp4_tflops: 15_000.0,
-    link_gb_s: 900.0,
-};
-
-const fn dense_setup(engine: &str, tensor: u32, arithmetic: Arithmetic) -> Setup<'_> {
-    let bytes = match arithmetic {
-        Arithmetic::Bf16 => 2.0,
-        Arithmetic::Fp8 => 1.0,
-        Arithmetic::Fp4 => 0.5625,
-    };
-    Setup {
-        engine,
-        tensor,
-        pipeline: 1,
-        data: 1,
-        expert: 1,
-        dense_bytes_per_parameter: bytes,
-        expert_bytes_per_parameter: bytes,
-        arithmetic,
-    }
-}
-
-const fn moe_setup(engine: &str, tensor: u32, expert: u32, bytes: f64) -> Setup<'_> {
-    let narrow = bytes < 1.0;
-    Setup {
-        engine,
-        tensor,
-        pipeline: 1,
-        data: 1,
-        expert,
-        dense_bytes_per_parameter: if narrow { 2.0 } else { bytes },
-        expert_bytes_per_parameter: bytes,
-        arithmetic: if narrow {
-            Arithmetic::Bf16
-        } else {
-            Arithmetic::Fp8
-        },
-    }
-}
-
-/// One case of each family, measured and not.
-const CASES: [(&ModelSpeed, DeviceSpeed<'static>, Setup<'static>); 6] = [
-    (&LLAMA_70B, H100, dense_setup("vllm", 4, Arithmetic::Fp8)),
-    (&LLAMA_8B, L4, dense_setup("vllm", 2, Arithmetic::Bf16)),
-    (&DEEPSEEK_V3, H200, moe_setup("sglang", 8, 8, 1.0)),
-    (&GLM_5, B200, moe_setup("sglang", 8, 1, 1.0)),
-    (&GPT_OSS_120B, H100, moe_setup("vllm", 1, 1, 0.53)),
-    (&QWEN35_397B, GB300, moe_setup("sglang", 4, 4, 1.0)),
-];

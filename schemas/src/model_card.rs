@@ -107,6 +107,10 @@ pub enum ScanStatus {
 /// (`text_config`, `llm_config`, `language_config`, `thinker_config.text_config`).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, as the file states it"
+)]
 pub struct ModelConfig {
     /// `architectures[0]`, such as `LlamaForCausalLM`.
     pub architecture: String,
@@ -118,14 +122,22 @@ pub struct ModelConfig {
     pub layers: u64,
     /// `num_attention_heads`.
     pub attention_heads: u64,
-    /// `num_key_value_heads`; the number of attention heads where it is not stated.
+    /// `num_key_value_heads`; the number of attention heads where it is not stated. The most of
+    /// any layer, where they differ.
     pub kv_heads: u64,
+    /// The sum of the KV heads over the layers that keep keys and values, where they differ from
+    /// layer to layer (`block_configs` of a searched architecture).
+    pub kv_heads_total: Option<u64>,
     /// `head_dim`; `hidden_size / num_attention_heads` where it is not stated.
     pub head_dim: u64,
-    /// `intermediate_size` of a dense layer.
+    /// `intermediate_size` of a dense layer. The most of any layer, where they differ.
     pub intermediate_size: u64,
+    /// The sum of the intermediate sizes over the dense layers, where they differ.
+    pub intermediate_total: Option<u64>,
     /// `vocab_size`.
     pub vocab_size: u64,
+    /// Parameters of embeddings that each layer looks up beside the input's (Gemma 3n, Gemma 4 E).
+    pub per_layer_embeddings: u64,
     /// `tie_word_embeddings`.
     pub tied_embeddings: bool,
     /// `max_position_embeddings`: the longest context the model was made for.
@@ -153,8 +165,12 @@ pub struct ModelConfig {
     pub shared_key_value: bool,
     /// Multi-head latent attention, where the model has it.
     pub latent: Option<LatentAttention>,
-    /// Compression of the cache by layer (`compress_ratios`), where the model has it.
+    /// Compression of the cache by layer (`compress_ratios`), where the model has it: one ratio for
+    /// each of `layers`. A layer with a ratio above 0 counts as full: it keeps one entry for so many
+    /// tokens, and every token of `window`. A layer with ratio 0 counts as windowed.
     pub compress_ratios: Vec<u64>,
+    /// The indexer of sparse attention, whether the attention is latent, compressed or plain.
+    pub indexer: Option<Indexer>,
     /// State-space or linear-attention layers, where the model has some.
     pub recurrent: Option<Recurrent>,
     /// The encoder of an encoder-decoder.
@@ -198,6 +214,9 @@ pub struct StoredQuantization {
     pub method: String,
     /// Bits of a weight, where stated.
     pub bits: Option<u64>,
+    /// Bits of an expert's weight, where they differ from those of the rest (`expert_dtype`, mixed
+    /// precision).
+    pub expert_bits: Option<u64>,
     /// Whether the bits are of a floating-point number, where stated (`type: float`,
     /// `quant_algo: NVFP4`).
     pub float: Option<bool>,
@@ -208,6 +227,8 @@ pub struct StoredQuantization {
     /// Whether only the experts' weights are quantised (`mxfp4`, and where the list of modules
     /// that are not converted names attention).
     pub experts_only: bool,
+    /// Whether attention's projections are left as they were, in a model with or without experts.
+    pub attention_kept: bool,
 }
 
 /// Rotary position embeddings stretched beyond their native length (`rope_scaling`).
@@ -222,8 +243,8 @@ pub struct RopeScaling {
     pub original_positions: Option<u64>,
 }
 
-/// What the layers of a model are. Their sum is at most `layers`: what is missing has neither
-/// keys and values nor a state (feed-forward layers of Nemotron-H).
+/// What the layers of a model are. Their sum, less `both`, is at most `layers`: what is missing has
+/// neither keys and values nor a state (feed-forward layers of Nemotron-H).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LayerKinds {
@@ -235,8 +256,11 @@ pub struct LayerKinds {
     pub recurrent: u64,
     /// Attention over another layer's keys and values (`num_kv_shared_layers`).
     pub shared: u64,
-    /// Cross-attention over an encoder's output.
+    /// Cross-attention over an encoder's output, instead of attention to itself (Llama 3.2 Vision).
     pub cross: u64,
+    /// Layers with full attention and a state side by side: counted in `full` and in `recurrent`
+    /// (Falcon-H1, Zamba).
+    pub both: u64,
 }
 
 /// Multi-head latent attention: one compressed vector stands for keys and values of all heads.
@@ -253,15 +277,25 @@ pub struct LatentAttention {
     pub nope_dim: u64,
     /// `v_head_dim`.
     pub value_dim: u64,
-    /// `index_head_dim` of a sparse-attention indexer, where there is one.
+    /// `index_head_dim` of a sparse-attention indexer, where there is one: [`Indexer::dim`].
     pub index_dim: Option<u64>,
+}
+
+/// The indexer of sparse attention: it keeps a key of its own for each token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Indexer {
+    /// `index_head_dim`.
+    pub dim: u64,
+    /// Layers with an indexer of their own; the others look through another's (`indexer_types`).
+    pub layers: u64,
 }
 
 /// The state of a recurrent layer, kept per sequence and not per token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Recurrent {
-    /// Mamba 1: one state per channel.
+    /// Mamba 1: one state per channel. A short convolution alone (LFM2) has a `state` of 0.
     Mamba1 {
         /// Inner channels.
         inner: u64,
@@ -287,7 +321,8 @@ pub enum Recurrent {
         /// Bytes of an element of the state (`mamba_ssm_cache_dtype`).
         state_bytes: u64,
     },
-    /// Gated delta nets and Kimi delta attention: a matrix per value head.
+    /// Gated delta nets, Kimi delta attention, and lightning attention (which has no convolution:
+    /// `conv` is 0): a matrix per value head.
     DeltaNet {
         /// `linear_num_key_heads`.
         key_heads: u64,
@@ -316,6 +351,7 @@ pub struct EncoderStack {
 
 /// A mixture of experts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Experts {
     /// Routed experts per layer.
     pub count: u64,
@@ -323,8 +359,20 @@ pub struct Experts {
     pub per_token: u64,
     /// Intermediate size of one expert.
     pub intermediate_size: u64,
+    /// Width of an expert's input and output, where it is not the hidden size
+    /// (`moe_latent_size`, `routed_expert_hidden_size`).
+    pub latent_size: Option<u64>,
     /// Shared experts, always used.
     pub shared: u64,
-    /// Layers without experts, leading (`first_k_dense_replace`) or in between.
+    /// Intermediate size of all shared experts of a layer together.
+    pub shared_intermediate_size: u64,
+    /// Layers with experts.
+    pub layers: u64,
+    /// Layers with a dense feed-forward part instead of experts, leading
+    /// (`first_k_dense_replace`) or in between. Layers without any (the mixers of Nemotron-H) count
+    /// in neither.
     pub dense_layers: u64,
+    /// Whether layers with experts have a dense feed-forward part of `intermediate_size` besides
+    /// (Gemma 4, Arctic).
+    pub beside_dense: bool,
 }

@@ -21,6 +21,6 @@ mod secret;
 pub mod transport;
 
 pub use google::GoogleCloud;
-pub use huggingface::{Hub, HubError};
+pub use huggingface::{ConfigError, Hub, HubError, parse_config};
 pub use secret::Secret;
 pub use transport::Transport;

@@ -1,11 +1,11 @@
 //! Cards by commit and branches by name, on disk.
 //!
 //! ```text
-//!   ROOT/hub-1/HOST/ORGANISATION--NAME/commits/COMMIT.json    a card: immutable, never asked again
+//!   ROOT/hub-2/HOST/ORGANISATION--NAME/commits/COMMIT.json    a card: immutable, never asked again
 //!                                     /refs/REVISION.json     commit and ETag: asked again, cheaply
 //! ```
 //!
-//! `hub-1` is the version of the entries' form. The cache belongs to the user whose directory it
+//! `hub-2` is the version of the entries' form. The cache belongs to the user whose directory it
 //! is: it is made readable for them alone, because it can hold the facts (never the files) of a
 //! gated or private repository that their token could read. It only ever helps: an entry that is
 //! damaged or cannot be written is as good as none.
@@ -21,8 +21,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::transport::segment;
 
-/// The form of the entries; a change of it starts a new folder.
-const FORM: &str = "hub-1";
+/// The form of the entries; a change of it starts a new folder, and what other versions of this
+/// program have kept is not seen. It is raised when a field of [`ModelCard`] changes its name or its
+/// meaning (a test below knows the names), and when `config.rs` reads from the same file what it
+/// did not read before.
+const FORM: &str = "hub-2";
 
 /// A revision that was looked up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,7 +150,12 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use openmodel_schemas::model_card::Gating;
+    use openmodel_schemas::model_card::{
+        EncoderStack, Experts, Gating, Indexer, LatentAttention, ModelConfig, RepoFile,
+        RopeScaling, StoredQuantization, WeightBasis, WeightBytes,
+    };
+    use openmodel_schemas::quantity::Bytes;
+    use serde_json::Value;
 
     use super::*;
 
@@ -191,6 +199,61 @@ mod tests {
                     .permissions(),
             );
             assert_eq!(mode & 0o777, 0o700);
+        }
+    }
+
+    #[test]
+    fn what_an_older_version_kept_is_not_seen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::new(folder.path(), "https://huggingface.co");
+        let card = card(ScanStatus::Safe);
+        cache.keep_card(&card.id, &card);
+        std::fs::rename(folder.path().join(FORM), folder.path().join("hub-1")).expect("renamed");
+        assert_eq!(cache.card(&card.id, &card.commit), None);
+    }
+
+    /// Where this test fails, an entry that is on disk would be read as something it is not, or
+    /// with facts missing: raise [`FORM`], then accept the new names here.
+    #[test]
+    fn the_form_is_raised_with_the_names_of_what_is_kept() {
+        let mut card = card(ScanStatus::Safe);
+        card.config = Some(ModelConfig {
+            quantization: Some(StoredQuantization::default()),
+            rope_scaling: Some(RopeScaling::default()),
+            experts: Some(Experts::default()),
+            latent: Some(LatentAttention::default()),
+            indexer: Some(Indexer::default()),
+            encoder: Some(EncoderStack::default()),
+            ..ModelConfig::default()
+        });
+        card.weights = Some(WeightBytes {
+            bytes: Bytes(1),
+            basis: WeightBasis::SafetensorsIndex,
+        });
+        card.files = vec![RepoFile {
+            path: "a".to_owned(),
+            size: Bytes(1),
+            sha256: None,
+            git_oid: "b".to_owned(),
+        }];
+        let value = serde_json::to_value(&card).expect("JSON");
+        insta::assert_snapshot!(format!("{FORM}\n{}", names(&value)), @"
+        hub-2
+        (commit config(architecture attention_heads audio compress_ratios dtype encoder(layers positions) experts(beside_dense count dense_layers intermediate_size latent_size layers per_token shared shared_intermediate_size) global_head_dim global_kv_heads head_dim hidden_size indexer(dim layers) intermediate_size intermediate_total kind kv_heads kv_heads_total latent(index_dim kv_rank nope_dim q_rank rope_dim value_dim) layer_kinds(both cross full recurrent shared windowed) layers max_positions model_type mtp_layers per_layer_embeddings plain_feed_forward quantization(attention_kept bits expert_bits experts_only float group_size kv_bits method) recurrent rope_scaling(factor kind original_positions) shared_key_value special tied_embeddings value_head_dim vision vocab_size window) files(git_oid path sha256 size) gating id library licence parameters parameters_by_dtype() pipeline_tag private scan(status) weights(basis bytes))
+        ");
+    }
+
+    /// The names of fields, and in brackets those of the fields inside.
+    fn names(value: &Value) -> String {
+        match value {
+            Value::Object(fields) => {
+                let name = |(name, value): (&String, &Value)| format!("{name}{}", names(value));
+                let mut all: Vec<String> = fields.iter().map(name).collect();
+                all.sort();
+                format!("({})", all.join(" "))
+            }
+            Value::Array(items) => items.first().map(names).unwrap_or_default(),
+            _ => String::new(),
         }
     }
 

@@ -5,6 +5,8 @@
 //!                      │            │            tree ─┼─► ModelCard ──► cache
 //!     If-None-Match ───┘            └─► done   config ─┤
 //!     (a commit needs no question)              index ─┘   (side by side)
+//!                                   then, where the tree has it: a pipeline's index, or how the
+//!                                   checkpoint was quantised, if `config.json` does not say
 //! ```
 
 use std::path::PathBuf;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use openmodel_schemas::model_card::{ModelCard, ModelConfig};
+use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::{CommitSha, ModelId, Revision};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -20,11 +22,21 @@ use tokio::time::Instant;
 use super::cache::{Cache, Reference};
 use super::calls::{self, CommitOnly, Info, LARGEST_FILE, LARGEST_LISTING, TreeEntry, WeightIndex};
 use super::card::{self, INDEX_FILE};
-use super::config::parse_config;
+use super::config::{ConfigError, parse_config, parse_hf_quant_config, parse_model_index};
 use super::error::{Asked, HubError};
+use super::json;
 use super::memo::Memo;
 use crate::Transport;
 use crate::transport::{Api, ApiError, Request, Response};
+
+/// What a model says of itself.
+const CONFIG_FILE: &str = "config.json";
+
+/// What a pipeline of several models says of itself, where there is no [`CONFIG_FILE`].
+const PIPELINE_FILE: &str = "model_index.json";
+
+/// Where `ModelOpt` says how it quantised a model.
+const QUANTIZATION_FILE: &str = "hf_quant_config.json";
 
 /// Bound of reading one repository.
 const TIMEOUT: Duration = Duration::from_secs(90);
@@ -184,11 +196,34 @@ impl Inner {
                 )
             },
             self.tree(id, revision, commit, deadline),
-            self.config(id, revision, commit, deadline),
+            self.read_as(id, revision, commit, CONFIG_FILE, deadline, parse_config),
             self.file::<WeightIndex>(id, revision, commit, INDEX_FILE, deadline),
         );
         // In the order of what explains most: a repository that is not there has no files either.
-        let (info, tree, config, index) = (info?, tree?, config?, index?);
+        let (info, tree, mut config, index) = (info?, tree?, config?, index?);
+        let has = |path: &str| tree.iter().any(|entry| entry.path == path);
+        if config.is_none() && has(PIPELINE_FILE) {
+            config = self
+                .read_as(
+                    id,
+                    revision,
+                    commit,
+                    PIPELINE_FILE,
+                    deadline,
+                    parse_model_index,
+                )
+                .await?;
+        }
+        if let Some(config) = &mut config
+            && config.quantization.is_none()
+            && has(QUANTIZATION_FILE)
+        {
+            let read = |file: &Value| Ok(parse_hf_quant_config(file, config));
+            config.quantization = self
+                .read_as(id, revision, commit, QUANTIZATION_FILE, deadline, read)
+                .await?
+                .flatten();
+        }
         card::assemble(id, info, tree, config, index.as_ref()).map_err(|detail| {
             HubError::Malformed {
                 id: id.clone(),
@@ -226,26 +261,25 @@ impl Inner {
         })
     }
 
-    async fn config(
+    /// A file of the repository, read by `read`; `None` where it has none of that name.
+    async fn read_as<T>(
         &self,
         id: &ModelId,
         revision: &Revision,
         commit: &CommitSha,
+        path: &str,
         deadline: Instant,
-    ) -> Result<Option<ModelConfig>, HubError> {
-        let Some(config) = self
-            .file::<Value>(id, revision, commit, "config.json", deadline)
-            .await?
-        else {
-            return Ok(None);
-        };
-        parse_config(&config)
-            .map(Some)
-            .map_err(|error| HubError::Malformed {
-                id: id.clone(),
-                field: format!("config.json: {}", error.field),
-                detail: error.detail,
-            })
+        read: impl FnOnce(&Value) -> Result<T, ConfigError>,
+    ) -> Result<Option<T>, HubError> {
+        let file = self
+            .file::<Value>(id, revision, commit, path, deadline)
+            .await?;
+        let value = file.as_ref().map(read).transpose();
+        value.map_err(|error| HubError::Malformed {
+            id: id.clone(),
+            field: format!("{path}: {}", error.field),
+            detail: error.detail,
+        })
     }
 
     /// A JSON file of the repository; `None` where it has none of that name.
@@ -263,7 +297,9 @@ impl Inner {
             .send(&calls::file(id, commit, path), deadline)
             .await
         {
-            Ok(response) => parse(&response, &asked).map(Some),
+            Ok(response) => json::from_slice(&response.body)
+                .map(Some)
+                .map_err(|error| asked.malformed(&error.to_string())),
             Err(error) if is_no_such_file(&error) => Ok(None),
             Err(error) => Err(asked.explain(&error)),
         }
@@ -321,6 +357,7 @@ fn deadline() -> Instant {
 
 #[cfg(test)]
 mod tests {
+    use openmodel_schemas::model_card::{ModelKind, StoredQuantization};
     use openmodel_schemas::quantity::Bytes;
     use serde_json::json;
 
@@ -476,6 +513,72 @@ mod tests {
             panic!("{error}")
         };
         assert_eq!(field, "config.json: hidden_size");
+    }
+
+    fn no_such_file() -> Answer {
+        with_headers(
+            404,
+            &[("x-error-code", "EntryNotFound")],
+            json!({"error": "Entry not found"}),
+        )
+    }
+
+    /// A repository of these files, whose `config.json` is this or is missing.
+    fn repository_of(files: &[&str], config: Option<Value>) -> Vec<Answer> {
+        let file = |path: &&str| json!({"type": "file", "oid": "o", "path": path, "size": 10});
+        let files: Vec<Value> = files.iter().map(file).collect();
+        vec![
+            moved(),
+            script::json(200, json!({"id": "acme/tiny", "sha": SHA, "gated": false})),
+            script::json(200, Value::Array(files)),
+            config.map_or_else(no_such_file, |config| script::json(200, config)),
+            no_such_file(),
+        ]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipeline_is_read_from_its_index() {
+        let mut answers = repository_of(&["model_index.json"], None);
+        answers.push(script::json(200, json!({"_class_name": "FluxPipeline"})));
+        let (hub, seen) = hub(HubOptions::default(), answers);
+        let card = hub.card(&id(), &main()).await.expect("a card");
+        let config = card.config.as_ref().expect("a pipeline");
+        assert_eq!(
+            (config.architecture.as_str(), config.kind),
+            ("FluxPipeline", ModelKind::Diffusion)
+        );
+        let asked = format!("GET https://huggingface.co/acme/tiny/resolve/{SHA}/model_index.json");
+        assert_eq!(seen.lines().last(), Some(&asked));
+
+        let answers = repository_of(&["model.gguf"], None);
+        let (hub, seen) = super::tests::hub(HubOptions::default(), answers);
+        let card = hub.card(&id(), &main()).await.expect("a card");
+        assert_eq!((card.config.as_ref(), seen.lines().len()), (None, 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quantisation_that_the_configuration_does_not_state() {
+        let config = json!({"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 100});
+        let mut answers = repository_of(&["hf_quant_config.json"], Some(config));
+        let stated = json!({"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8", "group_size": 16,
+            "exclude_modules": ["lm_head"]});
+        answers.push(script::json(
+            200,
+            json!({"producer": {"name": "modelopt"}, "quantization": stated}),
+        ));
+        let (hub, _) = hub(HubOptions::default(), answers);
+        let card = hub.card(&id(), &main()).await.expect("a card");
+        let config = card.config.as_ref().expect("a model");
+        let expected = StoredQuantization {
+            method: "modelopt".to_owned(),
+            bits: Some(4),
+            float: Some(true),
+            group_size: Some(16),
+            kv_bits: Some(8),
+            ..StoredQuantization::default()
+        };
+        assert_eq!(config.quantization, Some(expected));
     }
 
     #[tokio::test(start_paused = true)]

@@ -296,6 +296,16 @@ pub struct Indexer {
     pub layers: u64,
 }
 
+/// The indexer of sparse attention: it keeps a key of its own for each token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Indexer {
+    /// `index_head_dim`.
+    pub dim: u64,
+    /// Layers with an indexer of their own; the others look through another's (`indexer_types`).
+    pub layers: u64,
+}
+
 /// The state of a recurrent layer, kept per sequence and not per token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -2,7 +2,8 @@
 //! it comes to the bytes of a token that others found.
 //!
 //! `from: file` is the `config.json` of the Hub as the package `aiconfigurator` 0.12 carries it;
-//! `from: class` is written after the class's documentation.
+//! `from: class` was written from memory, with the fields and defaults of the class in `transformers`
+//! 5.24: it holds the parser to the family's rules, and is no witness of the file on the Hub.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;

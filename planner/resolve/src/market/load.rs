@@ -24,12 +24,15 @@ pub(super) fn document(bytes: &[u8]) -> Result<CatalogDocument, CatalogError> {
         problem: format!("it is not JSON: {error}"),
     })?;
     check_schema(&value)?;
-    // Read anew rather than from the value: only so does an error still have a place.
-    serde_json::from_slice(bytes).map_err(|error| CatalogError {
-        row: "catalog".to_owned(),
-        field: format!("line {}, column {}", error.line(), error.column()),
-        value: "unreadable".to_owned(),
-        problem: error.to_string(),
+    serde_json::from_value(value).or_else(|_| {
+        // What the types refuse and the schema lets pass is rare; read from the text, its error
+        // has a place.
+        serde_json::from_slice(bytes).map_err(|error| CatalogError {
+            row: "catalog".to_owned(),
+            field: format!("line {}, column {}", error.line(), error.column()),
+            value: "unreadable".to_owned(),
+            problem: error.to_string(),
+        })
     })
 }
 

@@ -298,6 +298,22 @@ fn a_cloud_run_host_of_another_size_is_priced_by_its_parts() {
 }
 
 #[test]
+fn a_sum_is_as_old_as_its_oldest_part_and_no_surer_than_its_least_sure() {
+    let mut document = catalog().document().clone();
+    let vcpu = |row: &&mut PriceRow| row.item == PricedItem::CloudRunVcpu;
+    let row = document.prices.iter_mut().find(vcpu).expect("a price");
+    "hf-prices".clone_into(&mut row.source);
+    row.confidence = Confidence::Low;
+    let catalog = Catalog::new(document);
+    let sale = sale("cloud_run cloud-run/nvidia-l4/4x16 on_demand us-central1").expect("sold");
+    let priced = catalog.hourly(&sale.into()).expect("priced");
+    assert_eq!(priced.confidence, Confidence::Low);
+    let date = priced.source.map(|source| source.date.as_str());
+    assert_eq!(date, Some("2026-05-19"));
+    assert_eq!(catalog.price_date(&sale.into()), "2026-05-19");
+}
+
+#[test]
 fn every_price_is_at_a_sale_and_every_sale_is_found_again() {
     let mut shapes = 0;
     for row in &catalog().document().prices {

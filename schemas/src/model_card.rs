@@ -280,10 +280,6 @@ pub struct LatentAttention {
     pub nope_dim: u64,
     /// `v_head_dim`.
     pub value_dim: u64,
-    /// `index_head_dim` of a sparse-attention indexer, where there is one: [`Indexer::dim`].
-    pub index_dim: Option<u64>,
-    /// `index_topk`: tokens that it picks.
-    pub index_topk: Option<u64>,
 }
 
 /// The indexer of sparse attention: it keeps a key of its own for each token.
@@ -294,16 +290,8 @@ pub struct Indexer {
     pub dim: u64,
     /// Layers with an indexer of their own; the others look through another's (`indexer_types`).
     pub layers: u64,
-}
-
-/// The indexer of sparse attention: it keeps a key of its own for each token.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Indexer {
-    /// `index_head_dim`.
-    pub dim: u64,
-    /// Layers with an indexer of their own; the others look through another's (`indexer_types`).
-    pub layers: u64,
+    /// `index_topk`: tokens that it picks, where stated.
+    pub topk: Option<u64>,
 }
 
 /// The state of a recurrent layer, kept per sequence and not per token.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use openmodel_schemas::model_card::{
-    EncoderStack, Experts, Gating, LatentAttention, LayerKinds, ModelCard, ModelConfig, ModelKind,
+    EncoderStack, Experts, Gating, Indexer, LatentAttention, LayerKinds, ModelCard, ModelConfig, ModelKind,
     Recurrent, RopeScaling, ScanStatus, StoredQuantization, WeightBasis, WeightBytes,
 };
 use openmodel_schemas::quantity::{Bytes, Parameters};
@@ -127,7 +127,7 @@ fn config(row: &Row) -> ModelConfig {
         windowed: row.number("sliding_layers").unwrap_or(0),
         recurrent: row.number("linear_or_mamba_layers").unwrap_or(0),
         shared: row.number("num_kv_shared_layers").unwrap_or(0),
-        cross: 0,
+        ..LayerKinds::default()
     };
     // Kinds that are counted with the sharing layers among them add up to more than there are.
     let sum = kinds.full + kinds.windowed + kinds.recurrent;
@@ -148,8 +148,6 @@ fn config(row: &Row) -> ModelConfig {
         rope_dim: row.number("qk_rope_head_dim").unwrap_or(64),
         nope_dim: row.number("qk_nope_head_dim").unwrap_or(128),
         value_dim: row.number("v_head_dim").unwrap_or(128),
-        index_dim: row.number("index_topk").map(|_| INDEX_DIM),
-        index_topk: row.number("index_topk"),
     });
     let kind = if class.contains("diffusion") {
         ModelKind::Diffusion
@@ -202,6 +200,17 @@ fn config(row: &Row) -> ModelConfig {
             .filter(|_| latent.is_none() && class.contains("chunked")),
         shared_key_value: false,
         latent,
+        indexer: row
+            .number("index_topk")
+            .filter(|_| latent.is_some())
+            .map(|topk| Indexer {
+                dim: INDEX_DIM,
+                layers: kinds.full,
+                topk: Some(topk),
+            }),
+        kv_heads_total: None,
+        intermediate_total: None,
+        per_layer_embeddings: 0,
         compress_ratios: Vec::new(),
         recurrent: recurrent(row, hidden_size),
         encoder: (kind == ModelKind::EncoderDecoder).then_some(EncoderStack {
@@ -253,6 +262,7 @@ fn experts(row: &Row, layers: u64, intermediate: u64) -> Option<Experts> {
         intermediate_size,
         shared: row.number("n_shared_experts").unwrap_or(0),
         dense_layers,
+        ..Experts::default()
     })
 }
 
@@ -287,6 +297,7 @@ fn quantization(method: &str, row: &Row, latent: bool) -> StoredQuantization {
         kv_bits: None,
         experts_only: experts_only || method == "compressed-tensors",
         method,
+        ..StoredQuantization::default()
     }
 }
 

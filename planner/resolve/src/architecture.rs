@@ -39,6 +39,8 @@ pub(crate) struct ParameterCount {
     pub(crate) latent: u64,
     /// Norms and routers, in 16 bits; every rank holds them whole.
     pub(crate) replicated: u64,
+    /// Of `linear`, the attention projections: some checkpoints leave them in 16 bits.
+    pub(crate) attention: u64,
     /// What the formula does not describe and no quantisation touches: biases, towers.
     pub(crate) plain: u64,
 }
@@ -114,7 +116,8 @@ impl<'a> Architecture<'a> {
             kinds.cross,
         ]
         .into_iter()
-        .fold(0_u64, u64::saturating_add);
+        .fold(0_u64, u64::saturating_add)
+        .saturating_sub(kinds.both);
         if sum > config.layers {
             let why = format!(
                 "{} layers are less than the {sum} that its kinds of layers add up to",
@@ -200,23 +203,49 @@ impl<'a> Architecture<'a> {
             None => (feed_forward_layers, 0),
             Some(experts) => {
                 let dense = experts.dense_layers.min(feed_forward_layers);
-                (dense, feed_forward_layers - dense)
+                let others = feed_forward_layers - dense;
+                let with_experts = if experts.layers > 0 {
+                    experts.layers.min(others)
+                } else {
+                    others
+                };
+                let beside = if experts.beside_dense { with_experts } else { 0 };
+                (dense.saturating_add(beside), with_experts)
             }
         };
         let dense = if stateful {
             0
+        } else if let (Some(total), None) = (c.intermediate_total, &c.experts) {
+            product(&[matrices, c.hidden_size, total])
         } else {
             product(&[matrices, c.hidden_size, c.intermediate_size, dense_layers])
         };
         let (experts, shared, routers) = c.experts.as_ref().map_or((0, 0, 0), |experts| {
-            let one = product(&[matrices, c.hidden_size, experts.intermediate_size]);
+            let width = experts.latent_size.unwrap_or(c.hidden_size);
+            let one = product(&[matrices, width, experts.intermediate_size]);
+            // Experts of another width than the model's are reached by a projection each way.
+            let projections = experts
+                .latent_size
+                .map_or(0, |latent| product(&[2, c.hidden_size, latent]));
+            let shared = if experts.shared_intermediate_size > 0 {
+                experts.shared_intermediate_size
+            } else {
+                experts.intermediate_size.saturating_mul(experts.shared)
+            };
+            let shared = product(&[matrices, c.hidden_size, shared]).saturating_add(projections);
             (
                 product(&[one, experts.count, expert_layers]),
-                product(&[one, experts.shared, expert_layers]),
+                product(&[shared, expert_layers]),
                 product(&[c.hidden_size, experts.count, expert_layers]),
             )
         });
         let embedding = product(&[c.vocab_size, c.hidden_size]);
+        let head = if c.tied_embeddings || c.kind != ModelKind::Decoder {
+            0
+        } else {
+            embedding
+        };
+        let embedding = embedding.saturating_add(c.per_layer_embeddings);
         let encoder = c.encoder.map_or(0, |encoder| {
             // Self-attention of four square matrices and the feed-forward layer; the decoder
             // attends to it with four more.
@@ -230,11 +259,8 @@ impl<'a> Architecture<'a> {
         });
         Some(ParameterCount {
             embedding,
-            head: if c.tied_embeddings || c.kind != ModelKind::Decoder {
-                0
-            } else {
-                embedding
-            },
+            head,
+            attention,
             linear: attention
                 .saturating_add(recurrent)
                 .saturating_add(dense)
@@ -256,7 +282,7 @@ impl<'a> Architecture<'a> {
             product(&[count.experts / experts.count.max(1), experts.per_token])
         });
         // The output head is multiplied with, tied or not.
-        let head = count.head.max(count.embedding);
+        let head = product(&[self.config.vocab_size, self.config.hidden_size]);
         Some(
             count
                 .linear
@@ -272,7 +298,10 @@ impl<'a> Architecture<'a> {
     /// out, just those (Nemotron-H has layers of one kind each).
     fn feed_forward_layers(self) -> u64 {
         let kinds = self.layers();
-        let mixers = self.attention_layers().saturating_add(kinds.recurrent);
+        let mixers = self
+            .attention_layers()
+            .saturating_add(kinds.recurrent)
+            .saturating_sub(kinds.both);
         let rest = self.config.layers.saturating_sub(mixers);
         if rest > 0 { rest } else { self.config.layers }
     }
@@ -307,9 +336,17 @@ impl<'a> Architecture<'a> {
             .windowed
             .saturating_add(kinds.shared)
             .saturating_add(kinds.cross);
+        let key_value = match c.kv_heads_total {
+            Some(heads) => {
+                let value_dim = c.value_head_dim.unwrap_or(c.head_dim);
+                product(&[c.hidden_size, heads, c.head_dim.saturating_add(value_dim)])
+            }
+            None => product(&[kinds.full, global_kv])
+                .saturating_add(product(&[local_layers, local_kv])),
+        };
         (
             product(&[kinds.full, global]).saturating_add(product(&[local_layers, local])),
-            product(&[kinds.full, global_kv]).saturating_add(product(&[local_layers, local_kv])),
+            key_value,
             0,
         )
     }
@@ -337,6 +374,8 @@ fn numbers(c: &ModelConfig) -> Vec<(&'static str, u64)> {
         ("global_head_dim", c.global_head_dim.unwrap_or(0)),
         ("v_head_dim", c.value_head_dim.unwrap_or(0)),
         ("num_nextn_predict_layers", c.mtp_layers),
+        ("block_configs", c.kv_heads_total.unwrap_or(0)),
+        ("index_head_dim", c.indexer.map_or(0, |indexer| indexer.dim)),
     ];
     if let Some(e) = &c.experts {
         all.extend([
@@ -345,6 +384,11 @@ fn numbers(c: &ModelConfig) -> Vec<(&'static str, u64)> {
             ("moe_intermediate_size", e.intermediate_size),
             ("n_shared_experts", e.shared),
             ("first_k_dense_replace", e.dense_layers),
+            ("moe_latent_size", e.latent_size.unwrap_or(0)),
+            (
+                "shared_expert_intermediate_size",
+                e.shared_intermediate_size,
+            ),
         ]);
     }
     if let Some(latent) = &c.latent {
@@ -519,8 +563,6 @@ mod tests {
                 rope_dim: 64,
                 nope_dim: 128,
                 value_dim: 128,
-                index_dim: None,
-                index_topk: None,
             }),
             experts: Some(Experts {
                 count: 256,
@@ -528,6 +570,7 @@ mod tests {
                 intermediate_size: 2048,
                 shared: 1,
                 dense_layers: 3,
+                ..Experts::default()
             }),
             ..ModelConfig::default()
         });

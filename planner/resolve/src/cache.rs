@@ -54,8 +54,11 @@ pub(crate) struct Cache {
     states: u64,
     /// What a request keeps once, whatever its length: keys and values of an encoder's output.
     fixed: u64,
-    /// Multi-head attention shares of a layer that keeps one token in so many.
-    compressed: u64,
+    /// Keys of a sparse indexer, of one token in all layers that have one.
+    indexer: u64,
+    /// Entries that compressed layers keep of a thousand tokens, mean of all of them; 1000 where
+    /// none is compressed.
+    entries: u64,
     layout: Layout,
 }
 
@@ -74,6 +77,10 @@ impl Cache {
             per_token: full_per_token(architecture, parallelism, layout),
             window: None,
         };
+        // A sparse indexer keeps its keys in fp8 with a 32-bit scale.
+        let indexer = c.indexer.map_or(0, |indexer| {
+            product(&[stage(indexer.layers), indexer.dim.saturating_add(4)])
+        });
         let windowed = Kept {
             layers: stage(kinds.windowed),
             per_token: heads_per_token(
@@ -107,14 +114,15 @@ impl Cache {
                 .map_or(0, |state| state_bytes(state, parallelism)),
             states: stage(kinds.recurrent),
             fixed,
-            compressed: compressed_layers(architecture, parallelism),
+            indexer: if is_decoder { indexer } else { 0 },
+            entries: entries(architecture),
             layout,
         }
     }
 
     /// Bytes of one token when every layer keeps it: the upper bound.
     pub(crate) fn per_token(&self) -> Bytes {
-        let sum = self.kept().fold(0_u64, |sum, kept| {
+        let sum = self.kept().fold(self.indexer, |sum, kept| {
             sum.saturating_add(product(&[kept.layers, kept.per_token]))
         });
         Bytes(sum)
@@ -137,16 +145,15 @@ impl Cache {
     /// compressed layers may or may not give back what they do not need.
     pub(crate) fn bounds(&self, tokens: u64) -> (Bytes, Bytes) {
         let upper = self.per_token() * tokens + self.per_sequence();
-        let lower: u64 = self.kept().fold(0, |sum, kept| {
-            let held = kept.window.map_or(tokens, |window| window.min(tokens));
+        let tokens = tokens.min(1 << 40);
+        let lower: u64 = self.kept().fold(product(&[self.indexer, tokens]), |sum, kept| {
+            let held = kept.window.map_or_else(
+                || tokens * self.entries / 1000,
+                |window| window.min(tokens),
+            );
             sum.saturating_add(product(&[kept.layers, kept.per_token, held]))
         });
-        let lower = if self.compressed > 0 {
-            lower / self.compressed
-        } else {
-            lower
-        };
-        (Bytes(lower) + self.per_sequence(), upper)
+        (Bytes(lower).min(upper) + self.per_sequence(), upper)
     }
 
     /// Bytes a sequence of so many tokens takes of the engine's pool.
@@ -155,8 +162,10 @@ impl Cache {
         let mut kept = self.kept();
         let (first, second) = (kept.next(), kept.next());
         drop(kept);
+        let indexer = product(&[self.indexer, blocks(tokens, BLOCK), BLOCK]);
         let alone = |only: Kept| {
             product(&[only.layers, only.per_token, blocks(tokens, BLOCK), BLOCK])
+                .saturating_add(indexer)
         };
         let attention = match (first, second) {
             (Some(full), Some(windowed)) if self.layout.hybrid => {
@@ -170,7 +179,9 @@ impl Cache {
                     BLOCK,
                 ])
             }
-            (Some(full), Some(windowed)) => alone(full).saturating_add(alone(windowed)),
+            (Some(full), Some(windowed)) => alone(full)
+                .saturating_add(alone(windowed))
+                .saturating_sub(indexer),
             (Some(only), None) | (None, Some(only)) => {
                 if self.states > 0 {
                     return Bytes(self.beside_states(only, tokens).saturating_add(self.fixed));
@@ -253,23 +264,30 @@ impl Cache {
 fn full_per_token(architecture: Architecture, parallelism: Parallelism, layout: Layout) -> u64 {
     let c = architecture.config;
     if let Some(latent) = &c.latent {
-        // One compressed vector for all heads, whole on every rank; values are not stored. A
-        // sparse indexer keeps its keys in fp8 with a 32-bit scale.
+        // One compressed vector for all heads, whole on every rank; values are not stored.
         let width = latent.kv_rank.saturating_add(latent.rope_dim);
         let width = if layout.tpu {
             width.next_multiple_of(128)
         } else {
             width
         };
-        let indexer = latent.index_dim.map_or(0, |dim| dim.saturating_add(4));
-        return product(&[width, layout.element]).saturating_add(indexer);
+        return product(&[width, layout.element]);
     }
     let head_dim = c.global_head_dim.unwrap_or(c.head_dim);
     let value_dim = match (c.global_head_dim, c.value_head_dim) {
         (None, Some(value)) => value,
         _ => head_dim,
     };
-    let heads = c.global_kv_heads.unwrap_or(c.kv_heads);
+    // Key and value that are one tensor are kept once where the cache is compressed; elsewhere
+    // engines keep both.
+    if c.shared_key_value && !c.compress_ratios.is_empty() {
+        return product(&[c.kv_heads, head_dim, layout.element]);
+    }
+    let heads = match (c.kv_heads_total, c.global_kv_heads) {
+        // The mean of layers that differ, rounded up.
+        (Some(total), _) => total.div_ceil(architecture.layers().full.max(1)),
+        (None, global) => global.unwrap_or(c.kv_heads),
+    };
     heads_per_token(heads, head_dim, value_dim, parallelism, layout)
 }
 
@@ -360,32 +378,23 @@ fn state_bytes(state: Recurrent, parallelism: Parallelism) -> u64 {
     }
 }
 
-/// By how much compressed layers shrink what is kept, over all layers; 0 where none does.
-fn compressed_layers(architecture: Architecture, _: Parallelism) -> u64 {
+/// Entries that layers keep of a thousand tokens, where they compress them: one for each `ratio`.
+fn entries(architecture: Architecture) -> u64 {
     let ratios = &architecture.config.compress_ratios;
-    if ratios.is_empty() {
-        return 0;
+    let kept: Vec<u64> = ratios
+        .iter()
+        .filter(|ratio| **ratio > 0)
+        .map(|ratio| 1000 / ratio)
+        .collect();
+    if kept.is_empty() {
+        return 1000;
     }
-    // Mean of 1/ratio over the layers; a layer with ratio 0 or 1 keeps every token.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a mean of small ratios, rounded down to stay a bound"
-    )]
-    let factor = {
-        let kept: f64 = ratios
-            .iter()
-            .map(|ratio| 1.0 / (*ratio).max(1) as f64)
-            .sum();
-        (ratios.len() as f64 / kept).floor() as u64
-    };
-    factor.max(1)
+    (kept.iter().sum::<u64>() / kept.len() as u64).max(1)
 }
 
 #[cfg(test)]
 mod tests {
-    use openmodel_schemas::model_card::{LatentAttention, LayerKinds, ModelCard, ModelConfig};
+    use openmodel_schemas::model_card::{Indexer, LatentAttention, LayerKinds, ModelCard, ModelConfig};
 
     use super::*;
     use crate::testing;
@@ -430,7 +439,7 @@ mod tests {
     #[test]
     fn a_compressed_vector_is_whole_on_every_rank() {
         // DeepSeek V3: 61 layers × (512 + 64) × 2 bytes; V3.2 adds 128 fp8 and a scale.
-        let latent = |index_dim| ModelConfig {
+        let latent = |indexer| ModelConfig {
             layers: 61,
             latent: Some(LatentAttention {
                 kv_rank: 512,
@@ -438,15 +447,19 @@ mod tests {
                 rope_dim: 64,
                 nope_dim: 128,
                 value_dim: 128,
-                index_dim,
-                index_topk: None,
             }),
+            indexer,
             ..config(testing::llama_8b())
+        };
+        let indexer = Indexer {
+            dim: 128,
+            layers: 61,
+            topk: Some(2048),
         };
         assert_eq!(cache(latent(None), 1, 2).per_token().0, 70_272);
         assert_eq!(cache(latent(None), 8, 2).per_token().0, 70_272);
         assert_eq!(
-            cache(latent(Some(128)), 8, 2).per_token().0,
+            cache(latent(Some(indexer)), 8, 2).per_token().0,
             70_272 + 61 * 132
         );
     }

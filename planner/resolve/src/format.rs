@@ -119,6 +119,16 @@ impl Format {
         }
     }
 
+    /// The format of experts that are stored in other bits than the rest: 4-bit floats in blocks.
+    pub(crate) const fn of_expert_bits(bits: u64) -> Option<Self> {
+        match bits {
+            4 => Some(Self::Mxfp4),
+            8 => Some(Self::Fp8),
+            16 => Some(Self::Bf16),
+            _ => None,
+        }
+    }
+
     /// The format a checkpoint is stored in; `None` where its method is not known.
     pub(crate) fn of_checkpoint(stored: &StoredQuantization) -> Option<Self> {
         let group = stored.group_size.unwrap_or(128);

@@ -126,11 +126,12 @@ pub(crate) fn pace(
         return None;
     }
     let format = variant.weights.format;
-    let dense = if variant.weights.experts_only {
+    let dense = if variant.weights.mix.experts_only {
         Format::Bf16
     } else {
         format
     };
+    let experts = variant.weights.mix.experts.unwrap_or(format);
     let setup = Setup {
         engine: measured_engine(&engine.name),
         tensor: parallelism.tensor,
@@ -142,8 +143,8 @@ pub(crate) fn pace(
             1
         },
         dense_bytes_per_parameter: dense.bytes_per_weight(),
-        expert_bytes_per_parameter: format.bytes_per_weight(),
-        arithmetic: arithmetic(format, accelerator),
+        expert_bytes_per_parameter: experts.bytes_per_weight(),
+        arithmetic: arithmetic(experts, accelerator),
     };
     let load = Load {
         batch: f64::from(need.workload.max_concurrency),
@@ -239,8 +240,8 @@ pub(crate) fn model(card: &ModelCard, architecture: Architecture) -> ModelSpeed 
         window_kv_bytes_per_token: upper - full,
         window_tokens: float(if kinds.windowed > 0 { window } else { 0 }),
         sparse_tokens: float(
-            c.latent
-                .and_then(|latent| latent.index_topk)
+            c.indexer
+                .and_then(|indexer| indexer.topk)
                 .unwrap_or(0),
         ),
         kv_heads: float(c.kv_heads),

@@ -32,9 +32,21 @@ pub(crate) struct Weights {
     pub(crate) basis: &'static str,
     /// Format of the linear layers in memory.
     pub(crate) format: Format,
-    /// Whether only experts are in that format, and other linear layers in 16 bits.
-    pub(crate) experts_only: bool,
+    /// Which linear layers are in that format.
+    pub(crate) mix: Mix,
     parts: Parts,
+}
+
+/// Which linear layers a format is about; the rest is in 16 bits, but for experts with a format of
+/// their own.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Mix {
+    /// Experts alone.
+    pub(crate) experts_only: bool,
+    /// All but attention's projections.
+    pub(crate) attention_kept: bool,
+    /// Format of the experts, where it is another one.
+    pub(crate) experts: Option<Format>,
 }
 
 /// Bytes in memory, by how ranks share them.
@@ -121,17 +133,21 @@ impl Weights {
     ) -> Result<Self, Fault> {
         let stored = stored_format(card, architecture)?;
         let count = architecture.parameters();
-        let experts_only = architecture
+        let mix = architecture
             .config
             .quantization
             .as_ref()
-            .is_some_and(|stored| stored.experts_only)
-            && format != Format::Fp32;
+            .filter(|_| format != Format::Fp32)
+            .map_or_else(Mix::default, |stored| Mix {
+                experts_only: stored.experts_only,
+                attention_kept: stored.attention_kept,
+                experts: stored.expert_bits.and_then(Format::of_expert_bits),
+            });
         let known = files(card)?;
         let (files, basis) = match (known, card.parameters, count) {
             (Some(known), ..) => known,
             (None, Some(parameters), Some(count)) => (
-                bytes(split(scaled(count, parameters.0), stored, experts_only).sum()),
+                bytes(split(scaled(count, parameters.0), stored, mix).sum()),
                 "parameter count",
             ),
             (None, Some(parameters), None) => (
@@ -139,7 +155,7 @@ impl Weights {
                 "parameter count",
             ),
             (None, None, Some(count)) => (
-                bytes(split(count, stored, experts_only).sum()),
+                bytes(split(count, stored, mix).sum()),
                 "parameter formula",
             ),
             (None, None, None) => {
@@ -153,15 +169,15 @@ impl Weights {
             // As stored: the files' bytes, split as the formula splits them.
             Some(count) if same(format, stored) => {
                 let total = float(in_memory(card, files, stored, format).0);
-                fitted(split(count, format, experts_only), total)
+                fitted(split(count, format, mix), total)
             }
             // In another format: the true number of parameters, in the new format.
             Some(count) => {
                 let parameters = card.parameters.map_or_else(
-                    || implied(count, files, stored, experts_only),
+                    || implied(count, files, stored, mix),
                     |parameters| parameters.0,
                 );
-                split(scaled(count, parameters), format, experts_only)
+                split(scaled(count, parameters), format, mix)
             }
             // An incomplete configuration: all of it is split.
             None => {
@@ -176,7 +192,7 @@ impl Weights {
             files,
             basis,
             format,
-            experts_only,
+            mix,
             parts,
         })
     }
@@ -336,17 +352,22 @@ fn in_memory(card: &ModelCard, files: Bytes, stored: Format, format: Format) -> 
 }
 
 /// Bytes of a count in a format.
-fn split(count: ParameterCount, format: Format, experts_only: bool) -> Parts {
+fn split(count: ParameterCount, format: Format, mix: Mix) -> Parts {
     let width = format.bytes_per_weight();
     let plain = if format == Format::Fp32 { 4.0 } else { 2.0 };
-    let other = if experts_only { plain } else { width };
+    let other = if mix.experts_only { plain } else { width };
+    let attention = if mix.attention_kept { plain } else { other };
+    let experts = mix.experts.map_or(width, Format::bytes_per_weight);
+    let linear = count.linear.saturating_sub(count.attention);
     Parts {
         embedding: float(count.embedding) * plain,
         head: float(count.head) * plain,
-        linear: float(count.linear) * other + float(count.plain) * plain,
-        key_value: float(count.key_value) * other,
-        experts: float(count.experts) * width,
-        whole: float(count.latent) * other + float(count.replicated) * plain,
+        linear: float(linear) * other
+            + float(count.attention.min(count.linear)) * attention
+            + float(count.plain) * plain,
+        key_value: float(count.key_value) * attention,
+        experts: float(count.experts) * experts,
+        whole: float(count.latent) * attention + float(count.replicated) * plain,
     }
 }
 
@@ -398,13 +419,14 @@ fn scaled(count: ParameterCount, parameters: u64) -> ParameterCount {
         key_value: stretch(count.key_value),
         experts: stretch(count.experts),
         latent: stretch(count.latent),
+        attention: stretch(count.attention),
         ..count
     }
 }
 
 /// The number of parameters that files of a stored format hold.
-fn implied(count: ParameterCount, files: Bytes, stored: Format, experts_only: bool) -> u64 {
-    let formula = split(count, stored, experts_only).sum();
+fn implied(count: ParameterCount, files: Bytes, stored: Format, mix: Mix) -> u64 {
+    let formula = split(count, stored, mix).sum();
     let ratio = if formula > 0.0 {
         float(files.0) / formula
     } else {

@@ -49,6 +49,7 @@ pub(crate) fn assemble(
         commit: info.sha,
         config,
         parameters: total.map(Parameters),
+        active_parameters: None,
         parameters_by_dtype: safetensors.parameters,
         weights,
         files,

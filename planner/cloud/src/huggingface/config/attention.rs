@@ -116,7 +116,6 @@ pub(super) fn latent(
             .number_or_family(&["v_head_dim"])?
             .filter(|dim| *dim > 0)
             .unwrap_or(value_dim),
-        index_dim: fields.positive(&["index_head_dim"])?,
     }))
 }
 
@@ -137,7 +136,11 @@ pub(super) fn indexer(
         let layers = flags.map_or(layers, |flags| layers.min(on(flags) as u64));
         return Ok(dim
             .filter(|dim| *dim > 0)
-            .map(|dim| Indexer { dim, layers }));
+            .map(|dim| Indexer {
+                dim,
+                layers,
+                topk: None,
+            }));
     }
     let Some(dim) = fields.positive(&["index_head_dim"])? else {
         return Ok(None);
@@ -154,7 +157,11 @@ pub(super) fn indexer(
         let least = ratios.iter().copied().filter(|ratio| *ratio > 0).min();
         ratios.iter().filter(|ratio| Some(**ratio) == least).count() as u64
     };
-    Ok(Some(Indexer { dim, layers: own }))
+    Ok(Some(Indexer {
+        dim,
+        layers: own,
+        topk: fields.positive(&["index_topk"])?,
+    }))
 }
 
 fn kv_heads(fields: &Fields<'_>) -> Result<Option<u64>, ConfigError> {

@@ -49,6 +49,11 @@ impl ModelsFile {
         self.cards.get(*index)
     }
 
+    /// The names of all models.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.cards.iter().map(|card| card.id.as_str())
+    }
+
     fn add(&mut self, card: ModelCard) {
         let name = card.id.as_str().to_lowercase();
         let index = self.cards.len();
@@ -91,7 +96,8 @@ impl Row<'_> {
     }
 }
 
-fn card(row: &Value) -> Result<ModelCard> {
+/// A model from one object of such a list.
+pub(crate) fn card(row: &Value) -> Result<ModelCard> {
     let row = Row(row);
     let id = row.text("model_id").context("model_id is missing")?;
     let config = config(&row);

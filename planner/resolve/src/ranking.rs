@@ -7,9 +7,9 @@ use openmodel_schemas::catalog::PurchaseOption;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::UsdPerHour;
-use openmodel_schemas::report::{RankedShape, Ranking};
+use openmodel_schemas::report::{RankedShape, Ranking, Serving};
 use openmodel_schemas::spec::{
-    Budget, Objective, Quantization, Scaling, ShapeRequest, Surface, Workload,
+    Budget, EngineSpec, Objective, Quantization, Scaling, ShapeRequest, Surface, Workload,
 };
 
 use crate::error::{Fault, Field};
@@ -17,6 +17,7 @@ use crate::market::Catalog;
 use crate::memory::MemoryError;
 use crate::need::Need;
 use crate::reason::list;
+use crate::serving::serving;
 use crate::show::{basis, option, performance};
 use crate::survey::{Choice, Rejection, Scope, Survey};
 
@@ -150,6 +151,7 @@ impl<'a> Ranked<'a> {
             objective: question.objective.as_str().to_owned(),
             chosen: best.map(|best| shown(best, None)),
             reason: self.reason(question),
+            serving: best.and_then(|best| self.serving(card, best)),
             runners_up: self
                 .survey
                 .feasible
@@ -162,6 +164,15 @@ impl<'a> Ranked<'a> {
             currency: catalog.document().currency.clone(),
             catalog_date: catalog.date().to_owned(),
         }
+    }
+
+    /// How a choice is served; none where the engine has no image for the accelerator.
+    fn serving(&self, card: &ModelCard, choice: &Choice) -> Option<Serving> {
+        let fit = &self.survey.fits[choice.fit];
+        // A card that was not read from the Hub has a stand-in for its commit.
+        let commit = Some(&card.commit).filter(|commit| commit.as_str().contains(|c| c != '0'));
+        let accelerator = &choice.sale.accelerator.name;
+        serving(&self.need, fit, accelerator, commit, &EngineSpec::default()).ok()
     }
 
     fn reason(&self, question: &Question) -> String {

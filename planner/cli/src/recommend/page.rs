@@ -1,0 +1,430 @@
+//! The answer as a page: the model, the load, what holds it, the first in full, and the rest.
+
+use openmodel_resolve::memory::{MemoryQuery, memory_of};
+use openmodel_resolve::ranking::Question;
+use openmodel_schemas::catalog::{AcceleratorKind, PurchaseOption};
+use openmodel_schemas::model_card::{ModelCard, ModelKind};
+use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::report::{RankedShape, Ranking};
+use openmodel_schemas::spec::{Objective, Surface};
+use rust_decimal::Decimal;
+
+use super::arguments::Recommend;
+use super::chosen;
+use super::figures::{cents, money, range, size, whole};
+use super::groups::{Group, Refusals, groups, refusals, short};
+use crate::page::{FAINT, GOOD, Lean, NAME, PLAIN, Page, STRONG, Table, Text, WARN};
+
+/// What was asked, and the answer.
+#[derive(Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) asked: &'a Recommend,
+    pub(super) card: &'a ModelCard,
+    pub(super) question: &'a Question,
+    pub(super) ranking: &'a Ranking,
+}
+
+impl Answer<'_> {
+    /// The page, `width` columns wide.
+    pub(super) fn page(&self, width: usize) -> String {
+        let mut page = Page::new(width);
+        self.heading(&mut page);
+        page.gap();
+        if let Some(best) = &self.ranking.chosen {
+            self.choices(&mut page);
+            page.gap();
+            chosen::section(&mut page, best, self.ranking);
+        } else {
+            let none = Text::new(WARN, "Nothing holds this load. ");
+            page.entry("Result", &none.and(PLAIN, &self.ranking.reason));
+        }
+        let refusals = refusals(self.ranking);
+        if !refusals.is_empty() {
+            page.gap();
+            self.rejected(&mut page, &refusals);
+        }
+        page.finish()
+    }
+
+    fn heading(&self, page: &mut Page) {
+        page.entry("Model", &self.model());
+        if let Some(cache) = self.cache() {
+            page.entry("KV cache", &Text::plain(cache));
+        }
+        page.entry("Load", &self.load());
+        page.entry(
+            "Ranked by",
+            &Text::plain(objective(self.question.objective)).and(
+                FAINT,
+                format!(
+                    " · catalog of {}, list prices in {}",
+                    self.ranking.catalog_date, self.ranking.currency
+                ),
+            ),
+        );
+    }
+
+    fn model(&self) -> Text {
+        let mut facts = Vec::new();
+        if let Some(parameters) = self.card.parameters {
+            facts.push(format!("{parameters} parameters"));
+        }
+        if let Some(memory) = self.on_one_device() {
+            let format = self.ranking.chosen.as_ref().map(|best| best.weights.as_str());
+            facts.push(match format {
+                Some(format) => format!("{} of weights in {format}", size(memory.weights)),
+                None => format!("{} of weights", size(memory.weights)),
+            });
+        }
+        let longest = self.card.config.as_ref().and_then(|config| config.max_positions);
+        if let Some(longest) = longest {
+            facts.push(format!("made for {} tokens", whole(longest)));
+        }
+        if let Some(licence) = &self.card.licence {
+            facts.push(licence.clone());
+        }
+        let mut text = Text::new(STRONG, &self.card.id);
+        for fact in facts {
+            text = text.and(FAINT, " · ").and(PLAIN, fact);
+        }
+        text
+    }
+
+    /// Weights and cache, whatever the machine.
+    fn on_one_device(&self) -> Option<openmodel_resolve::memory::MemoryAnswer> {
+        let best = self.ranking.chosen.as_ref();
+        let query = MemoryQuery {
+            quantization: best
+                .and_then(|best| best.quantization.as_deref())
+                .and_then(|word| word.parse().ok()),
+            context_length: Some(self.question.workload.context_length),
+            kv_bits: self.question.kv_bits,
+            ..MemoryQuery::on(AcceleratorKind::Gpu, Bytes::gib(1024))
+        };
+        memory_of(self.card, &query).ok()
+    }
+
+    fn cache(&self) -> Option<String> {
+        let kind = self.card.config.as_ref().map(|config| config.kind);
+        if kind != Some(ModelKind::Decoder) {
+            return None;
+        }
+        let memory = self.on_one_device()?;
+        let context = whole(self.question.workload.context_length.0);
+        let (least, most) = memory.sequence;
+        let sequence = if least == most {
+            size(most)
+        } else {
+            format!("{} to {}", size(least), size(most))
+        };
+        let mut text = format!(
+            "{} a token, {sequence} for a sequence of {context} tokens",
+            size(memory.kv_per_token)
+        );
+        if memory.state_per_sequence > Bytes(0) {
+            text += &format!(", {} of state in it", size(memory.state_per_sequence));
+        }
+        Some(text)
+    }
+
+    /// The load, with a star on what nobody stated.
+    fn load(&self) -> Text {
+        let (load, asked) = (&self.question.workload, self.asked);
+        let mut assumed = Vec::new();
+        let mut text = Text::default();
+        let mut part = |value: String, stated: bool, flag: &'static str| {
+            let before = if text.width() == 0 { "" } else { " · " };
+            text = std::mem::take(&mut text)
+                .and(FAINT, before)
+                .and(PLAIN, value);
+            if !stated {
+                text = std::mem::take(&mut text).and(WARN, "*");
+                assumed.push(flag);
+            }
+        };
+        part(
+            format!("{} requests at once", load.max_concurrency),
+            asked.concurrency.is_some(),
+            "--concurrency",
+        );
+        part(
+            format!("context of {} tokens", whole(load.context_length.0)),
+            asked.context.is_some(),
+            "--context",
+        );
+        part(
+            format!("{} tokens in", whole(load.input_tokens.0)),
+            asked.input_tokens.is_some(),
+            "--input-tokens",
+        );
+        part(
+            format!("{} out", whole(load.output_tokens.0)),
+            asked.output_tokens.is_some(),
+            "--output-tokens",
+        );
+        let goals = load.goals;
+        let more = [
+            load.requests_per_second.map(|rate| format!("{rate} requests a second")),
+            load.adapters
+                .map(|lora| format!("{} adapters of rank {}", lora.count, lora.rank)),
+            load.draft_tokens.map(|tokens| format!("{tokens} tokens drafted ahead")),
+            goals.max_ttft_ms.map(|ms| format!("TTFT at most {ms} ms")),
+            goals.max_tpot_ms.map(|ms| format!("TPOT at most {ms} ms")),
+            self.question.budget.max_hourly_cost.map(|usd| format!("at most ${usd} an hour")),
+            self.question.budget.max_monthly_cost.map(|usd| format!("at most ${usd} a month")),
+        ];
+        for value in more.into_iter().flatten() {
+            part(value, true, "");
+        }
+        if !assumed.is_empty() {
+            text = text
+                .and(WARN, "  * ")
+                .and(FAINT, format!("assumed; see {}", assumed.join(", ")));
+        }
+        text
+    }
+
+    fn choices(&self, page: &mut Page) {
+        let each = self.asked.all || self.asked.region.len() > 1;
+        let groups = groups(self.ranking, each);
+        let limit = if self.asked.all { usize::MAX } else { self.asked.limit };
+        let shown: Vec<&Group> = groups.iter().take(limit).collect();
+        let bar = table(&shown, true);
+        let table = if bar.width() <= page.width() { bar } else { table(&shown, false) };
+        page.table(&table);
+        let mut notes = Vec::new();
+        let more = groups.len() - shown.len();
+        if more > 0 {
+            notes.push(format!(
+                "{more} more {} it: --limit N, or --all for every region",
+                if more == 1 { "machine holds" } else { "machines hold" }
+            ));
+        }
+        if shown.iter().any(|group| !group.best.confirmed && group.best.region.is_some()) {
+            notes.push("? the vendor does not confirm the region".to_owned());
+        }
+        if shown.iter().all(|group| group.best.performance.is_none()) {
+            notes.push("no estimate of speed is known".to_owned());
+        }
+        if !notes.is_empty() {
+            page.line(&Text::new(FAINT, format!("   {}", notes.join(" · "))));
+        }
+    }
+
+    fn rejected(&self, page: &mut Page, all: &[Refusals]) {
+        let count: usize = all.iter().map(|refusals| refusals.shapes.len()).sum();
+        let each = self.asked.all;
+        let hint = if each { "" } else { " (--all lists each)" };
+        page.entry(
+            "Rejected",
+            &Text::plain(format!("{count} shapes")).and(FAINT, hint),
+        );
+        for refusals in all {
+            let (number, code) = (refusals.shapes.len(), refusals.code);
+            if each {
+                page.under(0, &Text::new(NAME, code).and(FAINT, format!(" {number}")));
+                for shape in &refusals.shapes {
+                    let surface = shape.surface.as_str();
+                    let line = Text::new(FAINT, format!("{surface} "));
+                    let line = line.and(PLAIN, format!("{}: {}", shape.shape, shape.reason));
+                    page.under(2, &line);
+                }
+                continue;
+            }
+            let list = refusals.accelerators().join(", ");
+            page.under(
+                0,
+                &Text::new(NAME, code)
+                    .and(FAINT, format!(" {number}  "))
+                    .and(PLAIN, list),
+            );
+            if let Some(example) = refusals.example() {
+                let word = if number == 1 {
+                    ""
+                } else if example.needs.is_some() {
+                    "closest: "
+                } else {
+                    "such as "
+                };
+                let surface = example.surface.as_str();
+                let example = format!("{word}{surface} {}: {}", example.shape, example.reason);
+                page.under(2, &Text::new(FAINT, example));
+            }
+        }
+    }
+}
+
+/// The machines, one row each, with or without a bar of the memory in use.
+fn table(groups: &[&Group], bar: bool) -> Table {
+    let columns = vec![
+        ("  #", Lean::Right),
+        ("surface", Lean::Left),
+        ("machine", Lean::Left),
+        ("accelerator", Lean::Left),
+        ("region", Lean::Left),
+        ("bought", Lean::Left),
+        ("memory", Lean::Right),
+        ("$/hour", Lean::Right),
+        ("$/month", Lean::Right),
+    ];
+    let mut table = Table::new(columns, 1);
+    let decimals = cents(groups.iter().filter_map(|group| Some(group.best.cost.hourly?.0)));
+    for group in groups {
+        let best = group.best;
+        let first = group.rank == 1;
+        let style = if first { STRONG } else { PLAIN };
+        let mark = if first { "▸ " } else { "" };
+        let amount = |amount: Option<Decimal>, decimals| {
+            amount.map_or_else(
+                || Text::new(WARN, "unknown"),
+                |usd| Text::new(style, money(usd, decimals)),
+            )
+        };
+        table.row(
+            vec![
+                Text::new(GOOD, mark).and(style, group.rank),
+                Text::new(style, best.surface.as_str()),
+                Text::new(style, machine(best)),
+                Text::new(style, accelerator(best)),
+                region(group, style),
+                Text::new(style, option(&best.purchase_option)),
+                used(best, bar),
+                amount(best.cost.hourly.map(|usd| usd.0), decimals),
+                amount(best.cost.monthly_expected.map(|usd| usd.0), 2),
+            ],
+            remarks(best),
+        );
+    }
+    table
+}
+
+/// What is said under a row: how it is served, how fast it is, what a buyer must know.
+fn remarks(best: &RankedShape) -> Vec<Text> {
+    let mut remarks = vec![Text::new(FAINT, format!("{} {}", best.engine, spread(best)))];
+    let mut format = best.weights.clone();
+    if best.kv_cache_bits == 8 {
+        format += ", fp8 cache";
+    }
+    remarks.push(Text::new(FAINT, format));
+    if best.replicas > 1 {
+        remarks.push(Text::plain(format!("{} replicas", best.replicas)));
+    }
+    if let Some(speed) = &best.performance {
+        let figures = [
+            format!("{} tok/s", range(speed.output_tokens_per_second)),
+            format!("TPOT {} ms", range(speed.tpot_ms)),
+            format!("TTFT {} ms", range(speed.ttft_ms)),
+        ];
+        remarks.extend(figures.into_iter().map(Text::plain));
+        remarks.push(Text::new(FAINT, &speed.basis));
+    }
+    if let Some(note) = &best.note {
+        remarks.push(Text::new(WARN, note));
+    }
+    remarks
+}
+
+/// The machine by the surface's name; where it has none, what the host has.
+fn machine(best: &RankedShape) -> String {
+    match (best.surface, &best.machine_type) {
+        (Surface::CloudRun, _) => {
+            format!("{} vCPU, {:.0} GiB", best.cpu, best.host_memory.as_gib())
+        }
+        // A slice is more than its machines.
+        (_, Some(machine)) => match best.shape.split_once('/') {
+            Some((_, topology)) => format!("{machine} {topology}"),
+            None => machine.clone(),
+        },
+        (_, None) => "managed".to_owned(),
+    }
+}
+
+fn accelerator(best: &RankedShape) -> String {
+    let name = short(&best.accelerator);
+    match best.accelerator_eighths {
+        8 => format!("{name} x{}", best.accelerator_count),
+        4 => format!("{name} x1/2"),
+        2 => format!("{name} x1/4"),
+        eighths => format!("{name} x{eighths}/8"),
+    }
+}
+
+fn region(group: &Group, style: anstyle::Style) -> Text {
+    let best = group.best;
+    let Some(region) = &best.region else {
+        return Text::new(WARN, "not listed");
+    };
+    let mut text = Text::new(style, region);
+    if !best.confirmed {
+        text = text.and(WARN, "?");
+    }
+    if group.others > 0 {
+        text = text.and(FAINT, format!(" +{}", group.others));
+    }
+    text
+}
+
+/// The share of a device's memory in use.
+fn used(best: &RankedShape, bar: bool) -> Text {
+    const CELLS: usize = 8;
+    let memory = &best.memory;
+    let usable = memory.usable.as_gib();
+    if usable <= 0.0 {
+        return Text::default();
+    }
+    let share = (1.0 - memory.headroom.as_gib() / usable).clamp(0.0, 1.0);
+    let percent = Text::plain(format!("{:.0} %", share * 100.0));
+    if !bar {
+        return percent;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of eight cells"
+    )]
+    let full = (share * CELLS as f64).round() as usize;
+    let style = if share > 0.85 { WARN } else { GOOD };
+    Text::new(style, "█".repeat(full))
+        .and(FAINT, "░".repeat(CELLS - full.min(CELLS)))
+        .and(PLAIN, format!(" {:>3.0} %", share * 100.0))
+}
+
+/// How the model lies on the devices: `TP 8`, `TP 8 PP 2`, `TP 1 DP 8 EP`.
+pub(super) fn spread(best: &RankedShape) -> String {
+    let mut words = vec![format!("TP {}", best.tensor_parallel)];
+    if best.pipeline_parallel > 1 {
+        words.push(format!("PP {}", best.pipeline_parallel));
+    }
+    if best.data_parallel > 1 {
+        words.push(format!("DP {}", best.data_parallel));
+    }
+    if best.expert_parallel {
+        words.push("EP".to_owned());
+    }
+    words.join(" ")
+}
+
+fn option(word: &str) -> &'static str {
+    let option = PurchaseOption::ALL
+        .into_iter()
+        .find(|option| option.as_str() == word);
+    match option {
+        Some(PurchaseOption::OnDemand) => "on demand",
+        Some(PurchaseOption::Spot) => "spot",
+        Some(PurchaseOption::FlexStart) => "flex-start",
+        Some(PurchaseOption::Calendar) => "calendar",
+        Some(PurchaseOption::Commitment1y) => "1 year",
+        Some(PurchaseOption::Commitment3y) => "3 years",
+        None => "",
+    }
+}
+
+fn objective(objective: Objective) -> &'static str {
+    match objective {
+        Objective::Cost => "the expected cost of a month",
+        Objective::CostPerToken => "the cost of a million tokens",
+        Objective::Latency => "the time between tokens",
+        Objective::Throughput => "the tokens a second",
+    }
+}

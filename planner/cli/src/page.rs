@@ -3,7 +3,7 @@
 //! A page is always written with its colours; the stream it is printed to takes them out where
 //! the reader does not want them.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 
 use anstyle::{AnsiColor, Effects, Style};
 
@@ -24,7 +24,7 @@ pub(crate) const PLAIN: Style = Style::new();
 const LABEL: usize = 11;
 
 /// A piece of a line, with styles. All characters are one column wide.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Text {
     spans: Vec<(Style, String)>,
 }
@@ -67,6 +67,12 @@ impl Text {
                         _ => line.spans.push((*style, word.to_owned())),
                     }
                 }
+            }
+        }
+        // A space at the end of a line is in no style.
+        for line in &mut lines {
+            if let Some((_, text)) = line.spans.last_mut() {
+                text.truncate(text.trim_end().len());
             }
         }
         lines
@@ -171,7 +177,8 @@ impl Table {
         }
     }
 
-    /// A row, and what is said below it: remarks that do not fit on a line go to the next.
+    /// A row, and what is said below it: remarks that do not fit on a line go to the next, and
+    /// those of the row above are not said again.
     pub(crate) fn row(&mut self, cells: Vec<Text>, remarks: Vec<Text>) {
         self.rows.push((cells, remarks));
     }
@@ -205,8 +212,12 @@ impl Table {
             .collect();
         let mut lines = vec![self.line(&heading, &widths)];
         let indent = widths.iter().take(self.remarks).sum::<usize>() + SPACE * self.remarks;
+        let mut above: &[Text] = &[];
         for (cells, remarks) in &self.rows {
             lines.push(self.line(cells, &widths));
+            if std::mem::replace(&mut above, remarks) == remarks {
+                continue;
+            }
             for line in packed(remarks, width.saturating_sub(indent).max(30)) {
                 lines.push(format!("{:indent$}{line}", "").trim_end().to_owned());
             }
@@ -222,10 +233,7 @@ impl Table {
                 Lean::Left => (0, blank),
                 Lean::Right => (blank, 0),
             };
-            line.push_str(&format!(
-                "{:before$}{cell}{:after$}{:SPACE$}",
-                "", "", ""
-            ));
+            let _ = write!(line, "{:before$}{cell}{:after$}{:SPACE$}", "", "", "");
         }
         line.trim_end().to_owned()
     }
@@ -240,7 +248,7 @@ fn packed(remarks: &[Text], width: usize) -> Vec<String> {
             match lines.last_mut() {
                 Some((used, line)) if *used + SPACE + 1 + columns <= width => {
                     *used += SPACE + 1 + columns;
-                    line.push_str(&format!("   {part}"));
+                    let _ = write!(line, "   {part}");
                 }
                 _ => lines.push((columns, part.to_string())),
             }

@@ -178,17 +178,19 @@ impl<'a> Ranked<'a> {
     fn reason(&self, question: &Question) -> String {
         let Some(best) = self.survey.feasible.first() else {
             return format!(
-                "Nothing holds the load: all {} candidates are rejected.",
+                "Nothing holds the load: all {} offers are rejected.",
                 self.survey.rejected.len()
             );
         };
         let count = self.survey.feasible.len();
+        let timed = self.survey.fits[best.fit].pace.is_some();
         let what = match (question.objective, best.hourly) {
+            (Objective::Latency, _) if timed => "the shortest time between tokens",
+            (Objective::Throughput, _) if timed => "the most tokens a second",
+            (Objective::CostPerToken, Some(_)) if timed => "the lowest cost of a token",
             (Objective::Cost, Some(_)) => "the lowest expected cost",
-            (Objective::CostPerToken, Some(_)) => "the lowest cost of a token",
-            (Objective::Latency, _) => "the shortest time between tokens",
-            (Objective::Throughput, _) => "the most tokens a second",
-            (_, None) => "the smallest size, because no price is known",
+            (_, Some(_)) => "the lowest price, because no speed is known,",
+            (_, None) => "the smallest size, because no price is known,",
         };
         let mut words = vec![if count == 1 {
             "It is the only offer that holds the load.".to_owned()

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args};
 use openmodel_resolve::ranking::Question;
 use openmodel_schemas::catalog::PurchaseOption;
 use openmodel_schemas::model_card::ModelCard;
-use openmodel_schemas::name::{ModelId, Region};
+use openmodel_schemas::name::ModelId;
 use openmodel_schemas::quantity::{Bytes, Parameters, Tokens};
 use openmodel_schemas::spec::{
     Adapters, Budget, Goals, Objective, Quantization, Surface, Workload,
@@ -62,7 +62,7 @@ pub struct Recommend {
     pub surface: Vec<String>,
     /// Region; may be repeated [default: all]
     #[arg(long, value_name = "REGION", help_heading = "Choices")]
-    pub region: Vec<Region>,
+    pub region: Vec<String>,
     /// How it is bought; may be repeated [default: on demand where that is sold]
     #[arg(long, value_name = "OPTION", value_parser = words(options()), help_heading = "Choices")]
     pub option: Vec<String>,
@@ -132,12 +132,12 @@ pub struct Recommend {
 }
 
 impl Recommend {
-    /// The question, for this model. Regions, accelerators and the engine are names still to be
+    /// The question, for this model, after the names of regions, accelerators and the engine were
     /// checked.
     pub(crate) fn question(&self, card: &ModelCard) -> Question {
         Question {
             surfaces: chosen(&self.surface, &Surface::ALL, Surface::as_str),
-            regions: self.region.clone(),
+            regions: self.region.iter().filter_map(|name| name.parse().ok()).collect(),
             options: if self.option.iter().any(|option| option == ANY) {
                 PurchaseOption::ALL.to_vec()
             } else {

@@ -3,12 +3,15 @@
 use openmodel_schemas::report::{RankedShape, Ranking, Serving};
 
 use super::figures::{hourly, middle, monthly, per_million, range, size, whole};
-use super::page::spread;
+use super::page::{accelerator, machine, option, spread, weights};
 use crate::page::{FAINT, GOOD, NAME, PLAIN, Page, Text, WARN};
 
 /// Everything about the choice.
 pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
-    page.entry("Chosen", &Text::new(GOOD, &ranking.reason));
+    page.entry(
+        "Chosen",
+        &Text::new(GOOD, line(best)).and(PLAIN, format!(". {}", ranking.reason)),
+    );
     page.entry("Cost", &cost(best));
     for line in &best.cost.lines {
         let amount = line.hourly.map_or_else(
@@ -50,6 +53,20 @@ pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
     }
 }
 
+/// Which it is, in one line.
+fn line(best: &RankedShape) -> String {
+    let machine = match best.machine_type {
+        Some(_) => format!("{} with {}", machine(best), accelerator(best)),
+        None => accelerator(best),
+    };
+    let region = best.region.as_deref().unwrap_or("no listed region");
+    format!(
+        "{machine} on {} in {region}, {}",
+        best.surface.as_str(),
+        option(&best.purchase_option)
+    )
+}
+
 fn cost(best: &RankedShape) -> Text {
     let cost = &best.cost;
     let Some(hour) = cost.hourly else {
@@ -76,24 +93,31 @@ fn memory(best: &RankedShape) -> Text {
     } else {
         ""
     };
-    Text::plain(format!(
-        "{} weights + {} KV cache + {} activations + {} overhead, {} free of {}{devices}; \
-         the cache has room for {} tokens",
+    let mut text = format!(
+        "{} weights + {} KV cache + {} activations + {} overhead, {} free of {}{devices}",
         size(memory.weights),
         size(memory.kv_cache),
         size(memory.activations),
         size(memory.overhead),
         size(memory.headroom),
         size(memory.usable),
-        whole(memory.kv_capacity.0),
-    ))
+    );
+    if memory.kv_capacity.0 > 0 {
+        text += &format!(
+            "; the cache has room for {} tokens",
+            whole(memory.kv_capacity.0)
+        );
+    } else {
+        text = text.replace(&format!(" + {} KV cache", size(memory.kv_cache)), "");
+    }
+    Text::plain(text)
 }
 
 fn settings(best: &RankedShape) -> String {
     let mut words = vec![
         format!("{} {}", best.engine, best.engine_version),
         spread(best),
-        format!("weights {}", best.weights),
+        format!("weights {}", weights(best)),
         format!("KV cache {} bit", best.kv_cache_bits),
         format!("max_model_len {}", best.max_model_len),
         format!("max_num_seqs {}", best.max_num_seqs),

@@ -45,7 +45,7 @@ pub(super) fn cents(amounts: impl IntoIterator<Item = Decimal>) -> u32 {
 pub(super) fn size(bytes: Bytes) -> String {
     const KIB: f64 = 1_048_576.0;
     let gib = bytes.as_gib();
-    if gib >= 0.1 {
+    if bytes.0 == 0 || gib >= 0.1 {
         format!("{gib:.2} GiB")
     } else if gib * 1024.0 >= 1.0 {
         format!("{:.1} MiB", gib * 1024.0)

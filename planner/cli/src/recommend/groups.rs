@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use openmodel_schemas::report::{RankedShape, Ranking, RejectedShape};
+use openmodel_schemas::spec::Surface;
 
 /// A machine as it is bought on a surface, where it is best.
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub(super) struct Group<'a> {
     /// Its place in the ranking, from one.
     pub(super) rank: usize,
     pub(super) best: &'a RankedShape,
+    /// Surfaces that sell the same machine in the same place for the same.
+    pub(super) surfaces: Vec<Surface>,
     /// More regions that have it.
     pub(super) others: usize,
 }
@@ -31,13 +34,41 @@ pub(super) fn groups(ranking: &Ranking, each: bool) -> Vec<Group<'_>> {
         } else {
             known.insert(key, groups.len());
             groups.push(Group {
-                rank: groups.len() + 1,
+                rank: 0,
                 best,
+                surfaces: vec![best.surface],
                 others: 0,
             });
         }
     }
+    if !each {
+        groups.dedup_by(|next, kept| {
+            let same = alike(kept, next);
+            if same {
+                kept.surfaces.append(&mut next.surfaces);
+            }
+            same
+        });
+    }
+    for (index, group) in groups.iter_mut().enumerate() {
+        group.rank = index + 1;
+    }
     groups
+}
+
+/// Whether a reader would see the same machine for the same money twice.
+fn alike(a: &Group, b: &Group) -> bool {
+    let of = |shape: &RankedShape| RankedShape {
+        surface: Surface::Compute,
+        code: String::new(),
+        why: String::new(),
+        cost: openmodel_schemas::report::Cost {
+            lines: Vec::new(),
+            ..shape.cost.clone()
+        },
+        ..shape.clone()
+    };
+    a.others == b.others && of(a.best) == of(b.best)
 }
 
 /// What is rejected for one reason.

@@ -38,7 +38,7 @@ pub(super) fn check(asked: &Recommend, catalog: &Catalog) -> Result<(), anyhow::
         let stranger = asked
             .region
             .iter()
-            .map(|region| region.as_str())
+            .map(String::as_str)
             .find(|region| !known.contains(region));
         if let Some(name) = stranger {
             let near = nearest(name, known.iter().copied());

@@ -35,8 +35,7 @@ impl Answer<'_> {
             page.gap();
             chosen::section(&mut page, best, self.ranking);
         } else {
-            let none = Text::new(WARN, "Nothing holds this load. ");
-            page.entry("Result", &none.and(PLAIN, &self.ranking.reason));
+            page.entry("Chosen", &Text::new(WARN, &self.ranking.reason));
         }
         let refusals = refusals(self.ranking);
         if !refusals.is_empty() {
@@ -52,6 +51,9 @@ impl Answer<'_> {
             page.entry("KV cache", &Text::plain(cache));
         }
         page.entry("Load", &self.load());
+        if let Some(limits) = self.limits() {
+            page.entry("Limits", &limits);
+        }
         page.entry(
             "Ranked by",
             &Text::plain(objective(self.question.objective)).and(
@@ -70,15 +72,15 @@ impl Answer<'_> {
             facts.push(format!("{parameters} parameters"));
         }
         if let Some(memory) = self.on_one_device() {
-            let format = self.ranking.chosen.as_ref().map(|best| best.weights.as_str());
+            let format = self.ranking.chosen.as_ref().map(weights);
             facts.push(match format {
-                Some(format) => format!("{} of weights in {format}", size(memory.weights)),
+                Some(format) => format!("{} as {format}", size(memory.weights)),
                 None => format!("{} of weights", size(memory.weights)),
             });
         }
         let longest = self.card.config.as_ref().and_then(|config| config.max_positions);
         if let Some(longest) = longest {
-            facts.push(format!("made for {} tokens", whole(longest)));
+            facts.push(format!("up to {} tokens", whole(longest)));
         }
         if let Some(licence) = &self.card.licence {
             facts.push(licence.clone());
@@ -130,58 +132,78 @@ impl Answer<'_> {
     /// The load, with a star on what nobody stated.
     fn load(&self) -> Text {
         let (load, asked) = (&self.question.workload, self.asked);
-        let mut assumed = Vec::new();
+        let assumed = [
+            asked.context.is_none(),
+            asked.concurrency.is_none(),
+            asked.input_tokens.is_none(),
+            asked.output_tokens.is_none(),
+        ]
+        .contains(&true);
         let mut text = Text::default();
-        let mut part = |value: String, stated: bool, flag: &'static str| {
+        let mut part = |value: String, stated: bool| {
             let before = if text.width() == 0 { "" } else { " · " };
             text = std::mem::take(&mut text)
                 .and(FAINT, before)
                 .and(PLAIN, value);
             if !stated {
                 text = std::mem::take(&mut text).and(WARN, "*");
-                assumed.push(flag);
             }
         };
         part(
             format!("{} requests at once", load.max_concurrency),
             asked.concurrency.is_some(),
-            "--concurrency",
         );
         part(
             format!("context of {} tokens", whole(load.context_length.0)),
             asked.context.is_some(),
-            "--context",
         );
         part(
             format!("{} tokens in", whole(load.input_tokens.0)),
             asked.input_tokens.is_some(),
-            "--input-tokens",
         );
         part(
             format!("{} out", whole(load.output_tokens.0)),
             asked.output_tokens.is_some(),
-            "--output-tokens",
         );
-        let goals = load.goals;
         let more = [
-            load.requests_per_second.map(|rate| format!("{rate} requests a second")),
+            load.requests_per_second
+                .map(|rate| format!("{rate} requests a second")),
             load.adapters
                 .map(|lora| format!("{} adapters of rank {}", lora.count, lora.rank)),
-            load.draft_tokens.map(|tokens| format!("{tokens} tokens drafted ahead")),
-            goals.max_ttft_ms.map(|ms| format!("TTFT at most {ms} ms")),
-            goals.max_tpot_ms.map(|ms| format!("TPOT at most {ms} ms")),
-            self.question.budget.max_hourly_cost.map(|usd| format!("at most ${usd} an hour")),
-            self.question.budget.max_monthly_cost.map(|usd| format!("at most ${usd} a month")),
+            load.draft_tokens
+                .map(|tokens| format!("{tokens} tokens drafted ahead")),
         ];
         for value in more.into_iter().flatten() {
-            part(value, true, "");
+            part(value, true);
         }
-        if !assumed.is_empty() {
-            text = text
-                .and(WARN, "  * ")
-                .and(FAINT, format!("assumed; see {}", assumed.join(", ")));
+        if text.width() > 0 && assumed {
+            text = text.and(WARN, "  * ").and(FAINT, "assumed");
         }
         text
+    }
+
+    /// What it must keep to, and whether that could be checked.
+    fn limits(&self) -> Option<Text> {
+        let (goals, budget) = (self.question.workload.goals, &self.question.budget);
+        let speed = [
+            goals.max_ttft_ms.map(|ms| format!("TTFT at most {ms} ms")),
+            goals.max_tpot_ms.map(|ms| format!("TPOT at most {ms} ms")),
+        ];
+        let money = [
+            budget.max_hourly_cost.map(|usd| format!("at most ${usd} an hour")),
+            budget.max_monthly_cost.map(|usd| format!("at most ${usd} a month")),
+        ];
+        let all: Vec<String> = speed.into_iter().chain(money).flatten().collect();
+        let text = Text::plain(all.join(" · "));
+        let best = self.ranking.chosen.as_ref();
+        let unchecked = best.is_some_and(|best| best.performance.is_none())
+            && (!goals.is_empty() || self.question.workload.requests_per_second.is_some());
+        if unchecked {
+            let before = if all.is_empty() { "" } else { " · " };
+            let words = "no speed of this model is known: goals and replicas are not checked";
+            return Some(text.and(FAINT, before).and(WARN, words));
+        }
+        (!all.is_empty()).then_some(text)
     }
 
     fn choices(&self, page: &mut Page) {
@@ -189,25 +211,27 @@ impl Answer<'_> {
         let groups = groups(self.ranking, each);
         let limit = if self.asked.all { usize::MAX } else { self.asked.limit };
         let shown: Vec<&Group> = groups.iter().take(limit).collect();
-        let bar = table(&shown, true);
-        let table = if bar.width() <= page.width() { bar } else { table(&shown, false) };
-        page.table(&table);
-        let mut notes = Vec::new();
+        let mut footnotes = Vec::new();
+        let mut rows = table(&shown, &[], &mut footnotes);
+        for hidden in NARROWER {
+            if rows.width() <= page.width() {
+                break;
+            }
+            rows = table(&shown, hidden, &mut Vec::new());
+        }
+        page.table(&rows);
         let more = groups.len() - shown.len();
         if more > 0 {
-            notes.push(format!(
-                "{more} more {} it: --limit N, or --all for every region",
-                if more == 1 { "machine holds" } else { "machines hold" }
-            ));
+            let hold = if more == 1 { "machine holds" } else { "machines hold" };
+            let text = format!("{more} more {hold} it: --limit N, or --all for every region");
+            page.entry("", &Text::new(FAINT, text));
         }
         if shown.iter().any(|group| !group.best.confirmed && group.best.region.is_some()) {
-            notes.push("? the vendor does not confirm the region".to_owned());
+            let text = "the vendor does not confirm that it stands there";
+            page.entry("", &Text::new(WARN, "? ").and(FAINT, text));
         }
-        if shown.iter().all(|group| group.best.performance.is_none()) {
-            notes.push("no estimate of speed is known".to_owned());
-        }
-        if !notes.is_empty() {
-            page.line(&Text::new(FAINT, format!("   {}", notes.join(" · "))));
+        for (index, note) in footnotes.iter().enumerate() {
+            page.entry("", &Text::new(WARN, mark(index)).and(FAINT, format!(" {note}")));
         }
     }
 
@@ -222,7 +246,8 @@ impl Answer<'_> {
         for refusals in all {
             let (number, code) = (refusals.shapes.len(), refusals.code);
             if each {
-                page.under(0, &Text::new(NAME, code).and(FAINT, format!(" {number}")));
+                let heading = Text::new(NAME, code).and(FAINT, format!(" {number}"));
+                page.under(0, &heading);
                 for shape in &refusals.shapes {
                     let surface = shape.surface.as_str();
                     let line = Text::new(FAINT, format!("{surface} "));
@@ -254,9 +279,18 @@ impl Answer<'_> {
     }
 }
 
-/// The machines, one row each, with or without a bar of the memory in use.
-fn table(groups: &[&Group], bar: bool) -> Table {
-    let columns = vec![
+/// What is left out where the terminal is narrow, one list after the other.
+const NARROWER: [&[&str]; 4] = [
+    &["bar"],
+    &["bar", "machine"],
+    &["bar", "machine", "bought"],
+    &["bar", "machine", "bought", "memory"],
+];
+
+/// The machines, one row each, without the columns that are hidden. Notes for buyers go to
+/// `footnotes`.
+fn table(groups: &[&Group], hidden: &[&str], footnotes: &mut Vec<String>) -> Table {
+    let all = [
         ("  #", Lean::Right),
         ("surface", Lean::Left),
         ("machine", Lean::Left),
@@ -267,45 +301,60 @@ fn table(groups: &[&Group], bar: bool) -> Table {
         ("$/hour", Lean::Right),
         ("$/month", Lean::Right),
     ];
-    let mut table = Table::new(columns, 1);
+    let shows = |heading: &str| !hidden.contains(&heading);
+    let columns = all.iter().copied().filter(|(heading, _)| shows(heading));
+    let mut table = Table::new(columns.collect(), 1);
     let decimals = cents(groups.iter().filter_map(|group| Some(group.best.cost.hourly?.0)));
     for group in groups {
         let best = group.best;
         let first = group.rank == 1;
         let style = if first { STRONG } else { PLAIN };
-        let mark = if first { "▸ " } else { "" };
+        let point = if first { "▸ " } else { "" };
         let amount = |amount: Option<Decimal>, decimals| {
             amount.map_or_else(
                 || Text::new(WARN, "unknown"),
                 |usd| Text::new(style, money(usd, decimals)),
             )
         };
-        table.row(
-            vec![
-                Text::new(GOOD, mark).and(style, group.rank),
-                Text::new(style, best.surface.as_str()),
-                Text::new(style, machine(best)),
-                Text::new(style, accelerator(best)),
-                region(group, style),
-                Text::new(style, option(&best.purchase_option)),
-                used(best, bar),
-                amount(best.cost.hourly.map(|usd| usd.0), decimals),
-                amount(best.cost.monthly_expected.map(|usd| usd.0), 2),
-            ],
-            remarks(best),
-        );
+        let surfaces: Vec<&str> = group.surfaces.iter().map(|surface| surface.as_str()).collect();
+        let mut surface = Text::new(style, surfaces.join(", "));
+        if let Some(note) = &best.note {
+            let index = footnotes.iter().position(|known| known == note).unwrap_or_else(|| {
+                footnotes.push(note.clone());
+                footnotes.len() - 1
+            });
+            surface = surface.and(WARN, mark(index));
+        }
+        let cells = [
+            Text::new(GOOD, point).and(style, group.rank),
+            surface,
+            Text::new(style, machine(best)),
+            Text::new(style, accelerator(best)),
+            region(group, style),
+            Text::new(style, option(&best.purchase_option)),
+            used(best, shows("bar")),
+            amount(best.cost.hourly.map(|usd| usd.0), decimals),
+            amount(best.cost.monthly_expected.map(|usd| usd.0), 2),
+        ];
+        let cells = all.iter().zip(cells).filter(|((heading, _), _)| shows(heading));
+        table.row(cells.map(|(_, cell)| cell).collect(), remarks(best));
     }
     table
 }
 
-/// What is said under a row: how it is served, how fast it is, what a buyer must know.
+/// The mark of a footnote.
+fn mark(index: usize) -> &'static str {
+    const MARKS: [&str; 9] = ["¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"];
+    MARKS.get(index).unwrap_or(&"⁺")
+}
+
+/// What is said under a row: how it is served, and how fast it is.
 fn remarks(best: &RankedShape) -> Vec<Text> {
-    let mut remarks = vec![Text::new(FAINT, format!("{} {}", best.engine, spread(best)))];
-    let mut format = best.weights.clone();
+    let mut served = format!("{} · {} · {}", best.engine, spread(best), weights(best));
     if best.kv_cache_bits == 8 {
-        format += ", fp8 cache";
+        served += " · fp8 cache";
     }
-    remarks.push(Text::new(FAINT, format));
+    let mut remarks = vec![Text::new(FAINT, served)];
     if best.replicas > 1 {
         remarks.push(Text::plain(format!("{} replicas", best.replicas)));
     }
@@ -318,14 +367,20 @@ fn remarks(best: &RankedShape) -> Vec<Text> {
         remarks.extend(figures.into_iter().map(Text::plain));
         remarks.push(Text::new(FAINT, &speed.basis));
     }
-    if let Some(note) = &best.note {
-        remarks.push(Text::new(WARN, note));
-    }
     remarks
 }
 
+/// The format of the weights, as closely as it is known.
+pub(super) fn weights(best: &RankedShape) -> &str {
+    match best.quantization.as_deref() {
+        // `gguf` says less than what it is made with.
+        Some(made) if best.weights == "gguf" => made,
+        _ => &best.weights,
+    }
+}
+
 /// The machine by the surface's name; where it has none, what the host has.
-fn machine(best: &RankedShape) -> String {
+pub(super) fn machine(best: &RankedShape) -> String {
     match (best.surface, &best.machine_type) {
         (Surface::CloudRun, _) => {
             format!("{} vCPU, {:.0} GiB", best.cpu, best.host_memory.as_gib())
@@ -339,7 +394,8 @@ fn machine(best: &RankedShape) -> String {
     }
 }
 
-fn accelerator(best: &RankedShape) -> String {
+/// `l4 x2`, `rtx-pro-6000 x1/4`.
+pub(super) fn accelerator(best: &RankedShape) -> String {
     let name = short(&best.accelerator);
     match best.accelerator_eighths {
         8 => format!("{name} x{}", best.accelerator_count),
@@ -405,7 +461,8 @@ pub(super) fn spread(best: &RankedShape) -> String {
     words.join(" ")
 }
 
-fn option(word: &str) -> &'static str {
+/// A way to buy in words.
+pub(super) fn option(word: &str) -> &'static str {
     let option = PurchaseOption::ALL
         .into_iter()
         .find(|option| option.as_str() == word);

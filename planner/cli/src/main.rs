@@ -90,7 +90,11 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         match arguments.command {
             Command::Recommend(asked) => {
                 let holds = recommend::run(&asked).await?;
-                return Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+                return Ok(if holds {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::FAILURE
+                });
             }
             Command::Quickstart => quickstart::run(&mut stdout()).await,
             Command::Sandbox { port, state } => sandbox(port, state).await,

@@ -46,7 +46,10 @@ impl Text {
     }
 
     pub(crate) fn width(&self) -> usize {
-        self.spans.iter().map(|(_, text)| text.chars().count()).sum()
+        self.spans
+            .iter()
+            .map(|(_, text)| text.chars().count())
+            .sum()
     }
 
     /// Lines of at most `width` columns, broken at spaces.
@@ -110,11 +113,6 @@ impl Page {
     /// An empty line.
     pub(crate) fn gap(&mut self) {
         self.lines.push(String::new());
-    }
-
-    /// A line as it is.
-    pub(crate) fn line(&mut self, text: &Text) {
-        self.lines.push(text.to_string().trim_end().to_owned());
     }
 
     /// Text behind a label, wrapped under itself.
@@ -268,7 +266,10 @@ mod tests {
     #[test]
     fn entries_wrap_under_themselves() {
         let mut page = Page::new(42);
-        page.entry("Why", &Text::plain("one two three four five six seven eight"));
+        page.entry(
+            "Why",
+            &Text::plain("one two three four five six seven eight"),
+        );
         assert_eq!(
             plain(&page.finish()),
             "Why        one two three four five six\n           seven eight\n"

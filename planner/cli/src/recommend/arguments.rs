@@ -108,7 +108,12 @@ pub struct Recommend {
     #[arg(long, value_name = "FILE", help_heading = "Facts")]
     pub models: Option<PathBuf>,
     /// The model's config.json
-    #[arg(long, value_name = "FILE", conflicts_with = "models", help_heading = "Facts")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "models",
+        help_heading = "Facts"
+    )]
     pub config: Option<PathBuf>,
     /// Parameters of the model beside --config: 8.03B
     #[arg(long, value_name = "COUNT", value_parser = parameters, requires = "config", help_heading = "Facts")]
@@ -127,7 +132,13 @@ pub struct Recommend {
     #[arg(long, help_heading = "Output")]
     pub json: bool,
     /// Colours
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
     pub color: Color,
 }
 
@@ -137,7 +148,11 @@ impl Recommend {
     pub(crate) fn question(&self, card: &ModelCard) -> Question {
         Question {
             surfaces: chosen(&self.surface, &Surface::ALL, Surface::as_str),
-            regions: self.region.iter().filter_map(|name| name.parse().ok()).collect(),
+            regions: self
+                .region
+                .iter()
+                .filter_map(|name| name.parse().ok())
+                .collect(),
             options: if self.option.iter().any(|option| option == ANY) {
                 PurchaseOption::ALL.to_vec()
             } else {
@@ -177,9 +192,7 @@ impl Recommend {
             .saturating_add(self.output_tokens.unwrap_or(0));
         let context = self.context.unwrap_or_else(|| {
             // A request that is stated has room.
-            CONTEXT
-                .max(typical)
-                .min(longest.unwrap_or(u64::MAX))
+            CONTEXT.max(typical).min(longest.unwrap_or(u64::MAX))
         });
         let output = self.output_tokens.unwrap_or_else(|| {
             let share = self

@@ -47,7 +47,10 @@ pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
             "Serve",
             &Text::new(
                 WARN,
-                format!("no image of {} is known for {}", best.engine, best.accelerator),
+                format!(
+                    "no image of {} is known for {}",
+                    best.engine, best.accelerator
+                ),
             ),
         ),
     }
@@ -76,11 +79,17 @@ fn cost(best: &RankedShape) -> Text {
     if let Some(month) = cost.monthly_expected {
         words.push(match best.replicas {
             1 => format!("{} a month with storage", monthly(month)),
-            replicas => format!("{} a month for {replicas} replicas with storage", monthly(month)),
+            replicas => format!(
+                "{} a month for {replicas} replicas with storage",
+                monthly(month)
+            ),
         });
     }
     if let Some(usd) = cost.per_million_output_tokens {
-        words.push(format!("{} a million tokens out, when busy", per_million(usd)));
+        words.push(format!(
+            "{} a million tokens out, when busy",
+            per_million(usd)
+        ));
     }
     let date = format!(" · prices of {}, before discounts", cost.price_date);
     Text::plain(words.join(" · ")).and(FAINT, date)

@@ -21,15 +21,19 @@ pub(super) fn card(
 ) -> Result<ModelCard> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{} cannot be read", path.display()))?;
-    let config: Value = serde_json::from_str(&text)
-        .with_context(|| format!("{} is not JSON", path.display()))?;
+    let config: Value =
+        serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
     let row = row(&config);
     for field in ["architecture", "num_hidden_layers", "hidden_size"] {
         ensure!(
             row.contains_key(field),
             "{} is no config.json of a language model: {} is missing",
             path.display(),
-            if field == "architecture" { "architectures" } else { field }
+            if field == "architecture" {
+                "architectures"
+            } else {
+                field
+            }
         );
     }
     let mut row = Value::Object(row);
@@ -100,7 +104,10 @@ fn row(config: &Value) -> Map<String, Value> {
     if let Some(method) = get("quantization_config").and_then(|stored| stored.get("quant_method")) {
         row.insert("quant_method".to_owned(), method.clone());
     }
-    for (name, tower) in [("has_vision", "vision_config"), ("has_audio", "audio_config")] {
+    for (name, tower) in [
+        ("has_vision", "vision_config"),
+        ("has_audio", "audio_config"),
+    ] {
         row.insert(name.to_owned(), json!(config.get(tower).is_some()));
     }
     let name = architecture.and_then(Value::as_str).unwrap_or_default();
@@ -136,7 +143,10 @@ fn kinds(row: &mut Map<String, Value>, types: Option<&Vec<Value>>, architecture:
     };
     let class = if row.get("is_encoder_decoder") == Some(&Value::Bool(true)) {
         "encdec"
-    } else if ["Bert", "Roberta"].iter().any(|word| architecture.contains(word)) {
+    } else if ["Bert", "Roberta"]
+        .iter()
+        .any(|word| architecture.contains(word))
+    {
         "encoder"
     } else if recurrent > 0 {
         "hybrid_ssm"

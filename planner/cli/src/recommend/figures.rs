@@ -11,8 +11,7 @@ pub(super) fn whole(number: u64) -> String {
 
 /// An amount with so many decimals: `12,345.60`.
 pub(super) fn money(amount: Decimal, decimals: u32) -> String {
-    let rounded =
-        amount.round_dp_with_strategy(decimals, RoundingStrategy::MidpointAwayFromZero);
+    let rounded = amount.round_dp_with_strategy(decimals, RoundingStrategy::MidpointAwayFromZero);
     let places = usize::try_from(decimals).unwrap_or(2);
     thousands(&format!("{rounded:.places$}"))
 }

@@ -42,13 +42,7 @@ pub(super) fn groups(ranking: &Ranking, each: bool) -> Vec<Group<'_>> {
         }
     }
     if !each {
-        groups.dedup_by(|next, kept| {
-            let same = alike(kept, next);
-            if same {
-                kept.surfaces.append(&mut next.surfaces);
-            }
-            same
-        });
+        groups = on_several_surfaces(groups);
     }
     for (index, group) in groups.iter_mut().enumerate() {
         group.rank = index + 1;
@@ -56,19 +50,26 @@ pub(super) fn groups(ranking: &Ranking, each: bool) -> Vec<Group<'_>> {
     groups
 }
 
-/// Whether a reader would see the same machine for the same money twice.
-fn alike(a: &Group, b: &Group) -> bool {
-    let of = |shape: &RankedShape| RankedShape {
-        surface: Surface::Compute,
-        code: String::new(),
-        why: String::new(),
-        cost: openmodel_schemas::report::Cost {
-            lines: Vec::new(),
-            ..shape.cost.clone()
-        },
-        ..shape.clone()
-    };
-    a.others == b.others && of(a.best) == of(b.best)
+/// The groups, with those that a reader could not tell apart but by the surface in one.
+fn on_several_surfaces(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
+    let mut kept: Vec<Group> = Vec::new();
+    let mut known = BTreeMap::new();
+    for group in groups {
+        let best = group.best;
+        let key = (
+            (&best.shape, &best.purchase_option, &best.quantization),
+            (&best.region, group.others, &best.note),
+            (best.cost.hourly, best.cost.monthly_expected),
+        );
+        if let Some(index) = known.get(&key) {
+            let first: &mut Group = &mut kept[*index];
+            first.surfaces.extend(group.surfaces);
+        } else {
+            known.insert(key, kept.len());
+            kept.push(group);
+        }
+    }
+    kept
 }
 
 /// What is rejected for one reason.
@@ -107,9 +108,10 @@ pub(super) fn refusals(ranking: &Ranking) -> Vec<Refusals<'_>> {
             code,
             shapes: Vec::new(),
         });
-        let same = refusals.shapes.iter_mut().find(|other| {
-            (other.surface, &other.shape) == (rejected.surface, &rejected.shape)
-        });
+        let same = refusals
+            .shapes
+            .iter_mut()
+            .find(|other| (other.surface, &other.shape) == (rejected.surface, &rejected.shape));
         match same {
             // The cheapest region speaks for a machine.
             Some(other) => {
@@ -188,7 +190,10 @@ mod tests {
 
     #[test]
     fn accelerators_are_read_from_a_line() {
-        assert_eq!(devices("g2-standard-24 (nvidia-l4 x2)"), ("nvidia-l4", "x2"));
+        assert_eq!(
+            devices("g2-standard-24 (nvidia-l4 x2)"),
+            ("nvidia-l4", "x2")
+        );
         assert_eq!(devices("nvidia-l4 x1, 4 vCPU, 16 GiB"), ("nvidia-l4", "x1"));
         assert_eq!(devices("nvidia-a100-80gb x4"), ("nvidia-a100-80gb", "x4"));
     }

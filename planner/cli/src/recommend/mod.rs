@@ -13,6 +13,8 @@ mod groups;
 mod model;
 mod names;
 mod page;
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context as _, Result};
 use openmodel_resolve::market::Catalog;

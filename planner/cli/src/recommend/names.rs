@@ -73,9 +73,8 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
 
 /// As clap says it of the flags whose values it knows.
 fn unknown(flag: &str, value: &str, known: &[&str], near: Option<&str>) -> clap::Error {
-    let command = Recommend::augment_args(
-        clap::Command::new("recommend").bin_name("openmodel recommend"),
-    );
+    let command =
+        Recommend::augment_args(clap::Command::new("recommend").bin_name("openmodel recommend"));
     let text = |text: &str| ContextValue::String(text.to_owned());
     let mut error = clap::Error::new(ErrorKind::InvalidValue).with_cmd(&command);
     error.insert(ContextKind::InvalidArg, text(flag));

@@ -78,7 +78,11 @@ impl Answer<'_> {
                 None => format!("{} of weights", size(memory.weights)),
             });
         }
-        let longest = self.card.config.as_ref().and_then(|config| config.max_positions);
+        let longest = self
+            .card
+            .config
+            .as_ref()
+            .and_then(|config| config.max_positions);
         if let Some(longest) = longest {
             facts.push(format!("up to {} tokens", whole(longest)));
         }
@@ -190,8 +194,12 @@ impl Answer<'_> {
             goals.max_tpot_ms.map(|ms| format!("TPOT at most {ms} ms")),
         ];
         let money = [
-            budget.max_hourly_cost.map(|usd| format!("at most ${usd} an hour")),
-            budget.max_monthly_cost.map(|usd| format!("at most ${usd} a month")),
+            budget
+                .max_hourly_cost
+                .map(|usd| format!("at most ${usd} an hour")),
+            budget
+                .max_monthly_cost
+                .map(|usd| format!("at most ${usd} a month")),
         ];
         let all: Vec<String> = speed.into_iter().chain(money).flatten().collect();
         let text = Text::plain(all.join(" · "));
@@ -209,7 +217,11 @@ impl Answer<'_> {
     fn choices(&self, page: &mut Page) {
         let each = self.asked.all || self.asked.region.len() > 1;
         let groups = groups(self.ranking, each);
-        let limit = if self.asked.all { usize::MAX } else { self.asked.limit };
+        let limit = if self.asked.all {
+            usize::MAX
+        } else {
+            self.asked.limit
+        };
         let shown: Vec<&Group> = groups.iter().take(limit).collect();
         let mut footnotes = Vec::new();
         let mut rows = table(&shown, &[], &mut footnotes);
@@ -222,16 +234,26 @@ impl Answer<'_> {
         page.table(&rows);
         let more = groups.len() - shown.len();
         if more > 0 {
-            let hold = if more == 1 { "machine holds" } else { "machines hold" };
+            let hold = if more == 1 {
+                "machine holds"
+            } else {
+                "machines hold"
+            };
             let text = format!("{more} more {hold} it: --limit N, or --all for every region");
             page.entry("", &Text::new(FAINT, text));
         }
-        if shown.iter().any(|group| !group.best.confirmed && group.best.region.is_some()) {
+        if shown
+            .iter()
+            .any(|group| !group.best.confirmed && group.best.region.is_some())
+        {
             let text = "the vendor does not confirm that it stands there";
             page.entry("", &Text::new(WARN, "? ").and(FAINT, text));
         }
         for (index, note) in footnotes.iter().enumerate() {
-            page.entry("", &Text::new(WARN, mark(index)).and(FAINT, format!(" {note}")));
+            page.entry(
+                "",
+                &Text::new(WARN, mark(index)).and(FAINT, format!(" {note}")),
+            );
         }
     }
 
@@ -283,8 +305,8 @@ impl Answer<'_> {
 const NARROWER: [&[&str]; 4] = [
     &["bar"],
     &["bar", "machine"],
-    &["bar", "machine", "bought"],
-    &["bar", "machine", "bought", "memory"],
+    &["bar", "machine", "memory"],
+    &["bar", "machine", "memory", "bought"],
 ];
 
 /// The machines, one row each, without the columns that are hidden. Notes for buyers go to
@@ -304,7 +326,11 @@ fn table(groups: &[&Group], hidden: &[&str], footnotes: &mut Vec<String>) -> Tab
     let shows = |heading: &str| !hidden.contains(&heading);
     let columns = all.iter().copied().filter(|(heading, _)| shows(heading));
     let mut table = Table::new(columns.collect(), 1);
-    let decimals = cents(groups.iter().filter_map(|group| Some(group.best.cost.hourly?.0)));
+    let decimals = cents(
+        groups
+            .iter()
+            .filter_map(|group| Some(group.best.cost.hourly?.0)),
+    );
     for group in groups {
         let best = group.best;
         let first = group.rank == 1;
@@ -316,13 +342,20 @@ fn table(groups: &[&Group], hidden: &[&str], footnotes: &mut Vec<String>) -> Tab
                 |usd| Text::new(style, money(usd, decimals)),
             )
         };
-        let surfaces: Vec<&str> = group.surfaces.iter().map(|surface| surface.as_str()).collect();
+        let surfaces: Vec<&str> = group
+            .surfaces
+            .iter()
+            .map(|surface| surface.as_str())
+            .collect();
         let mut surface = Text::new(style, surfaces.join(", "));
         if let Some(note) = &best.note {
-            let index = footnotes.iter().position(|known| known == note).unwrap_or_else(|| {
-                footnotes.push(note.clone());
-                footnotes.len() - 1
-            });
+            let index = footnotes
+                .iter()
+                .position(|known| known == note)
+                .unwrap_or_else(|| {
+                    footnotes.push(note.clone());
+                    footnotes.len() - 1
+                });
             surface = surface.and(WARN, mark(index));
         }
         let cells = [
@@ -336,7 +369,10 @@ fn table(groups: &[&Group], hidden: &[&str], footnotes: &mut Vec<String>) -> Tab
             amount(best.cost.hourly.map(|usd| usd.0), decimals),
             amount(best.cost.monthly_expected.map(|usd| usd.0), 2),
         ];
-        let cells = all.iter().zip(cells).filter(|((heading, _), _)| shows(heading));
+        let cells = all
+            .iter()
+            .zip(cells)
+            .filter(|((heading, _), _)| shows(heading));
         table.row(cells.map(|(_, cell)| cell).collect(), remarks(best));
     }
     table

@@ -224,7 +224,7 @@ fn config(row: &Row) -> ModelConfig {
     }
 }
 
-/// `index_head_dim` of the sparse indexers of DeepSeek V3.2 and GLM-5.
+/// `index_head_dim` of the sparse indexers of `DeepSeek` V3.2 and GLM-5.
 const INDEX_DIM: u64 = 128;
 
 /// Frames of Whisper's encoder.
@@ -267,7 +267,7 @@ fn experts(row: &Row, layers: u64, intermediate: u64) -> Option<Experts> {
     })
 }
 
-/// Dense layers, by family: three in DeepSeek V3 and GLM-5, one in V2-Lite and Kimi.
+/// Dense layers, by family: three in `DeepSeek` V3 and GLM-5, one in V2-Lite and Kimi.
 fn leading_dense(row: &Row, _layers: u64, _total: Option<u64>) -> u64 {
     match row.text("architecture").unwrap_or_default() {
         "DeepseekV3ForCausalLM" | "DeepseekV32ForCausalLM" | "GlmMoeDsaForCausalLM" => 3,

@@ -3,7 +3,7 @@
 use openmodel_schemas::report::{RankedShape, Ranking, Serving};
 
 use super::figures::{hourly, middle, monthly, per_million, range, size, whole};
-use super::page::{accelerator, machine, option, spread, weights};
+use super::rows::{accelerator, machine, option, spread, weights};
 use crate::page::{FAINT, GOOD, NAME, PLAIN, Page, Text, WARN};
 
 /// Everything about the choice.
@@ -57,7 +57,7 @@ pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
 }
 
 /// Which it is, in one line.
-fn line(best: &RankedShape) -> String {
+pub(super) fn line(best: &RankedShape) -> String {
     let machine = match best.machine_type {
         Some(_) => format!("{} with {}", machine(best), accelerator(best)),
         None => accelerator(best),
@@ -102,24 +102,24 @@ fn memory(best: &RankedShape) -> Text {
     } else {
         ""
     };
-    let mut text = format!(
-        "{} weights + {} KV cache + {} activations + {} overhead, {} free of {}{devices}",
+    // A model that keeps nothing of a sequence has no cache to speak of.
+    let (cache, room) = if memory.kv_capacity.0 > 0 {
+        let tokens = whole(memory.kv_capacity.0);
+        (
+            format!(" + {} KV cache", size(memory.kv_cache)),
+            format!("; the cache has room for {tokens} tokens"),
+        )
+    } else {
+        (String::new(), String::new())
+    };
+    Text::plain(format!(
+        "{} weights{cache} + {} activations + {} overhead, {} free of {}{devices}{room}",
         size(memory.weights),
-        size(memory.kv_cache),
         size(memory.activations),
         size(memory.overhead),
         size(memory.headroom),
         size(memory.usable),
-    );
-    if memory.kv_capacity.0 > 0 {
-        text += &format!(
-            "; the cache has room for {} tokens",
-            whole(memory.kv_capacity.0)
-        );
-    } else {
-        text = text.replace(&format!(" + {} KV cache", size(memory.kv_cache)), "");
-    }
-    Text::plain(text)
+    ))
 }
 
 fn settings(best: &RankedShape) -> String {

@@ -5,6 +5,7 @@
 //!     └────► names ─► question ─► rank ─► Ranking ─► page (text) or JSON
 //! ```
 
+mod advice;
 mod arguments;
 mod chosen;
 mod config_file;
@@ -13,6 +14,7 @@ mod groups;
 mod model;
 mod names;
 mod page;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +47,7 @@ pub async fn run(asked: &Recommend) -> Result<bool> {
             asked,
             card: &card,
             question: &question,
+            catalog,
             ranking: &ranking,
         };
         answer.page(terminal::width())

@@ -7,6 +7,7 @@ use openmodel_resolve::Field;
 use openmodel_resolve::market::Catalog;
 use openmodel_resolve::memory::MemoryError;
 use openmodel_schemas::engine::{EMBEDDED_ENGINES, EnginesDocument};
+use openmodel_schemas::name::Region;
 
 use super::arguments::Recommend;
 
@@ -31,7 +32,7 @@ pub(super) fn check(asked: &Recommend, catalog: &Catalog) -> Result<(), anyhow::
         let mut known: Vec<&str> = catalog
             .sales()
             .filter_map(|sale| sale.region)
-            .map(|region| region.as_str())
+            .map(Region::as_str)
             .collect();
         known.sort_unstable();
         known.dedup();
@@ -93,6 +94,9 @@ pub(super) fn in_flags(error: &MemoryError) -> anyhow::Error {
     for (attribute, flag) in WORDS {
         detail = detail.replace(&format!("{attribute} = "), &format!("{flag} "));
         detail = detail.replace(attribute, flag);
+    }
+    if error.code == "context_too_long" {
+        detail += " To stretch it beyond that, add --extend-context.";
     }
     let flag = flag(error.field).map_or_else(String::new, |flag| format!("{flag}: "));
     anyhow::anyhow!("{flag}{}\n\n  {detail}", error.summary)

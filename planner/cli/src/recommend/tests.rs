@@ -61,6 +61,7 @@ fn speeds_stand_under_each_machine_and_in_full_with_the_chosen() {
         asked: &asked,
         card,
         question: &question,
+        catalog: &catalog,
         ranking: &ranking,
     };
     let page = anstream::adapter::strip_str(&answer.page(110)).to_string();

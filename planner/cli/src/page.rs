@@ -84,7 +84,7 @@ impl Text {
 
 impl Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (style, text) in &self.spans {
+        for (style, text) in self.spans.iter().filter(|(_, text)| !text.is_empty()) {
             write!(f, "{style}{text}{style:#}")?;
         }
         Ok(())

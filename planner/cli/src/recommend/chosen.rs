@@ -39,6 +39,8 @@ pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
         );
         let basis = format!(", of one replica; {}", speed.basis);
         page.entry("Speed", &Text::plain(text).and(FAINT, basis));
+    } else {
+        page.entry("Speed", &Text::new(WARN, "unknown: there is no estimate"));
     }
     page.entry("Settings", &Text::plain(settings(best)));
     match &ranking.serving {

@@ -230,7 +230,8 @@ impl Answer<'_> {
             self.asked.limit
         };
         let shown: Vec<&Group> = groups.iter().take(limit).collect();
-        let (table, footnotes) = rows(&shown, page.width());
+        let by_token = self.question.objective == Objective::CostPerToken;
+        let (table, footnotes) = rows(&shown, by_token, page.width());
         page.table(&table);
         let more = groups.len() - shown.len();
         if more > 0 {

@@ -10,29 +10,31 @@ use super::groups::{Group, short};
 use crate::page::{FAINT, GOOD, Lean, PLAIN, STRONG, Table, Text, WARN};
 
 /// What is left out where the terminal is narrow, one list after the other.
-const NARROWER: [&[&str]; 4] = [
+const NARROWER: [&[&str]; 5] = [
     &["bar"],
     &["bar", "machine"],
     &["bar", "machine", "memory"],
     &["bar", "machine", "memory", "bought"],
+    &["bar", "machine", "memory", "bought", "surface"],
 ];
 
-/// The rows as a table that fits `width` columns, and the footnotes they point to.
-pub(super) fn rows(groups: &[&Group], width: usize) -> (Table, Vec<String>) {
+/// The rows as a table that fits `width` columns, and the footnotes they point to. `by_token` has
+/// the cost of tokens in the place of a month's.
+pub(super) fn rows(groups: &[&Group], by_token: bool, width: usize) -> (Table, Vec<String>) {
     let mut footnotes = Vec::new();
-    let mut rows = table(groups, &[], &mut footnotes);
+    let mut rows = table(groups, by_token, &[], &mut footnotes);
     for hidden in NARROWER {
         if rows.width() <= width {
             break;
         }
-        rows = table(groups, hidden, &mut Vec::new());
+        rows = table(groups, by_token, hidden, &mut Vec::new());
     }
     (rows, footnotes)
 }
 
 /// The machines, one row each, without the columns that are hidden. Notes for buyers go to
 /// `footnotes`.
-fn table(groups: &[&Group], hidden: &[&str], footnotes: &mut Vec<String>) -> Table {
+fn table(groups: &[&Group], by_token: bool, hidden: &[&str], footnotes: &mut Vec<String>) -> Table {
     let all = [
         ("  #", Lean::Right),
         ("surface", Lean::Left),
@@ -42,7 +44,7 @@ fn table(groups: &[&Group], hidden: &[&str], footnotes: &mut Vec<String>) -> Tab
         ("bought", Lean::Left),
         ("memory", Lean::Right),
         ("$/hour", Lean::Right),
-        ("$/month", Lean::Right),
+        (if by_token { "$/M tokens" } else { "$/month" }, Lean::Right),
     ];
     let shows = |heading: &str| !hidden.contains(&heading);
     let columns = all.iter().copied().filter(|(heading, _)| shows(heading));
@@ -68,27 +70,29 @@ fn table(groups: &[&Group], hidden: &[&str], footnotes: &mut Vec<String>) -> Tab
             .iter()
             .map(|surface| surface.as_str())
             .collect();
-        let mut surface = Text::new(style, surfaces.join(", "));
+        let mut place = region(group, style);
         if let Some(note) = &best.note {
-            let index = footnotes
-                .iter()
-                .position(|known| known == note)
-                .unwrap_or_else(|| {
-                    footnotes.push(note.clone());
-                    footnotes.len() - 1
-                });
-            surface = surface.and(WARN, mark(index));
+            let known = footnotes.iter().position(|known| known == note);
+            let index = known.unwrap_or_else(|| {
+                footnotes.push(note.clone());
+                footnotes.len() - 1
+            });
+            place = place.and(WARN, mark(index));
         }
         let cells = [
             Text::new(GOOD, point).and(style, group.rank),
-            surface,
+            Text::new(style, surfaces.join(", ")),
             Text::new(style, machine(best)),
             Text::new(style, accelerator(best)),
-            region(group, style),
+            place,
             Text::new(style, option(&best.purchase_option)),
             used(best, shows("bar")),
             amount(best.cost.hourly.map(|usd| usd.0), decimals),
-            amount(best.cost.monthly_expected.map(|usd| usd.0), 2),
+            if by_token {
+                amount(best.cost.per_million_output_tokens.map(|usd| usd.0), 3)
+            } else {
+                amount(best.cost.monthly_expected.map(|usd| usd.0), 2)
+            },
         ];
         let cells = all
             .iter()

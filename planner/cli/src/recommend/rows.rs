@@ -70,21 +70,19 @@ fn table(groups: &[&Group], by_token: bool, hidden: &[&str], footnotes: &mut Vec
             .iter()
             .map(|surface| surface.as_str())
             .collect();
-        let mut place = region(group, style);
-        if let Some(note) = &best.note {
+        let note = best.note.as_ref().map(|note| {
             let known = footnotes.iter().position(|known| known == note);
-            let index = known.unwrap_or_else(|| {
+            known.unwrap_or_else(|| {
                 footnotes.push(note.clone());
                 footnotes.len() - 1
-            });
-            place = place.and(WARN, mark(index));
-        }
+            })
+        });
         let cells = [
             Text::new(GOOD, point).and(style, group.rank),
             Text::new(style, surfaces.join(", ")),
             Text::new(style, machine(best)),
             Text::new(style, accelerator(best)),
-            place,
+            region(group, note.map_or("", mark), style),
             Text::new(style, option(&best.purchase_option)),
             used(best, shows("bar")),
             amount(best.cost.hourly.map(|usd| usd.0), decimals),
@@ -166,15 +164,17 @@ pub(super) fn accelerator(best: &RankedShape) -> String {
     }
 }
 
-fn region(group: &Group, style: anstyle::Style) -> Text {
+/// Where it is, with the mark of a footnote.
+fn region(group: &Group, mark: &str, style: anstyle::Style) -> Text {
     let best = group.best;
     let Some(region) = &best.region else {
-        return Text::new(WARN, "not listed");
+        return Text::new(WARN, "not listed").and(WARN, mark);
     };
     let mut text = Text::new(style, region);
     if !best.confirmed {
         text = text.and(WARN, "?");
     }
+    text = text.and(WARN, mark);
     if group.others > 0 {
         text = text.and(FAINT, format!(" +{}", group.others));
     }

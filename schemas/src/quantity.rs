@@ -16,6 +16,7 @@ const GIB: f64 = 1_073_741_824.0;
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Bytes(pub u64);
 
@@ -107,6 +108,7 @@ impl fmt::Display for Parameters {
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Tokens(pub u64);
 
@@ -120,8 +122,9 @@ impl fmt::Display for Tokens {
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct Usd(pub Decimal);
+pub struct Usd(#[cfg_attr(test, schemars(with = "AmountText"))] pub Decimal);
 
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,8 +136,9 @@ impl fmt::Display for Usd {
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct UsdPerHour(pub Decimal);
+pub struct UsdPerHour(#[cfg_attr(test, schemars(with = "AmountText"))] pub Decimal);
 
 impl UsdPerHour {
     /// The cost of a month of 730 hours (the industry's mean month, 365 × 24 / 12).
@@ -156,6 +160,13 @@ impl fmt::Display for UsdPerHour {
         write!(f, "${:.4}/h", self.0.round_dp_with_strategy(4, HALF_UP))
     }
 }
+
+/// An exact amount of money, for the schema.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "Amount", extend("pattern" = r"^-?[0-9]+(\.[0-9]+)?$"))]
+#[expect(dead_code, reason = "only its schema is used")]
+struct AmountText(String);
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::quantity::{Bytes, Tokens, Usd, UsdPerHour};
 use crate::spec::Surface;
 
+/// The JSON Schema of a [`Ranking`].
+pub const RANKING_SCHEMA: &str = include_str!("../json/ranking.schema.json");
+
 /// Where and how a model runs, with the reasons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Placement {
@@ -42,6 +45,8 @@ pub struct Shape {
 /// Accelerator memory of one replica: `weights + kv_cache + activations + overhead + headroom =
 /// usable`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Memory {
     /// What an engine can see of the accelerator, below its nominal size.
     pub usable: Bytes,
@@ -63,6 +68,8 @@ pub struct Memory {
 
 /// How fast one replica is at the stated concurrency: an estimate with its range.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Performance {
     /// Time to the first token.
     pub ttft_ms: Range,
@@ -79,6 +86,8 @@ pub struct Performance {
 
 /// An estimate and the range that holds four of five measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Range {
     /// The lower end.
     pub low: f64,
@@ -90,6 +99,8 @@ pub struct Range {
 
 /// What an endpoint costs, gross of credits and discounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Cost {
     /// ISO currency code: `USD`.
     pub currency: String,
@@ -114,6 +125,8 @@ pub struct Cost {
 
 /// One priced part of a replica.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct CostLine {
     /// What it is: `1 x nvidia-l4 (no zonal redundancy)`.
     pub item: String,
@@ -153,6 +166,8 @@ pub struct Candidate {
 /// Shapes for a model under a load, ranked: what `openmodel recommend --json` prints and
 /// `openmodel_shapes` reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Ranking {
     /// The model.
     pub model: String,
@@ -162,6 +177,8 @@ pub struct Ranking {
     pub chosen: Option<RankedShape>,
     /// Why it is the best, in sentences.
     pub reason: String,
+    /// The container that serves the model on it.
+    pub serving: Option<Serving>,
     /// The others that hold the load, the best first.
     pub runners_up: Vec<RankedShape>,
     /// What does not, with the reason.
@@ -174,8 +191,11 @@ pub struct Ranking {
 
 /// A shape that holds a load, as it would be bought and used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct RankedShape {
     /// The surface.
+    #[cfg_attr(test, schemars(with = "SurfaceWord"))]
     pub surface: Surface,
     /// The shape's name in the catalog: `g2-standard-12`.
     pub shape: String,
@@ -243,8 +263,11 @@ pub struct RankedShape {
 
 /// A shape that does not hold a load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct RejectedShape {
     /// The surface.
+    #[cfg_attr(test, schemars(with = "SurfaceWord"))]
     pub surface: Surface,
     /// The shape in one line.
     pub shape: String,
@@ -254,10 +277,18 @@ pub struct RejectedShape {
     pub code: String,
     /// The reason in words, with the figures.
     pub reason: String,
+    /// What is needed of the memory that does not suffice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Bytes>,
+    /// What there is of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has: Option<Bytes>,
 }
 
 /// The container that serves a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Serving {
     /// Engine name: `vllm`.
     pub engine: String,
@@ -277,4 +308,38 @@ pub struct Serving {
     pub port: u16,
     /// Path that answers 200 once the model is loaded.
     pub health_path: String,
+}
+
+/// The words of [`Surface`], for the schema.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "Surface", rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum SurfaceWord {
+    CloudRun,
+    Vertex,
+    Gke,
+    Compute,
+    HuggingFace,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas` writes it anew.
+    #[test]
+    fn the_checked_in_schema_is_the_one_these_types_generate() {
+        let schema = schemars::schema_for!(Ranking);
+        let fresh = serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n";
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/json/ranking.schema.json");
+            std::fs::write(path, &fresh).expect("the schema can be written");
+        } else {
+            assert!(
+                fresh == RANKING_SCHEMA,
+                "schemas/json/ranking.schema.json is stale: run UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas"
+            );
+        }
+    }
 }

@@ -4,9 +4,14 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`terraform`] | finds the real `terraform`, builds the provider, lays a mirror, runs commands |
+//! | [`recommend`] | which machine holds a model under a load, as a page or as JSON |
+//! | [`terminal`] | how wide the terminal is, and whether it wants colours |
 //! | [`quickstart`] | the whole way on the sandbox, each command shown with its output |
 
 pub mod evaluate;
 pub mod models_file;
+mod page;
 pub mod quickstart;
+pub mod recommend;
+pub mod terminal;
 pub mod terraform;

@@ -1,7 +1,8 @@
-//! The `openmodel` binary: `quickstart` and `sandbox`.
+//! The `openmodel` binary: `recommend`, `quickstart`, `sandbox`, `evaluate`.
 
-use std::io::{Write, stdout};
+use std::io::{self, Write, stderr, stdout};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -9,6 +10,7 @@ use openmodel_cli::evaluate;
 use openmodel_cli::models_file::ModelsFile;
 use openmodel_cli::quickstart;
 use openmodel_resolve::Catalog;
+use openmodel_cli::recommend::{self, Recommend};
 use openmodel_sandbox::{Options, Sandbox};
 
 /// Plan and run open models on Google Cloud.
@@ -21,6 +23,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    // Boxed: it has many flags.
+    Recommend(Box<Recommend>),
     /// Run terraform init, plan, apply and destroy against a sandboxed cloud, and ask the model a question
     Quickstart,
     /// Serve the emulated Hugging Face Hub and Google Cloud until Ctrl-C
@@ -61,18 +65,48 @@ struct EvaluateFile {
     summary: bool,
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+/// Say what went wrong: a wrong flag as clap does, with code 2, all else with code 1.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    if let Some(usage) = error.downcast_ref::<clap::Error>() {
+        let printed = usage.print();
+        return ExitCode::from(if printed.is_ok() { 2 } else { 1 });
+    }
+    // Who reads no further has what they wanted.
+    if let Some(io::ErrorKind::BrokenPipe) = error.downcast_ref().map(io::Error::kind) {
+        return ExitCode::SUCCESS;
+    }
+    // There is nowhere left to say that it cannot be said.
+    let _ = writeln!(stderr(), "error: {error:#}");
+    ExitCode::FAILURE
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     runtime.block_on(async {
         match arguments.command {
+            Command::Recommend(asked) => {
+                let holds = recommend::run(&asked).await?;
+                return Ok(if holds {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::FAILURE
+                });
+            }
             Command::Quickstart => quickstart::run(&mut stdout()).await,
             Command::Sandbox { port, state } => sandbox(port, state).await,
             Command::Evaluate { what } => evaluate(&what),
-        }
+        }?;
+        Ok(ExitCode::SUCCESS)
     })
 }
 

@@ -7,9 +7,9 @@ use openmodel_schemas::catalog::PurchaseOption;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::UsdPerHour;
-use openmodel_schemas::report::{RankedShape, Ranking};
+use openmodel_schemas::report::{RankedShape, Ranking, Serving};
 use openmodel_schemas::spec::{
-    Budget, Objective, Quantization, Scaling, ShapeRequest, Surface, Workload,
+    Budget, EngineSpec, Objective, Quantization, Scaling, ShapeRequest, Surface, Workload,
 };
 
 use crate::error::{Fault, Field};
@@ -17,6 +17,7 @@ use crate::market::Catalog;
 use crate::memory::MemoryError;
 use crate::need::Need;
 use crate::reason::list;
+use crate::serving::serving;
 use crate::show::{basis, option, performance};
 use crate::survey::{Choice, Rejection, Scope, Survey};
 
@@ -151,6 +152,7 @@ impl<'a> Ranked<'a> {
             objective: question.objective.as_str().to_owned(),
             chosen: best.map(|best| shown(best, None)),
             reason: self.reason(question),
+            serving: best.and_then(|best| self.serving(card, best)),
             runners_up: self
                 .survey
                 .feasible
@@ -165,20 +167,31 @@ impl<'a> Ranked<'a> {
         }
     }
 
+    /// How a choice is served; none where the engine has no image for the accelerator.
+    fn serving(&self, card: &ModelCard, choice: &Choice) -> Option<Serving> {
+        let fit = &self.survey.fits[choice.fit];
+        // A card that was not read from the Hub has a stand-in for its commit.
+        let commit = Some(&card.commit).filter(|commit| commit.as_str().contains(|c| c != '0'));
+        let accelerator = &choice.sale.accelerator.name;
+        serving(&self.need, fit, accelerator, commit, &EngineSpec::default()).ok()
+    }
+
     fn reason(&self, question: &Question) -> String {
         let Some(best) = self.survey.feasible.first() else {
             return format!(
-                "Nothing holds the load: all {} candidates are rejected.",
+                "Nothing holds the load: all {} offers are rejected.",
                 self.survey.rejected.len()
             );
         };
         let count = self.survey.feasible.len();
+        let timed = self.survey.fits[best.fit].pace.is_some();
         let what = match (question.objective, best.hourly) {
+            (Objective::Latency, _) if timed => "the shortest time between tokens",
+            (Objective::Throughput, _) if timed => "the most tokens a second",
+            (Objective::CostPerToken, Some(_)) if timed => "the lowest cost of a token",
             (Objective::Cost, Some(_)) => "the lowest expected cost",
-            (Objective::CostPerToken, Some(_)) => "the lowest cost of a token",
-            (Objective::Latency, _) => "the shortest time between tokens",
-            (Objective::Throughput, _) => "the most tokens a second",
-            (_, None) => "the smallest size, because no price is known",
+            (_, Some(_)) => "the lowest price, because no speed is known,",
+            (_, None) => "the smallest size, because no price is known,",
         };
         let mut words = vec![if count == 1 {
             "It is the only offer that holds the load.".to_owned()

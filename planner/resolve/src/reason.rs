@@ -92,6 +92,18 @@ impl Reason {
         }
     }
 
+    /// What is needed of the memory that does not suffice, and what there is of it.
+    pub(crate) fn shortfall(&self) -> Option<(Bytes, Bytes)> {
+        match self {
+            Self::TooSmall { footprint, .. } if footprint.needs() <= footprint.share => {
+                Some(footprint.outside())
+            }
+            Self::TooSmall { footprint, .. } => Some((footprint.needs(), footprint.share)),
+            Self::HostMemory { needs, has, .. } => Some((*needs, *has)),
+            _ => None,
+        }
+    }
+
     /// Whether it is about the accelerator, whatever the host around it.
     pub(crate) const fn of_accelerator(&self) -> bool {
         matches!(

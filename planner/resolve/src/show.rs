@@ -151,6 +151,8 @@ impl Rejection<'_> {
             hourly: self.hourly,
             code: self.reason.code().to_owned(),
             reason: self.reason.to_string(),
+            needs: self.reason.shortfall().map(|(needs, _)| needs),
+            has: self.reason.shortfall().map(|(_, has)| has),
         }
     }
 }

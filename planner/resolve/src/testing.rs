@@ -121,6 +121,7 @@ pub(crate) fn qwen3_30b_moe() -> ModelCard {
             intermediate_size: 768,
             shared: 0,
             dense_layers: 0,
+            ..Experts::default()
         }),
         ..config(
             "Qwen3MoeForCausalLM",

@@ -1,0 +1,326 @@
+//! The flags of `openmodel recommend`, and the question they ask.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{ArgAction, Args};
+use openmodel_resolve::ranking::Question;
+use openmodel_schemas::catalog::PurchaseOption;
+use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::name::ModelId;
+use openmodel_schemas::quantity::{Bytes, Parameters, Tokens};
+use openmodel_schemas::spec::{
+    Adapters, Budget, Goals, Objective, Quantization, Surface, Workload,
+};
+use rust_decimal::Decimal;
+
+use crate::terminal::Color;
+
+/// The longest sequence where `--context` does not say, unless the model's own limit is shorter.
+const CONTEXT: u64 = 8192;
+/// Requests at once where `--concurrency` does not say.
+const CONCURRENCY: u32 = 16;
+/// A typical request where nothing says: a page of prompt and a paragraph of answer, as in an
+/// `openmodel_endpoint`.
+const INPUT: u64 = 1024;
+const OUTPUT: u64 = 256;
+
+/// Rank every machine that is sold for a model under a load: what holds it, what it costs, and
+/// why not the others.
+#[derive(Debug, Clone, Args)]
+pub struct Recommend {
+    /// Repository on the Hugging Face Hub, such as meta-llama/Llama-3.1-8B-Instruct
+    pub model: ModelId,
+
+    /// Longest sequence, prompt and answer together [default: 8192, or the model's own limit]
+    #[arg(long, value_name = "TOKENS", help_heading = "Load")]
+    pub context: Option<u64>,
+    /// Requests in flight at once in one replica [default: 16]
+    #[arg(long, value_name = "N", help_heading = "Load")]
+    pub concurrency: Option<u32>,
+    /// Prompt tokens of a typical request [default: 1024]
+    #[arg(long, value_name = "TOKENS", help_heading = "Load")]
+    pub input_tokens: Option<u64>,
+    /// Answer tokens of a typical request [default: 256]
+    #[arg(long, value_name = "TOKENS", help_heading = "Load")]
+    pub output_tokens: Option<u64>,
+    /// Requests a second that all replicas together must serve
+    #[arg(long, value_name = "X", value_parser = amount, help_heading = "Load")]
+    pub rps: Option<Decimal>,
+    /// Low-rank adapters in memory at once, with their largest rank: 8x16
+    #[arg(long, value_name = "COUNTxRANK", value_parser = adapters, help_heading = "Load")]
+    pub lora: Option<Adapters>,
+    /// Tokens drafted ahead by the model's own prediction layers
+    #[arg(long, value_name = "N", help_heading = "Load")]
+    pub draft_tokens: Option<u32>,
+    /// Allow a context beyond the model's own limit
+    #[arg(long, help_heading = "Load")]
+    pub extend_context: bool,
+
+    /// Where it may run; may be repeated [default: everywhere]
+    #[arg(long, value_name = "SURFACE", value_parser = words(surfaces()), help_heading = "Choices")]
+    pub surface: Vec<String>,
+    /// Region; may be repeated [default: all]
+    #[arg(long, value_name = "REGION", help_heading = "Choices")]
+    pub region: Vec<String>,
+    /// How it is bought; may be repeated [default: on demand where that is sold]
+    #[arg(long, value_name = "OPTION", value_parser = words(options()), help_heading = "Choices")]
+    pub option: Vec<String>,
+    /// Accelerator, such as l4, nvidia-h100-80gb or v6e; may be repeated [default: all]
+    #[arg(long, value_name = "ACCELERATOR", help_heading = "Choices")]
+    pub accelerator: Vec<String>,
+    /// Format of the weights in memory, `none` for the checkpoint's own; may be repeated
+    #[arg(long, value_name = "FORMAT", value_parser = words(formats()), help_heading = "Choices")]
+    pub quantization: Vec<String>,
+    /// Serving engine [default: the first that serves the model]
+    #[arg(long, value_name = "ENGINE", help_heading = "Choices")]
+    pub engine: Option<String>,
+    /// Format of the KV cache [default: the checkpoint's own]
+    #[arg(long, value_name = "FORMAT", value_parser = ["auto", "fp8"], help_heading = "Choices")]
+    pub kv_cache: Option<String>,
+
+    /// What the best is the best at
+    #[arg(
+        long, value_name = "OBJECTIVE", default_value = "cost",
+        value_parser = words(objectives()), help_heading = "Goals and limits"
+    )]
+    pub objective: String,
+    /// Longest time to the first token, in milliseconds
+    #[arg(long, value_name = "MS", help_heading = "Goals and limits")]
+    pub max_ttft_ms: Option<u32>,
+    /// Longest time between tokens, in milliseconds
+    #[arg(long, value_name = "MS", help_heading = "Goals and limits")]
+    pub max_tpot_ms: Option<u32>,
+    /// Most US dollars an hour, for all replicas
+    #[arg(long, value_name = "USD", value_parser = amount, help_heading = "Goals and limits")]
+    pub max_hourly_cost: Option<Decimal>,
+    /// Most US dollars a month of 730 hours, for all replicas
+    #[arg(long, value_name = "USD", value_parser = amount, help_heading = "Goals and limits")]
+    pub max_monthly_cost: Option<Decimal>,
+    /// Licence that is allowed, such as apache-2.0; may be repeated [default: all]
+    #[arg(long, value_name = "LICENCE", help_heading = "Goals and limits")]
+    pub allow_license: Vec<String>,
+
+    /// Catalog of machines and prices [default: the one in this binary]
+    #[arg(long, value_name = "FILE", help_heading = "Facts")]
+    pub catalog: Option<PathBuf>,
+    /// Facts of models, as a JSON list
+    #[arg(long, value_name = "FILE", help_heading = "Facts")]
+    pub models: Option<PathBuf>,
+    /// The model's config.json
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "models",
+        help_heading = "Facts"
+    )]
+    pub config: Option<PathBuf>,
+    /// Parameters of the model beside --config: 8.03B
+    #[arg(long, value_name = "COUNT", value_parser = parameters, requires = "config", help_heading = "Facts")]
+    pub parameters: Option<Parameters>,
+    /// Bytes of the weight files beside --config
+    #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "config", help_heading = "Facts")]
+    pub weights_bytes: Option<Bytes>,
+
+    /// Most machines that are shown
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive, help_heading = "Output")]
+    pub limit: usize,
+    /// Show every machine in every region, and every one that is rejected
+    #[arg(long, action = ArgAction::SetTrue, help_heading = "Output")]
+    pub all: bool,
+    /// Print the ranking as JSON (schemas/json/ranking.schema.json); regions are not grouped
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Colours
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub color: Color,
+}
+
+impl Recommend {
+    /// The question, for this model, after the names of regions, accelerators and the engine were
+    /// checked.
+    pub(crate) fn question(&self, card: &ModelCard) -> Question {
+        Question {
+            surfaces: chosen(&self.surface, &Surface::ALL, Surface::as_str),
+            regions: self
+                .region
+                .iter()
+                .filter_map(|name| name.parse().ok())
+                .collect(),
+            options: if self.option.iter().any(|option| option == ANY) {
+                PurchaseOption::ALL.to_vec()
+            } else {
+                chosen(&self.option, &PurchaseOption::ALL, PurchaseOption::as_str)
+            },
+            accelerators: self.accelerator.clone(),
+            quantizations: self
+                .quantization
+                .iter()
+                .map(|format| format.parse::<Quantization>().ok())
+                .collect(),
+            engine: self.engine.clone(),
+            kv_bits: (self.kv_cache.as_deref() == Some("fp8")).then_some(8),
+            licences: self.allow_license.clone(),
+            objective: Objective::ALL
+                .into_iter()
+                .find(|objective| objective.as_str() == self.objective)
+                .unwrap_or_default(),
+            budget: Budget {
+                max_hourly_cost: self.max_hourly_cost,
+                max_monthly_cost: self.max_monthly_cost,
+            },
+            ..Question::of(self.workload(card))
+        }
+    }
+
+    /// The load, with what is not stated filled in.
+    fn workload(&self, card: &ModelCard) -> Workload {
+        let longest = card
+            .config
+            .as_ref()
+            .and_then(|config| config.max_positions)
+            .filter(|positions| *positions > 0);
+        let typical = self
+            .input_tokens
+            .unwrap_or(0)
+            .saturating_add(self.output_tokens.unwrap_or(0));
+        let context = self.context.unwrap_or_else(|| {
+            // A request that is stated has room.
+            CONTEXT.max(typical).min(longest.unwrap_or(u64::MAX))
+        });
+        let output = self.output_tokens.unwrap_or_else(|| {
+            let share = self
+                .input_tokens
+                .map_or(context / 4, |input| context.saturating_sub(input));
+            OUTPUT.min(share).max(1)
+        });
+        let input = self
+            .input_tokens
+            .unwrap_or_else(|| INPUT.min(context.saturating_sub(output)).max(1));
+        Workload {
+            context_length: Tokens(context),
+            max_concurrency: self.concurrency.unwrap_or(CONCURRENCY),
+            input_tokens: Tokens(input),
+            output_tokens: Tokens(output),
+            requests_per_second: self.rps,
+            extend_context: self.extend_context,
+            adapters: self.lora,
+            draft_tokens: self.draft_tokens,
+            goals: Goals {
+                max_ttft_ms: self.max_ttft_ms,
+                max_tpot_ms: self.max_tpot_ms,
+            },
+        }
+    }
+}
+
+/// `--option any`.
+const ANY: &str = "any";
+
+/// The values that words name.
+fn chosen<T: Copy>(words: &[String], all: &[T], word: fn(T) -> &'static str) -> Vec<T> {
+    all.iter()
+        .copied()
+        .filter(|value| words.iter().any(|stated| stated == word(*value)))
+        .collect()
+}
+
+fn words(words: Vec<&'static str>) -> PossibleValuesParser {
+    PossibleValuesParser::new(words)
+}
+
+fn surfaces() -> Vec<&'static str> {
+    Surface::ALL.map(Surface::as_str).to_vec()
+}
+
+fn options() -> Vec<&'static str> {
+    let all = PurchaseOption::ALL.map(PurchaseOption::as_str);
+    all.into_iter().chain([ANY]).collect()
+}
+
+fn formats() -> Vec<&'static str> {
+    let all = Quantization::ALL.map(Quantization::as_str);
+    all.into_iter().chain(["none"]).collect()
+}
+
+fn objectives() -> Vec<&'static str> {
+    Objective::ALL.map(Objective::as_str).to_vec()
+}
+
+fn amount(text: &str) -> Result<Decimal, String> {
+    text.trim_start_matches('$')
+        .parse::<Decimal>()
+        .ok()
+        .filter(|amount| !amount.is_sign_negative())
+        .ok_or_else(|| "a number such as 2.50 is expected".to_owned())
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "a number from 1 is expected".to_owned())
+}
+
+fn adapters(text: &str) -> Result<Adapters, String> {
+    let parts = text.split_once(['x', 'X']);
+    parts
+        .and_then(|(count, rank)| {
+            Some(Adapters {
+                count: count.parse().ok()?,
+                rank: rank.parse().ok()?,
+            })
+        })
+        .filter(|adapters| adapters.count > 0 && adapters.rank > 0)
+        .ok_or_else(|| "a count and a rank such as 8x16 are expected".to_owned())
+}
+
+fn parameters(text: &str) -> Result<Parameters, String> {
+    let units = [('K', 1e3), ('M', 1e6), ('B', 1e9), ('T', 1e12)];
+    let upper = text.to_uppercase();
+    let (number, unit) = units
+        .into_iter()
+        .find_map(|(letter, unit)| Some((upper.strip_suffix(letter)?, unit)))
+        .unwrap_or((&upper, 1.0));
+    let number: Option<f64> = number.parse().ok().filter(|number: &f64| *number > 0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "float casts saturate"
+    )]
+    number
+        .filter(|number| number.is_finite())
+        .map(|number| Parameters((number * unit).round() as u64))
+        .ok_or_else(|| "a count such as 8.03B or 494M is expected".to_owned())
+}
+
+fn bytes(text: &str) -> Result<Bytes, String> {
+    text.parse()
+        .ok()
+        .filter(|bytes| *bytes > 0)
+        .map(Bytes)
+        .ok_or_else(|| "a whole number of bytes is expected".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_with_their_unit() {
+        assert_eq!(parameters("8.03B"), Ok(Parameters(8_030_000_000)));
+        assert_eq!(parameters("494m"), Ok(Parameters(494_000_000)));
+        assert_eq!(parameters("1000"), Ok(Parameters(1000)));
+        assert!(parameters("many").is_err());
+        assert!(parameters("-1B").is_err());
+        let lora = adapters("8x16").expect("it is read");
+        assert_eq!((lora.count, lora.rank), (8, 16));
+        assert!(adapters("8").is_err());
+    }
+}

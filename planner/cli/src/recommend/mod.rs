@@ -1,0 +1,64 @@
+//! `openmodel recommend`: which machine holds a model under a load, where, for how much.
+//!
+//! ```text
+//!   flags ─► model ─► card ─┐
+//!     └────► names ─► question ─► rank ─► Ranking ─► page (text) or JSON
+//! ```
+
+mod advice;
+mod arguments;
+mod chosen;
+mod config_file;
+mod figures;
+mod groups;
+mod model;
+mod names;
+mod page;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use anyhow::{Context as _, Result};
+use openmodel_resolve::market::Catalog;
+use openmodel_resolve::ranking::rank;
+
+pub use self::arguments::Recommend;
+use self::page::Answer;
+use crate::terminal;
+
+/// Answer on the standard output. `false` where nothing holds the load.
+pub async fn run(asked: &Recommend) -> Result<bool> {
+    let own = asked.catalog.as_deref().map(catalog).transpose()?;
+    let catalog = own.as_ref().unwrap_or_else(|| Catalog::embedded());
+    names::check(asked, catalog)?;
+    let card = model::card(asked).await?;
+    let question = asked.question(&card);
+    // The page groups all that there is, and counts it.
+    let most = if asked.all || !asked.json {
+        usize::MAX
+    } else {
+        asked.limit
+    };
+    let ranking = rank(&card, &question, catalog, most).map_err(|error| names::in_flags(&error))?;
+    let text = if asked.json {
+        serde_json::to_string_pretty(&ranking)? + "\n"
+    } else {
+        let answer = Answer {
+            asked,
+            card: &card,
+            question: &question,
+            catalog,
+            ranking: &ranking,
+        };
+        answer.page(terminal::width())
+    };
+    terminal::print(&text, asked.color)?;
+    Ok(ranking.chosen.is_some())
+}
+
+/// A catalog of the user's.
+fn catalog(path: &std::path::Path) -> Result<Catalog> {
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("--catalog: {} cannot be read", path.display()))?;
+    Catalog::parse(&bytes).with_context(|| format!("--catalog: {}", path.display()))
+}

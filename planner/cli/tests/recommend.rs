@@ -1,0 +1,213 @@
+//! `openmodel recommend` as it is typed: the page, the JSON, the errors and the exit codes.
+//!
+//! Catalog and models are dated fixtures: a price that changes moves no test.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use openmodel_schemas::report::{RANKING_SCHEMA, Ranking};
+use serde_json::Value;
+
+fn command(columns: u32, arguments: &str) -> Command {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openmodel"));
+    command
+        .arg("recommend")
+        .args(arguments.split(' '))
+        .arg("--catalog")
+        .arg(fixtures.join("catalog.json"))
+        .env("COLUMNS", columns.to_string())
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .current_dir(&fixtures);
+    if !arguments.contains("--config") {
+        command.args(["--models", "models.json"]);
+    }
+    command
+}
+
+fn run(columns: u32, arguments: &str) -> Output {
+    let output = command(columns, arguments).output();
+    output.expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("it is UTF-8")
+}
+
+/// The page, of which no line is wider than the terminal.
+#[track_caller]
+fn page(columns: u32, arguments: &str, code: i32) -> String {
+    let output = run(columns, arguments);
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(code));
+    let page = text(&output.stdout);
+    for line in page.lines() {
+        let width = line.chars().count();
+        assert!(width <= columns as usize, "{width} columns: {line}");
+        assert_eq!(line.trim_end(), line);
+    }
+    page
+}
+
+#[track_caller]
+fn error(arguments: &str, code: i32) -> String {
+    let output = run(110, arguments);
+    assert_eq!(text(&output.stdout), "");
+    assert_eq!(output.status.code(), Some(code));
+    text(&output.stderr)
+}
+
+const LLAMA: &str = "meta-llama/Llama-3.1-8B-Instruct";
+
+#[test]
+fn a_small_model_with_all_defaults() {
+    insta::assert_snapshot!(page(110, LLAMA, 0));
+}
+
+#[test]
+fn a_large_mixture_of_experts_on_clusters() {
+    let asked = "deepseek-ai/DeepSeek-R1 --surface gke --surface compute --concurrency 64 \
+                 --context 32768 --limit 5";
+    insta::assert_snapshot!(page(120, asked, 0));
+}
+
+#[test]
+fn formats_and_ways_to_buy_in_one_region() {
+    let asked = "Qwen/Qwen3-30B-A3B --quantization none --quantization fp8 --option any \
+                 --region us-central1 --limit 6";
+    insta::assert_snapshot!(page(100, asked, 0));
+}
+
+#[test]
+fn a_narrow_terminal_shows_less() {
+    insta::assert_snapshot!(page(80, "google/gemma-3-27b-it --limit 4", 0));
+}
+
+#[test]
+fn an_embedding_model_has_no_cache() {
+    insta::assert_snapshot!(page(110, "BAAI/bge-m3 --limit 3 --max-ttft-ms 50", 0));
+}
+
+#[test]
+fn nothing_holds_the_load() {
+    let asked = "meta-llama/Llama-3.3-70B-Instruct --max-hourly-cost 2 --surface vertex";
+    insta::assert_snapshot!(page(110, asked, 1));
+}
+
+#[test]
+fn all_lists_everything() {
+    for model in ["openai/gpt-oss-20b", "Qwen/Qwen3.5-27B"] {
+        let few = page(120, model, 0).lines().count();
+        let all = page(120, &format!("{model} --all"), 0).lines().count();
+        assert!(all > 3 * few, "{model}: {all} lines");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_and_who_asks() {
+    let coloured = |arguments: &str, no_color: bool| {
+        let mut command = command(110, arguments);
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        let output = command.output().expect("the binary runs");
+        text(&output.stdout).contains('\u{1b}')
+    };
+    assert!(!coloured(LLAMA, false), "a pipe");
+    assert!(coloured(&format!("{LLAMA} --color always"), false));
+    assert!(
+        coloured(&format!("{LLAMA} --color always"), true),
+        "the flag wins"
+    );
+    assert!(!coloured(&format!("{LLAMA} --color auto"), true));
+    assert!(!coloured(&format!("{LLAMA} --color never"), false));
+}
+
+#[test]
+fn json_is_the_document_of_the_schema() {
+    let schema: Value = serde_json::from_str(RANKING_SCHEMA).expect("it is JSON");
+    let schema = jsonschema::validator_for(&schema).expect("it is a schema");
+    for asked in [
+        format!("{LLAMA} --json --limit 3"),
+        format!("{LLAMA} --json --all --color always"),
+        "BAAI/bge-m3 --json --option any".to_owned(),
+        "deepseek-ai/DeepSeek-R1 --json --max-hourly-cost 1".to_owned(),
+    ] {
+        let output = run(110, &asked);
+        let json: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        if let Err(error) = schema.validate(&json) {
+            panic!("{asked}: {error} at {}", error.instance_path());
+        }
+        let ranking: Ranking = serde_json::from_value(json).expect("it is a ranking");
+        assert_eq!(output.status.success(), ranking.chosen.is_some());
+        assert_eq!(ranking.serving.is_some(), ranking.chosen.is_some());
+        if asked.contains("--limit 3") {
+            assert_eq!(ranking.runners_up.len(), 2);
+        }
+    }
+}
+
+#[test]
+fn a_configuration_is_enough() {
+    let page = page(
+        110,
+        &format!("{LLAMA} --config config.json --parameters 8.03B --limit 1"),
+        0,
+    );
+    assert!(page.contains("14.99 GiB as bfloat16"), "{page}");
+    assert!(
+        page.contains("1.00 GiB for a sequence of 8,192 tokens"),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_wrong_name_says_what_is_known_and_what_is_near() {
+    for (flag, near) in [
+        ("--region us-central", "us-central1"),
+        ("--accelerator h10", "nvidia-h100-80gb"),
+        ("--engine vlm", "vllm"),
+        ("--quantization fp9", "fp8"),
+        ("--option ondemand", "on_demand"),
+        ("--surface cloudrun", "cloud_run"),
+        ("--objective costs", "cost"),
+    ] {
+        let said = error(&format!("{LLAMA} {flag}"), 2);
+        let name = flag.split(' ').next().unwrap_or_default();
+        assert!(
+            said.contains(name) && said.contains("possible values"),
+            "{said}"
+        );
+        assert!(said.contains(&format!("'{near}'")), "{said}");
+    }
+}
+
+#[test]
+fn a_wrong_load_is_said_of_its_flag() {
+    let said = [
+        error(&format!("{LLAMA} --context 200000"), 1),
+        error(&format!("{LLAMA} --input-tokens 9000 --context 4096"), 1),
+        error(&format!("{LLAMA} --concurrency 0"), 1),
+        error(&format!("{LLAMA} --allow-license mit"), 1),
+        error("meta-llama/Llama-3.1-8B-Instruckt", 1),
+        error(&format!("{LLAMA} --config nowhere.json"), 1),
+        error(&format!("{LLAMA} --lora 8"), 2),
+        error(&format!("{LLAMA} --max-hourly-cost -1"), 2),
+    ];
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn without_facts_it_says_how_to_give_them() {
+    let output = Command::new(env!("CARGO_BIN_EXE_openmodel"))
+        .args(["recommend", LLAMA])
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("--config") && said.contains("--models"),
+        "{said}"
+    );
+}

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, NameError, ProjectId, Region};
 use openmodel_schemas::quantity::{Bytes, Tokens};
 use openmodel_schemas::spec::{
-    Access, Budget, EndpointSpec, EngineSpec, Quantization, Scaling, ShapeRequest, Surface,
+    Access, Budget, EndpointSpec, EngineSpec, Goals, Quantization, Scaling, ShapeRequest, Surface,
     TokenSource, Workload,
 };
 use rust_decimal::Decimal;
@@ -230,6 +230,11 @@ pub(crate) fn inputs(
                 max_concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
                 input_tokens: Tokens(input),
                 output_tokens: Tokens(output),
+                requests_per_second: None,
+                extend_context: false,
+                adapters: None,
+                draft_tokens: None,
+                goals: Goals::default(),
             },
             quantization: quantization(&config.quantization, &mut waiting),
             shape: shape(&config.shape, &mut waiting),
@@ -243,6 +248,7 @@ pub(crate) fn inputs(
                 invokers: texts(&access.invokers, "access.invokers", &mut aside),
             },
             budget: budget(config, &mut aside, &mut found),
+            objective: None,
             token: token(config, planned),
             labels: BTreeMap::new(),
         })

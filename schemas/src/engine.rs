@@ -190,6 +190,16 @@ pub struct FlagsRow {
     pub quantization: Option<String>,
     /// Data type of the KV cache.
     pub kv_dtype: Option<String>,
+    /// Turns low-rank adapters on; takes no value.
+    pub adapters: Option<String>,
+    /// Most adapters in memory at once.
+    pub max_adapters: Option<String>,
+    /// Largest rank of an adapter.
+    pub adapter_rank: Option<String>,
+    /// Drafting, as JSON.
+    pub speculation: Option<String>,
+    /// Changes of the model's configuration, as JSON.
+    pub overrides: Option<String>,
 }
 
 impl FlagsRow {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::AcceleratorKind;
 use crate::model_card::ModelKind;
-use crate::shape::Source;
+use crate::catalog::Source;
 
 /// The engines that ship in the binary.
 pub const EMBEDDED_ENGINES: &str = include_str!("../catalog/engines.json");

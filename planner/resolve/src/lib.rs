@@ -12,6 +12,7 @@
 //! | [`catalog`] | what is sold where, at which price |
 //! | `architecture`, `weights`, `footprint` | what a model needs |
 //! | `survey`, `placement`, `advice` | which shape holds it, and what would help if none does |
+//! | [`joint`] | which machines hold several models together at the lowest price |
 //! | `estimate` | what it costs |
 //! | `serving`, [`lowering`] | what is run, and the operations that bring it about |
 
@@ -22,6 +23,7 @@ mod error;
 mod estimate;
 mod footprint;
 mod guard;
+pub mod joint;
 pub mod lowering;
 mod placement;
 mod serving;

@@ -3,7 +3,7 @@
 //! ```text
 //!   sources ◄─ accelerators ◄─ shapes (machines, slices) ◄─ offers (surface × shape × option)
 //!      ▲                          │ places                        ▲
-//!      └──── engines              └► place lists                  └─ prices (no row: unpriced)
+//!      │                          └► place lists                  └─ prices (no row: unpriced)
 //! ```
 //!
 //! These are the rows as they are written down. The planner's `Catalog` is made from them
@@ -16,7 +16,6 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{Region, Zone};
-use crate::shape::EngineRow;
 use crate::spec::Surface;
 
 /// The catalog that ships in the binary.
@@ -60,9 +59,6 @@ pub struct CatalogDocument {
     pub offers: Vec<OfferRow>,
     /// Prices. What has no row here is unpriced.
     pub prices: Vec<PriceRow>,
-    /// Serving engines, the default one first.
-    #[cfg_attr(test, schemars(length(min = 1)))]
-    pub engines: Vec<EngineRow>,
 }
 
 /// Where a fact comes from.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::AcceleratorKind;
 use crate::model_card::ModelKind;
-use crate::shape::Source;
+use crate::catalog::Source;
 
 /// The engines that ship in the binary.
 pub const EMBEDDED_ENGINES: &str = include_str!("../catalog/engines.json");
@@ -190,6 +190,16 @@ pub struct FlagsRow {
     pub quantization: Option<String>,
     /// Data type of the KV cache.
     pub kv_dtype: Option<String>,
+    /// Turns low-rank adapters on; takes no value.
+    pub adapters: Option<String>,
+    /// Most adapters in memory at once.
+    pub max_adapters: Option<String>,
+    /// Largest rank of an adapter.
+    pub adapter_rank: Option<String>,
+    /// Drafting, as JSON.
+    pub speculation: Option<String>,
+    /// Changes of the model's configuration, as JSON.
+    pub overrides: Option<String>,
 }
 
 impl FlagsRow {

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`spec`] | what is asked for: an endpoint and its workload |
 //! | [`model_card`] | the facts of a Hub repository at one commit |
-//! | [`shape`] | the catalog: shapes, prices, where each fact comes from |
+//! | [`catalog`] | shapes and prices, and where each fact comes from |
 //! | [`engine`] | serving engines: images, command lines, constants of their memory |
 //! | [`report`] | what is shown and frozen: placement, memory, cost, recommendation |
 //! | [`throughput`] | constants of the throughput model, fitted to measured rows |
@@ -17,6 +17,5 @@ pub mod model_card;
 pub mod name;
 pub mod quantity;
 pub mod report;
-pub mod shape;
 pub mod spec;
 pub mod throughput;

@@ -219,6 +219,9 @@ pub struct RankedShape {
     pub purchase_option: String,
     /// What a buyer must know.
     pub note: Option<String>,
+    /// How sure the price is: `high` (a vendor's list), `medium` (derived by a documented rule, or
+    /// changing monthly), `low` (inferred); `None` where none is known.
+    pub price_confidence: Option<String>,
     /// Format of the linear weights in memory.
     pub weights: String,
     /// What the engine is asked to make of the checkpoint; `None` leaves it as it is.

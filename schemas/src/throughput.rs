@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::shape::Source;
+use crate::catalog::Source;
 
 /// The constants that ship in the binary.
 pub const EMBEDDED_THROUGHPUT: &str = include_str!("../catalog/throughput.json");

@@ -46,7 +46,6 @@ fn the_schema_refuses_broken_rows() {
         ("/shapes/0/topology", json!("2by4")),
         ("/shapes/0/colour", json!("green")),
         ("/places/g2/zones/0", json!("us-central1")),
-        ("/engines/0/memory/utilization_percent", json!(100)),
         ("/sources/run-gpu/date", json!("yesterday")),
         ("/date", json!("2026-11")),
         ("/currency", json!("EUR")),

@@ -71,12 +71,12 @@ fn last(name: &str) -> &str {
 /// A row's fields.
 struct Row<'a>(&'a Value);
 
-impl Row<'_> {
+impl<'a> Row<'a> {
     fn number(&self, name: &str) -> Option<u64> {
         self.0.get(name)?.as_u64()
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    fn text(&self, name: &str) -> Option<&'a str> {
         self.0.get(name)?.as_str().filter(|text| !text.is_empty())
     }
 
@@ -189,8 +189,7 @@ fn config(row: &Row) -> ModelConfig {
             .unwrap_or_else(|| architecture.starts_with("Gemma")),
         max_positions,
         dtype: row.text("torch_dtype").map(str::to_owned),
-        quantization: row
-            .text("quant_method")
+        quantization: quant_method(row)
             .map(|method| quantization(method, row, latent.is_some())),
         rope_scaling: rope_scaling(&architecture),
         experts,
@@ -287,6 +286,28 @@ fn leading_dense(row: &Row, _layers: u64, _total: Option<u64>) -> u64 {
         | "KimiVLForConditionalGeneration"
         | "KimiK25ForConditionalGeneration" => 1,
         _ => 0,
+    }
+}
+
+/// The quantisation of a checkpoint: as stated, else as its name says, else as its bytes say: far
+/// fewer than two for each parameter.
+fn quant_method<'a>(row: &Row<'a>) -> Option<&'a str> {
+    if let Some(stated) = row.text("quant_method") {
+        return Some(stated);
+    }
+    let name = row.text("model_id").unwrap_or_default().to_uppercase();
+    if name.contains("NVFP4") {
+        return Some("modelopt");
+    }
+    if name.contains("FP8") {
+        return Some("fp8");
+    }
+    let bytes = row.number("safetensors_bytes")?;
+    let parameters = row.billions("params_total_b")?;
+    match bytes.saturating_mul(10).checked_div(parameters)? {
+        0..=7 => Some("compressed-tensors"),
+        8..=13 => Some("fp8"),
+        _ => None,
     }
 }
 

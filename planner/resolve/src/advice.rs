@@ -102,7 +102,9 @@ fn blame(request: &Request, catalog: &Catalog, survey: &Survey) -> (Field, &'sta
         | Reason::CpuUnsupported { .. }
         | Reason::MemoryUnsupported { .. }
         | Reason::SurfaceLimit { .. } => 1,
-        Reason::DtypeUnsupported { .. } | Reason::EngineLacksIt { .. } => 2,
+        Reason::DtypeUnsupported { .. }
+        | Reason::NoHardware { .. }
+        | Reason::EngineLacksIt { .. } => 2,
         Reason::TooSmall { .. } | Reason::Indivisible(_) => 3,
         Reason::HostMemory { .. } => 4,
         Reason::MissesGoal { .. }
@@ -128,7 +130,9 @@ fn blame(request: &Request, catalog: &Catalog, survey: &Survey) -> (Field, &'sta
         Reason::MemoryUnsupported { .. } => Field::ShapeMemory,
         Reason::SurfaceLimit { .. } => Field::MaxConcurrency,
         Reason::EngineLacksIt { .. } if request.spec.engine.name.is_some() => Field::Engine,
-        Reason::DtypeUnsupported { .. } | Reason::EngineLacksIt { .. } => {
+        Reason::DtypeUnsupported { .. }
+        | Reason::NoHardware { .. }
+        | Reason::EngineLacksIt { .. } => {
             let asked = request
                 .spec
                 .quantization

@@ -25,6 +25,8 @@ pub enum Field {
     MaxTtft,
     /// The longest time between tokens.
     MaxTpot,
+    /// The tokens drafted ahead.
+    DraftTokens,
     /// The quantisation.
     Quantization,
     /// The shape as a whole.

@@ -38,18 +38,39 @@ pub(crate) fn fit(
     objective: Objective,
 ) -> Result<Vec<Fit>, Reason> {
     let mut fits = Vec::new();
-    let mut first = None;
+    let mut closest = None;
     for (index, variant) in need.variants.iter().enumerate() {
         match one(need, index, variant, shape, accelerator, objective) {
             Ok(fit) => fits.push(fit),
             Err(reason) => {
-                first.get_or_insert(reason);
+                if closest.as_ref().is_none_or(|other| came_closer(&reason, other)) {
+                    closest = Some(reason);
+                }
             }
         }
     }
-    match first {
+    match closest {
         Some(reason) if fits.is_empty() => Err(reason),
         _ => Ok(fits),
+    }
+}
+
+/// Whether a format came closer to holding the need than another did.
+fn came_closer(reason: &Reason, other: &Reason) -> bool {
+    let step = |reason: &Reason| match reason {
+        Reason::MissesGoal { .. } => 3,
+        Reason::TooSmall { .. } => 2,
+        Reason::Indivisible(_) => 1,
+        _ => 0,
+    };
+    match (reason, other) {
+        (
+            Reason::TooSmall { footprint: own, .. },
+            Reason::TooSmall {
+                footprint: other, ..
+            },
+        ) => own.needs() < other.needs(),
+        _ => step(reason) > step(other),
     }
 }
 
@@ -71,6 +92,12 @@ fn one(
                 has,
             });
         }
+    }
+    let narrow_float = matches!(format, Format::Fp8 | Format::Mxfp4 | Format::Nvfp4);
+    if accelerator.kind == AcceleratorKind::Tpu && narrow_float && accelerator.tflops.fp8 == 0.0 {
+        return Err(Reason::NoHardware {
+            format: format.as_str(),
+        });
     }
     let engine = choose_engine(need, variant, accelerator)?;
     let constants = memory(engine, &engine.version);
@@ -180,36 +207,36 @@ fn choose_engine(
     accelerator: &AcceleratorRow,
 ) -> Result<&'static EngineRow, Reason> {
     let config = need.architecture.config;
-    let serves = |engine: &EngineRow| -> Result<(), String> {
+    // How far an engine came says which one to name: the last of these it passed.
+    let serves = |engine: &EngineRow| -> Result<(), (u8, String)> {
         if engine.accelerator != accelerator.kind {
-            return Err(match accelerator.kind {
-                AcceleratorKind::Gpu => "models on GPUs".to_owned(),
-                AcceleratorKind::Tpu => "models on TPUs".to_owned(),
-            });
+            let what = match accelerator.kind {
+                AcceleratorKind::Gpu => "models on GPUs",
+                AcceleratorKind::Tpu => "models on TPUs",
+            };
+            return Err((0, what.to_owned()));
         }
         if !engine.serves.contains(&config.kind) {
-            return Err(format!("models such as {}", config.architecture));
+            return Err((1, format!("models such as {}", config.architecture)));
         }
         if accelerator
             .compute_capability
             .is_some_and(|has| has < engine.min_compute_capability)
         {
-            return Err(format!("models on {}", accelerator.name));
+            return Err((4, format!("models on {}", accelerator.name)));
         }
         if need.architecture.layers().recurrent > 0 && !engine.recurrent {
-            return Err("models with recurrent layers".to_owned());
+            return Err((2, "models with recurrent layers".to_owned()));
         }
         let word = word(variant.weights.format, accelerator.kind);
         if !engine.formats.iter().any(|format| format == word) {
-            return Err(format!("weights in {word}"));
+            return Err((3, format!("weights in {word}")));
         }
-        // A format that the checkpoint is not stored in must be made while loading, or the
-        // checkpoint be another one that is stored so.
         if need.workload.adapters.is_some() && !engine.adapters {
-            return Err("low-rank adapters".to_owned());
+            return Err((5, "low-rank adapters".to_owned()));
         }
         if need.workload.draft_tokens.is_some() && !engine.speculative {
-            return Err("drafted tokens".to_owned());
+            return Err((5, "drafted tokens".to_owned()));
         }
         Ok(())
     };
@@ -220,20 +247,21 @@ fn choose_engine(
     if let Some(asked) = need.engine {
         return serves(asked)
             .map(|()| asked)
-            .map_err(|what| lacks(&asked.name, what));
+            .map_err(|(_, what)| lacks(&asked.name, what));
     }
-    let mut closest = None;
+    let mut closest: Option<(u8, &str, String)> = None;
     for engine in &engines().engines {
         match serves(engine) {
             Ok(()) => return Ok(engine),
-            Err(what) if engine.accelerator == accelerator.kind => {
-                closest.get_or_insert((engine.name.as_str(), what));
+            Err((passed, what)) => {
+                if closest.as_ref().is_none_or(|(most, ..)| passed > *most) {
+                    closest = Some((passed, &engine.name, what));
+                }
             }
-            Err(_) => {}
         }
     }
-    let (engine, what) =
-        closest.unwrap_or(("no engine here", format!("models on {}", accelerator.name)));
+    let (_, engine, what) =
+        closest.unwrap_or((0, "no engine here", format!("models on {}", accelerator.name)));
     Err(lacks(engine, what))
 }
 

@@ -28,6 +28,7 @@ mod estimate;
 mod fit;
 mod footprint;
 mod format;
+pub mod joint;
 pub mod lowering;
 pub mod market;
 pub mod memory;

@@ -28,7 +28,6 @@ use openmodel_schemas::catalog::{
 };
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::UsdPerHour;
-use openmodel_schemas::shape::EngineRow;
 use openmodel_schemas::spec::Surface;
 use rust_decimal::Decimal;
 
@@ -36,7 +35,7 @@ use self::index::{Entry, Index};
 pub use self::purchase::{Priced, Purchase};
 pub use self::shape_text::{ShapeMatch, ShapeTextError};
 
-/// Shapes, prices and engines, checked.
+/// Shapes and prices, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Catalog {
     document: CatalogDocument,
@@ -136,15 +135,6 @@ impl Catalog {
     #[must_use]
     pub fn source(&self, id: &str) -> Option<&Source> {
         self.document.sources.get(id)
-    }
-
-    /// An engine by its name; the default one where no name is given.
-    #[must_use]
-    pub fn engine(&self, name: Option<&str>) -> Option<&EngineRow> {
-        match name {
-            Some(name) => self.document.engines.iter().find(|row| row.name == name),
-            None => self.document.engines.first(),
-        }
     }
 
     /// An accelerator by its name or any other name that surfaces and users give it, in

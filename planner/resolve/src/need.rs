@@ -1,7 +1,7 @@
 //! What is to be placed: a model, its load, and the formats its weights may be held in.
 
 use openmodel_schemas::engine::EngineRow;
-use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::model_card::{ModelCard, ModelKind};
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::spec::{Quantization, Workload};
 
@@ -54,6 +54,12 @@ impl<'a> Need<'a> {
             .iter()
             .map(|quantization| {
                 let weights = Weights::of(card, architecture, *quantization)?;
+                // What no engine makes of 16 bits while loading is asked of a checkpoint that is
+                // stored so.
+                let made = quantization.is_none_or(|asked| {
+                    matches!(asked, Quantization::Fp8 | Quantization::Bnb4)
+                });
+                let weights = if made { weights } else { weights.as_stored() };
                 Ok(Variant {
                     quantization: *quantization,
                     weights,
@@ -189,6 +195,55 @@ fn check(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
             Field::InputTokens,
             "invalid_load",
             "Typical request is longer than the context",
+            detail,
+        );
+    }
+    let generates = card
+        .config
+        .as_ref()
+        .is_none_or(|config| config.kind == ModelKind::Decoder);
+    let untold = |what: &str| {
+        format!(
+            "The speed of {} cannot be told: there is no estimate for models that do not generate \
+             token after token. Leave {what} out.",
+            card.id
+        )
+    };
+    for (field, what, asked) in [
+        (
+            Field::MaxTtft,
+            "max_ttft_ms",
+            load.goals.max_ttft_ms.is_some(),
+        ),
+        (
+            Field::MaxTpot,
+            "max_tpot_ms",
+            load.goals.max_tpot_ms.is_some(),
+        ),
+        (
+            Field::RequestsPerSecond,
+            "requests_per_second",
+            load.requests_per_second.is_some(),
+        ),
+    ] {
+        if asked && !generates {
+            return fault(field, "unknown_speed", "Speed is unknown", untold(what));
+        }
+    }
+    let predicts = card
+        .config
+        .as_ref()
+        .is_some_and(|config| config.mtp_layers > 0);
+    if load.draft_tokens.is_some() && !predicts {
+        let detail = format!(
+            "{} has no layers that predict further tokens (num_nextn_predict_layers), so it cannot \
+             draft. Leave draft_tokens out.",
+            card.id
+        );
+        return fault(
+            Field::DraftTokens,
+            "no_prediction_layers",
+            "Model cannot draft tokens",
             detail,
         );
     }

@@ -147,7 +147,7 @@ pub(crate) fn check(
     if !padded.is_multiple_of(wide) {
         return Err(Indivisible::Vocabulary { padded, ranks });
     }
-    if u64::from(parallelism.pipeline) > c.layers {
+    if c.layers > 0 && u64::from(parallelism.pipeline) > c.layers {
         return Err(Indivisible::Layers {
             layers: c.layers,
             stages: parallelism.pipeline,

@@ -58,7 +58,7 @@ fn decide(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<Pl
     let cost = choice.cost(catalog, &need, fit, Some(spec.scaling), false);
     let recommended = survey.feasible.first().unwrap_or(choice);
     within_budget(&request, catalog, choice, recommended, &cost)?;
-    let accelerator = &choice.sale.accelerator.name;
+    let accelerator = choice.sale.accelerator;
     Ok(Placement {
         surface: spec.surface,
         shape: choice.shape(),

@@ -3,7 +3,7 @@
 //! This is the free question, without an endpoint: which machines, where, how bought, how fast,
 //! for how much. An endpoint asks the same of its one surface and region (`placement`).
 
-use openmodel_schemas::catalog::PurchaseOption;
+use openmodel_schemas::catalog::{AcceleratorRow, Confidence, PurchaseOption};
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::UsdPerHour;
@@ -13,11 +13,12 @@ use openmodel_schemas::spec::{
 };
 
 use crate::error::{Fault, Field};
+use crate::format::Format;
 use crate::market::Catalog;
 use crate::memory::MemoryError;
 use crate::need::Need;
 use crate::reason::list;
-use crate::serving::serving;
+use crate::serving::{lacks_bf16, serving};
 use crate::show::{basis, option, performance};
 use crate::survey::{Choice, Rejection, Scope, Survey};
 
@@ -172,7 +173,7 @@ impl<'a> Ranked<'a> {
         let fit = &self.survey.fits[choice.fit];
         // A card that was not read from the Hub has a stand-in for its commit.
         let commit = Some(&card.commit).filter(|commit| commit.as_str().contains(|c| c != '0'));
-        let accelerator = &choice.sale.accelerator.name;
+        let accelerator = choice.sale.accelerator;
         serving(&self.need, fit, accelerator, commit, &EngineSpec::default()).ok()
     }
 
@@ -207,6 +208,9 @@ impl<'a> Ranked<'a> {
         if !best.sale.confirmed {
             words.push("That the hardware stands there is not confirmed by the vendor.".to_owned());
         }
+        if best.hourly.is_some() && best.sale.confidence == Confidence::Low {
+            words.push("Its price is inferred, not read from a list.".to_owned());
+        }
         words.join(" ")
     }
 
@@ -237,7 +241,15 @@ impl<'a> Ranked<'a> {
             confirmed: choice.sale.confirmed,
             purchase_option: choice.sale.option.as_str().to_owned(),
             note: choice.sale.note().map(str::to_owned),
-            weights: variant.weights.format.as_str().to_owned(),
+            price_confidence: choice.hourly.map(|_| {
+                match choice.sale.confidence {
+                    Confidence::High => "high",
+                    Confidence::Medium => "medium",
+                    Confidence::Low => "low",
+                }
+                .to_owned()
+            }),
+            weights: held_in(variant.weights.format, choice.sale.accelerator).to_owned(),
             quantization: variant
                 .quantization
                 .map(|quantization| quantization.as_str().to_owned()),
@@ -306,6 +318,15 @@ impl<'a> Ranked<'a> {
             (None, _) => ("unpriced", "its price is not known".to_owned()),
             (Some(_), None) => ("larger", "is larger".to_owned()),
         }
+    }
+}
+
+/// The word for a format on an accelerator: without bf16 it is held as fp16.
+fn held_in(format: Format, accelerator: &AcceleratorRow) -> &'static str {
+    if format == Format::Bf16 && lacks_bf16(accelerator) {
+        Format::Fp16.as_str()
+    } else {
+        format.as_str()
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) enum Reason {
         needs: u32,
         has: u32,
     },
+    /// It has no units for the weights' format, and no kernels that widen it.
+    NoHardware { format: &'static str },
     /// No engine serves the model on it.
     EngineLacksIt { engine: String, what: String },
     /// The model does not split over its devices.
@@ -77,7 +79,7 @@ impl Reason {
             Self::NotInRegion { .. } => "not_in_region",
             Self::NotSoldSo { .. } => "not_sold_so",
             Self::CountUnsupported { .. } => "count_unsupported",
-            Self::DtypeUnsupported { .. } => "dtype_unsupported",
+            Self::DtypeUnsupported { .. } | Self::NoHardware { .. } => "dtype_unsupported",
             Self::EngineLacksIt { .. } => "engine_lacks_it",
             Self::Indivisible(_) => "indivisible",
             Self::TooSmall { .. } => "too_small",
@@ -112,6 +114,7 @@ impl Reason {
                 | Self::NotSoldSo { .. }
                 | Self::CountUnsupported { .. }
                 | Self::DtypeUnsupported { .. }
+                | Self::NoHardware { .. }
                 | Self::EngineLacksIt { .. }
                 | Self::Indivisible(_)
                 | Self::TooSmall { .. }
@@ -150,6 +153,7 @@ impl fmt::Display for Reason {
                     "weights in {format} need compute capability {needs}, it has {has}"
                 )
             }
+            Self::NoHardware { format } => write!(f, "it has no units for weights in {format}"),
             Self::EngineLacksIt { engine, what } => write!(f, "{engine} does not serve {what}"),
             Self::Indivisible(why) => write!(f, "{why}"),
             Self::TooSmall {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use openmodel_schemas::catalog::AcceleratorRow;
 use openmodel_schemas::engine::{EngineRow, FlagsRow};
 use openmodel_schemas::name::CommitSha;
 use openmodel_schemas::report::Serving;
@@ -17,21 +18,27 @@ use crate::need::Need;
 pub(crate) fn serving(
     need: &Need,
     fit: &Fit,
-    accelerator: &str,
+    accelerator: &AcceleratorRow,
     commit: Option<&CommitSha>,
     user: &EngineSpec,
 ) -> Result<Serving, Fault> {
     let engine = fit.engine;
     let image = match &user.image {
         Some(image) => image.clone(),
-        None => image(engine, accelerator)?,
+        None => image(engine, &accelerator.name)?,
     };
     let mut args = engine.arguments.clone();
-    args.extend(arguments(need, fit, commit));
+    args.extend(arguments(need, fit, accelerator, commit));
     let generated_args = args.len();
     args.extend(user.args.iter().cloned());
     let mut env = engine.env.clone();
-    env.extend(variables(need, fit, commit));
+    env.extend(values(
+        &engine.variables,
+        need,
+        fit,
+        accelerator,
+        commit,
+    ));
     env.extend(user.env.clone());
     Ok(Serving {
         engine: engine.name.clone(),
@@ -48,9 +55,14 @@ pub(crate) fn serving(
 
 /// Our arguments, in the engine's words; what it has no word for is left out. A word that ends in
 /// `=` takes its value in the same word.
-fn arguments(need: &Need, fit: &Fit, commit: Option<&CommitSha>) -> Vec<String> {
+fn arguments(
+    need: &Need,
+    fit: &Fit,
+    accelerator: &AcceleratorRow,
+    commit: Option<&CommitSha>,
+) -> Vec<String> {
     let mut args = Vec::new();
-    for (flag, value) in values(&fit.engine.flags, need, fit, commit) {
+    for (flag, value) in values(&fit.engine.flags, need, fit, accelerator, commit) {
         if flag.ends_with('=') {
             args.push(format!("{flag}{value}"));
         } else {
@@ -60,16 +72,10 @@ fn arguments(need: &Need, fit: &Fit, commit: Option<&CommitSha>) -> Vec<String> 
     if fit.parallelism.expert {
         args.extend(fit.engine.flags.expert.clone());
     }
+    if need.workload.adapters.is_some() {
+        args.extend(fit.engine.flags.adapters.clone());
+    }
     args
-}
-
-/// The same choices as environment variables, for an image that takes no command line.
-fn variables(
-    need: &Need,
-    fit: &Fit,
-    commit: Option<&CommitSha>,
-) -> impl Iterator<Item = (String, String)> {
-    values(&fit.engine.variables, need, fit, commit).into_iter()
 }
 
 /// The words an engine has, with our values.
@@ -77,6 +83,7 @@ fn values(
     flags: &FlagsRow,
     need: &Need,
     fit: &Fit,
+    accelerator: &AcceleratorRow,
     commit: Option<&CommitSha>,
 ) -> Vec<(String, String)> {
     let footprint = &fit.footprint;
@@ -93,11 +100,21 @@ fn values(
         footprint.context
     };
     let config = need.architecture.config;
-    let widened =
-        config.dtype.as_deref() == Some("float32") && variant.weights.format == Format::Bf16;
-    let made = variant
-        .quantization
-        .filter(|_| config.quantization.is_none());
+    // Accelerators before Ampere have no bf16; checkpoints in 32 bits are held in 16.
+    let dtype = match variant.weights.format {
+        Format::Bf16 if lacks_bf16(accelerator) => Some("float16"),
+        Format::Bf16 if config.dtype.as_deref() == Some("float32") => Some("bfloat16"),
+        _ => None,
+    };
+    let made = variant.quantization.filter(|asked| {
+        config.quantization.is_none()
+            && fit.engine.makes.iter().any(|made| made == asked.as_str())
+    });
+    let adapters = need.workload.adapters;
+    let draft = need.workload.draft_tokens;
+    let stretch = config
+        .max_positions
+        .filter(|native| need.workload.context_length.0 > *native);
     let all = [
         (&flags.model, Some(need.card.id.to_string())),
         (&flags.revision, commit.map(ToString::to_string)),
@@ -117,7 +134,20 @@ fn values(
             &flags.expert_ranks,
             spread.expert.then(|| spread.expert_ranks().to_string()),
         ),
-        (&flags.dtype, widened.then(|| word(&words.dtype, "bfloat16"))),
+        (&flags.dtype, dtype.map(|dtype| word(&words.dtype, dtype))),
+        (
+            &flags.max_adapters,
+            adapters.map(|adapters| adapters.count.to_string()),
+        ),
+        (
+            &flags.adapter_rank,
+            adapters.map(|adapters| adapters.rank.to_string()),
+        ),
+        (&flags.speculation, draft.map(speculation)),
+        (
+            &flags.overrides,
+            stretch.map(|native| stretched(native, need.workload.context_length.0)),
+        ),
         (
             &flags.quantization,
             made.map(|made| word(&words.quantization, made.as_str())),
@@ -130,6 +160,27 @@ fn values(
     all.into_iter()
         .filter_map(|(flag, value)| Some((flag.clone()?, value?)))
         .collect()
+}
+
+/// Whether bf16 must be held as fp16.
+pub(crate) fn lacks_bf16(accelerator: &AcceleratorRow) -> bool {
+    accelerator
+        .compute_capability
+        .is_some_and(|capability| capability < 80)
+}
+
+/// Drafting by the model's own prediction layers, as vLLM reads it.
+fn speculation(tokens: u32) -> String {
+    format!(r#"{{"method":"mtp","num_speculative_tokens":{tokens}}}"#)
+}
+
+/// A configuration whose positions are stretched by YaRN to a longer context.
+fn stretched(native: u64, context: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a ratio to two digits")]
+    let factor = (context as f64 / native.max(1) as f64 * 100.0).ceil() / 100.0;
+    format!(
+        r#"{{"rope_scaling":{{"rope_type":"yarn","factor":{factor},"original_max_position_embeddings":{native}}}}}"#
+    )
 }
 
 /// A fraction with two digits: `0.92`.

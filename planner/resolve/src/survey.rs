@@ -91,6 +91,8 @@ struct Score {
     /// Bought otherwise than asked for by default.
     fallback: bool,
     unpriced: bool,
+    /// Nobody but one list says that the hardware stands there.
+    unconfirmed: bool,
     money: Option<Decimal>,
     number: f64,
     hourly: Option<UsdPerHour>,
@@ -416,11 +418,13 @@ fn choice<'a>(
         .stored
         .then(|| storage(scope.catalog, files, sale.surface, sale.region))
         .flatten();
+    let cluster = cluster_fee(scope.catalog, sale.surface);
     let expected = hourly.and_then(|hourly| {
         let month = (hourly * needed).per_month();
         month
             .0
             .checked_add(stored.unwrap_or_default())
+            .and_then(|usd| usd.checked_add(cluster.unwrap_or_default()))
             .map(Usd)
     });
     let tokens = fit
@@ -449,6 +453,7 @@ fn choice<'a>(
         score: Score {
             fallback,
             unpriced: hourly.is_none(),
+            unconfirmed: !sale.confirmed,
             money,
             number,
             hourly,
@@ -513,6 +518,16 @@ pub(crate) fn storage(
     usd.checked_mul(gib).map(|usd| usd.round_dp(4))
 }
 
+/// The management fee of the one GKE cluster that all replicas share, for a month.
+fn cluster_fee(catalog: &Catalog, surface: Surface) -> Option<Decimal> {
+    if surface != Surface::Gke {
+        return None;
+    }
+    let item = openmodel_schemas::catalog::PricedItem::GkeCluster;
+    let (usd, _) = catalog.item(&item, PurchaseOption::OnDemand, None)?;
+    Some(UsdPerHour(usd).per_month().0)
+}
+
 /// Limits of cost hold for the most replicas, gross of credits and discounts.
 fn within(
     budget: &Budget,
@@ -559,8 +574,8 @@ impl Score {
             (Some(a), Some(b)) => a.cmp(&b),
             (a, b) => b.is_some().cmp(&a.is_some()),
         };
-        (self.fallback, self.unpriced)
-            .cmp(&(other.fallback, other.unpriced))
+        (self.fallback, self.unpriced, self.unconfirmed)
+            .cmp(&(other.fallback, other.unpriced, other.unconfirmed))
             .then(by_money)
             .then(by_number)
             .then(by_hourly)

@@ -235,7 +235,11 @@ impl Weights {
         // Engines cut the layers evenly, the rest one each; embeddings lie in the first stage,
         // the head (a copy where it is tied) in the last.
         let stages = u64::from(parallelism.pipeline.max(1));
-        let share = float(c.layers.div_ceil(stages)) / float(c.layers.max(1));
+        let share = if c.layers == 0 {
+            1.0 / float(stages)
+        } else {
+            float(c.layers.div_ceil(stages)) / float(c.layers)
+        };
         let edge = if stages == 1 {
             (parts.embedding + parts.head) / tensor
         } else {

@@ -3,7 +3,7 @@
 
     python3 schemas/catalog/build/from_facts.py ../../shared/facts > schemas/catalog/catalog.json
 
-Reads shapes.csv and prices.csv of that folder, and engines.json beside this script. Says on
+Reads shapes.csv and prices.csv of that folder. Says on
 stderr what it left out and why. The rules are those of sizing.md, sections 1 and 2:
 
 - usable memory and speeds are those of one device; an Ironwood chip has two;
@@ -103,7 +103,6 @@ left_out = Counter()
 def main(facts):
     shapes_csv = read(facts / "shapes.csv")
     prices_csv = read(facts / "prices.csv")
-    engines = json.loads((Path(__file__).parent / "engines.json").read_text())
     g4_regions = sorted({p["region"] for p in prices_csv if p["shape"] == "g4-standard-48"})
     machines = [s for s in shapes_csv if s["accelerator"] not in TOO_OLD and s["machine_type"] != "(Cloud Run)"]
     left_out["shapes with P100 or P4: no current engine runs on them"] = sum(s["accelerator"] in TOO_OLD for s in shapes_csv)
@@ -118,7 +117,6 @@ def main(facts):
     service_prices(prices_csv, prices)
 
     sources = {id: dict(zip(("name", "at", "date"), source)) for id, source in SOURCES.items()}
-    sources |= engines["sources"]
     write({
         "$schema": "../json/catalog.schema.json",
         "version": 2,
@@ -130,7 +128,6 @@ def main(facts):
         "shapes": shapes,
         "offers": offers,
         "prices": prices.rows(),
-        "engines": engines["engines"],
     })
     for what, count in sorted(left_out.items()):
         print(f"left out {count:4}: {what}", file=sys.stderr)

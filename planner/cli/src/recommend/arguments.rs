@@ -7,7 +7,7 @@ use clap::{ArgAction, Args};
 use openmodel_resolve::ranking::Question;
 use openmodel_schemas::catalog::PurchaseOption;
 use openmodel_schemas::model_card::ModelCard;
-use openmodel_schemas::name::ModelId;
+use openmodel_schemas::name::{ModelId, Revision};
 use openmodel_schemas::quantity::{Bytes, Parameters, Tokens};
 use openmodel_schemas::spec::{
     Adapters, Budget, Goals, Objective, Quantization, Surface, Workload,
@@ -19,7 +19,7 @@ use crate::terminal::Color;
 /// The longest sequence where `--context` does not say, unless the model's own limit is shorter.
 const CONTEXT: u64 = 8192;
 /// Requests at once where `--concurrency` does not say.
-const CONCURRENCY: u32 = 16;
+const CONCURRENCY: u32 = 8;
 /// A typical request where nothing says: a page of prompt and a paragraph of answer, as in an
 /// `openmodel_endpoint`.
 const INPUT: u64 = 1024;
@@ -31,11 +31,14 @@ const OUTPUT: u64 = 256;
 pub struct Recommend {
     /// Repository on the Hugging Face Hub, such as meta-llama/Llama-3.1-8B-Instruct
     pub model: ModelId,
+    /// Branch, tag or commit of the repository
+    #[arg(long, value_name = "REVISION", default_value = "main")]
+    pub revision: Revision,
 
     /// Longest sequence, prompt and answer together [default: 8192, or the model's own limit]
     #[arg(long, value_name = "TOKENS", help_heading = "Load")]
     pub context: Option<u64>,
-    /// Requests in flight at once in one replica [default: 16]
+    /// Requests in flight at once in one replica [default: 8]
     #[arg(long, value_name = "N", help_heading = "Load")]
     pub concurrency: Option<u32>,
     /// Prompt tokens of a typical request [default: 1024]

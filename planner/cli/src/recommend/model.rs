@@ -1,6 +1,9 @@
 //! The facts of the model that is asked about.
 
 use anyhow::{Context as _, Result, bail};
+use openmodel_cloud::huggingface::HubOptions;
+use openmodel_cloud::transport::{self, Api, Endpoints};
+use openmodel_cloud::{Hub, Secret, Transport};
 use openmodel_schemas::model_card::ModelCard;
 
 use super::arguments::Recommend;
@@ -28,14 +31,30 @@ pub(super) async fn card(asked: &Recommend) -> Result<ModelCard> {
     from_hub(asked).await
 }
 
-/// The card as the Hub has it. It is not read yet.
-#[expect(clippy::unused_async, reason = "the Hub is asked here")]
+/// The card as the Hub has it, from its cache where it was read before. The environment says
+/// which Hub (`OPENMODEL_SANDBOX`, `HF_ENDPOINT`) and as whom (`HF_TOKEN`).
 async fn from_hub(asked: &Recommend) -> Result<ModelCard> {
-    bail!(
-        "facts of {} are not read from the Hugging Face Hub yet: give its config.json with \
-         --config FILE, or a file with facts of models with --models FILE",
-        asked.model
-    )
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let mut endpoints = match variable("OPENMODEL_SANDBOX") {
+        Some(url) => Endpoints::sandbox(&url).context("OPENMODEL_SANDBOX")?,
+        None => Endpoints::default(),
+    };
+    if let (None, Some(url)) = (variable("OPENMODEL_SANDBOX"), variable("HF_ENDPOINT")) {
+        endpoints.set(Api::Hub, &url).context("HF_ENDPOINT")?;
+    }
+    let transport = Transport::new(transport::Options {
+        endpoints,
+        hugging_face_token: variable("HF_TOKEN").map(Secret::new),
+        ..transport::Options::default()
+    });
+    let hub = Hub::new(transport, HubOptions::default());
+    let revision = asked.revision.clone();
+    let card = hub.card(&asked.model, &revision).await.with_context(|| {
+        "facts of a model that the Hub does not give can be given with --config config.json or \
+         --models FILE"
+            .to_owned()
+    })?;
+    Ok(ModelCard::clone(&card))
 }
 
 /// Names of a file that could have been meant.

@@ -123,6 +123,7 @@ const fn flag(field: Field) -> Option<&'static str> {
         Field::RequestsPerSecond => "--rps",
         Field::MaxTtft => "--max-ttft-ms",
         Field::MaxTpot => "--max-tpot-ms",
+        Field::DraftTokens => "--draft-tokens",
         Field::Quantization => "--quantization",
         Field::ShapeAccelerator => "--accelerator",
         Field::Engine => "--engine",

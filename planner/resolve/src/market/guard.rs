@@ -7,7 +7,6 @@ use openmodel_schemas::catalog::{
     AcceleratorKind, AcceleratorRow, CatalogDocument, OfferRow, PurchaseOption, ShapeRow,
 };
 use openmodel_schemas::name::{Region, Zone};
-use openmodel_schemas::shape::EngineRow;
 use openmodel_schemas::spec::Surface;
 
 use super::CatalogError;
@@ -29,9 +28,6 @@ pub(super) fn check(document: &CatalogDocument) -> Result<(), CatalogError> {
     for (index, row) in document.offers.iter().enumerate() {
         let at = Row::new(document, "offers", index);
         offer(&at, row, &shapes, &mut offered)?;
-    }
-    for (index, row) in document.engines.iter().enumerate() {
-        engine(&Row::new(document, "engines", index), row)?;
     }
     Ok(())
 }
@@ -295,31 +291,4 @@ fn offered_shape(
 fn lies_in(zone: &Zone, region: &Region) -> bool {
     let rest = zone.as_str().strip_prefix(region.as_str());
     rest.is_some_and(|rest| rest.starts_with('-') && !rest[1..].contains('-'))
-}
-
-fn engine(at: &Row<'_>, row: &EngineRow) -> Result<(), CatalogError> {
-    for id in [&row.memory.source, &row.host.source] {
-        at.source(id)?;
-    }
-    for quantization in &row.quantizations {
-        at.source(&quantization.source)?;
-    }
-    for image in &row.images {
-        at.source(&image.source)?;
-        for name in &image.accelerators {
-            at.accelerator("images", name)?;
-        }
-    }
-    let mut from = None;
-    for tokens in &row.memory.batched_tokens {
-        let next = tokens.from_gib;
-        at.holds(
-            from.map_or(next == 0.0, |from| next > from),
-            "batched_tokens",
-            next,
-            "from_gib starts at 0 and ascends",
-        )?;
-        from = Some(next);
-    }
-    Ok(())
 }

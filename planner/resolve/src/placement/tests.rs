@@ -81,11 +81,11 @@ fn refused(card: &ModelCard, spec: &EndpointSpec) -> ResolveError {
 #[test]
 fn llama_8b_runs_on_an_l4() {
     let card = testing::llama_8b();
-    insta::assert_snapshot!(show_placement(&placed(&card, &testing::spec(&card, 8192, 16))), @r"
+    insta::assert_snapshot!(show_placement(&placed(&card, &testing::spec(&card, 8192, 16))), @"
     shape    nvidia-l4 x1, 6 vCPU, 24 GiB
     cost     $1.2337/h, a month $0.00 to $900.62
-    memory   22.03 GiB = weights 14.99 GiB + kv 1.50 GiB + activations 0.20 GiB + overhead 0.56 GiB + headroom 4.79 GiB; room for 37088 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-04-22
+    memory   22.03 GiB = weights 14.99 GiB + kv 1.50 GiB + activations 0.32 GiB + overhead 0.52 GiB + headroom 4.70 GiB; room for 36352 tokens
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-08
     chosen   nvidia-l4 x1, 6 vCPU, 24 GiB
     reason   It is the cheapest of 2 shapes with a known price that hold the load. us-central1 offers nvidia-l4 by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
     else     nvidia-l4 x1, 8 vCPU, 32 GiB ($1.4209/h) costs_more: costs $0.1872/h more
@@ -98,11 +98,11 @@ fn llama_8b_runs_on_an_l4() {
 #[test]
 fn gemma_9b_runs_on_an_l4_under_a_lighter_load() {
     let card = testing::gemma_9b();
-    insta::assert_snapshot!(show_placement(&placed(&card, &testing::spec(&card, 4096, 8))), @r"
+    insta::assert_snapshot!(show_placement(&placed(&card, &testing::spec(&card, 4096, 8))), @"
     shape    nvidia-l4 x1, 6 vCPU, 24 GiB
     cost     $1.2337/h, a month $0.00 to $900.62
-    memory   22.03 GiB = weights 17.25 GiB + kv 1.97 GiB + activations 0.19 GiB + overhead 0.54 GiB + headroom 2.08 GiB; room for 7120 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache an upper bound, with sliding-window layers counted in full; activations and graphs fitted on start-up logs of 2026-04-22
+    memory   22.03 GiB = weights 17.22 GiB + kv 1.99 GiB + activations 0.31 GiB + overhead 0.54 GiB + headroom 1.97 GiB; room for 6832 tokens
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache as the engine allocates it for windowed layers; activations and graphs fitted on start-up logs of 2026-08
     chosen   nvidia-l4 x1, 6 vCPU, 24 GiB
     reason   It is the cheapest of 2 shapes with a known price that hold the load. us-central1 offers nvidia-l4 by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
     else     nvidia-l4 x1, 8 vCPU, 32 GiB ($1.4209/h) costs_more: costs $0.1872/h more
@@ -115,11 +115,11 @@ fn gemma_9b_runs_on_an_l4_under_a_lighter_load() {
 #[test]
 fn qwen_7b_runs_on_an_l4() {
     let card = testing::qwen_7b();
-    insta::assert_snapshot!(show_placement(&placed(&card, &testing::spec(&card, 8192, 16))), @r"
+    insta::assert_snapshot!(show_placement(&placed(&card, &testing::spec(&card, 8192, 16))), @"
     shape    nvidia-l4 x1, 6 vCPU, 24 GiB
     cost     $1.2337/h, a month $0.00 to $900.62
-    memory   22.03 GiB = weights 14.21 GiB + kv 0.66 GiB + activations 0.24 GiB + overhead 0.55 GiB + headroom 6.37 GiB; room for 98528 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-04-22
+    memory   22.03 GiB = weights 14.19 GiB + kv 0.66 GiB + activations 0.37 GiB + overhead 0.52 GiB + headroom 6.30 GiB; room for 97168 tokens
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-08
     chosen   nvidia-l4 x1, 6 vCPU, 24 GiB
     reason   It is the cheapest of 2 shapes with a known price that hold the load. us-central1 offers nvidia-l4 by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
     else     nvidia-l4 x1, 8 vCPU, 32 GiB ($1.4209/h) costs_more: costs $0.1872/h more
@@ -132,14 +132,14 @@ fn qwen_7b_runs_on_an_l4() {
 #[test]
 fn an_unpriced_gpu_is_taken_where_nothing_priced_holds_the_load() {
     let card = testing::qwen3_30b_moe();
-    insta::assert_snapshot!(show_placement(&placed(&card, &testing::spec(&card, 8192, 16))), @r"
+    insta::assert_snapshot!(show_placement(&placed(&card, &testing::spec(&card, 8192, 16))), @"
     shape    nvidia-rtx-pro-6000 x1, 20 vCPU, 80 GiB
     cost     price not known, a month $0.00 to unknown
-    memory   94.97 GiB = weights 56.98 GiB + kv 1.12 GiB + activations 0.50 GiB + overhead 0.59 GiB + headroom 35.77 GiB; room for 319952 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-04-22
+    memory   94.97 GiB = weights 56.88 GiB + kv 1.12 GiB + activations 0.62 GiB + overhead 0.66 GiB + headroom 35.69 GiB; room for 319088 tokens
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-08
     chosen   nvidia-rtx-pro-6000 x1, 20 vCPU, 80 GiB
     reason   It is the only shape that holds the load; its price in us-central1 is not known. Zonal redundancy is off: it costs more and has a quota of its own.
-    not      nvidia-l4 x1 (price not known) too_small: needs 58.85 GiB, the engine has 20.27 GiB of its 22.03 GiB
+    not      nvidia-l4 x1 (price not known) too_small: needs 58.91 GiB, the engine has 20.27 GiB of its 22.03 GiB
     serves   vllm/vllm-openai:v0.27.1 --max-model-len 8192 --max-num-seqs 16 --max-num-batched-tokens 8192 --gpu-memory-utilization 0.92
     ");
 }
@@ -151,11 +151,11 @@ fn a_region_without_known_prices_gets_the_smallest_shape() {
         region: "europe-west4".parse().expect("a region"),
         ..testing::spec(&card, 8192, 8)
     };
-    insta::assert_snapshot!(show_placement(&placed(&card, &spec)), @r"
+    insta::assert_snapshot!(show_placement(&placed(&card, &spec)), @"
     shape    nvidia-l4 x1, 6 vCPU, 24 GiB
     cost     price not known, a month $0.00 to unknown
-    memory   22.03 GiB = weights 14.99 GiB + kv 1.00 GiB + activations 0.20 GiB + overhead 0.53 GiB + headroom 5.32 GiB; room for 37312 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-04-22
+    memory   22.03 GiB = weights 14.99 GiB + kv 1.00 GiB + activations 0.32 GiB + overhead 0.52 GiB + headroom 5.20 GiB; room for 36352 tokens
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-08
     chosen   nvidia-l4 x1, 6 vCPU, 24 GiB
     reason   It is the smallest of 3 shapes that hold the load; no price in europe-west4 is known. Zonal redundancy is off: it costs more and has a quota of its own.
     else     nvidia-l4 x1, 8 vCPU, 32 GiB (price not known) larger: is larger; no price in europe-west4 is known
@@ -170,11 +170,11 @@ fn a_shape_of_the_users_wins_and_stands_beside_the_recommendation() {
     let card = testing::llama_8b();
     let mut spec = testing::spec(&card, 8192, 8);
     spec.shape.memory = Some(Bytes::gib(30));
-    insta::assert_snapshot!(show_placement(&placed(&card, &spec)), @r"
+    insta::assert_snapshot!(show_placement(&placed(&card, &spec)), @"
     shape    nvidia-l4 x1, 8 vCPU, 30 GiB
     cost     $1.4065/h, a month $0.00 to $1026.76
-    memory   22.03 GiB = weights 14.99 GiB + kv 1.00 GiB + activations 0.20 GiB + overhead 0.53 GiB + headroom 5.32 GiB; room for 37312 tokens
-    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-04-22
+    memory   22.03 GiB = weights 14.99 GiB + kv 1.00 GiB + activations 0.32 GiB + overhead 0.52 GiB + headroom 5.20 GiB; room for 36352 tokens
+    basis    vllm 0.27.1 at 92 % of usable memory; weights by safetensors index; KV cache exact; activations and graphs fitted on start-up logs of 2026-08
     chosen   nvidia-l4 x1, 6 vCPU, 24 GiB
     reason   The shape is set in the configuration: nvidia-l4 x1, 8 vCPU, 30 GiB at $1.4065/h; recommended is nvidia-l4 x1, 6 vCPU, 24 GiB at $1.2337/h. It is the cheapest of 2 shapes with a known price that hold the load. us-central1 offers nvidia-l4 by invitation. Zonal redundancy is off: it costs $0.3751/h more and has a quota of its own.
     else     nvidia-l4 x1, 8 vCPU, 32 GiB ($1.4209/h) costs_more: costs $0.1872/h more
@@ -187,7 +187,7 @@ fn a_shape_of_the_users_wins_and_stands_beside_the_recommendation() {
 #[test]
 fn a_70b_model_is_refused_with_sizes_and_what_would_help() {
     let card = testing::llama_70b();
-    insta::assert_snapshot!(refused(&card, &testing::spec(&card, 8192, 8)), @r#"chat: No shape holds the model and its load: No cloud_run shape in us-central1 holds meta-llama/Llama-3.3-70B-Instruct with context_length = 8192 and max_concurrency = 8. nvidia-l4 x1: needs 135.17 GiB, the engine has 20.27 GiB of its 22.03 GiB; nvidia-rtx-pro-6000 x1: needs 136.35 GiB, the engine has 87.37 GiB of its 94.97 GiB. The need is weights 131.68 GiB, KV cache 2.50 GiB, activations 1.56 GiB, overhead 0.60 GiB. A repository of this model stored as fp8 has about 67.67 GiB of weights, needs 72.47 GiB and fits nvidia-rtx-pro-6000 x1, 20 vCPU, 80 GiB (price not known); quantization = "fp8" alone does not help, because 131.42 GiB of files lie in host memory while loading."#);
+    insta::assert_snapshot!(refused(&card, &testing::spec(&card, 8192, 8)), @r#"chat: No shape holds the model and its load: No cloud_run shape in us-central1 holds meta-llama/Llama-3.3-70B-Instruct with context_length = 8192 and max_concurrency = 8. nvidia-l4 x1: needs 135.09 GiB, the engine has 20.27 GiB of its 22.03 GiB; nvidia-rtx-pro-6000 x1: needs 136.36 GiB, the engine has 87.37 GiB of its 94.97 GiB. The need is weights 131.45 GiB, KV cache 2.50 GiB, activations 1.79 GiB, overhead 0.62 GiB. A repository of this model stored as fp8 has about 67.68 GiB of weights, needs 72.63 GiB and fits nvidia-rtx-pro-6000 x1, 20 vCPU, 80 GiB (price not known); quantization = "fp8" alone does not help, because 131.42 GiB of files lie in host memory while loading."#);
 }
 
 #[test]
@@ -317,15 +317,15 @@ fn refusals_name_the_input_and_the_next_move() {
     ];
     insta::assert_snapshot!(all.join("\n"), @r#"
     meta-llama/Llama-3.1-8B-Instruct was made for sequences of at most 131072 tokens (max_position_embeddings); context_length = 200000 is longer. Set context_length to at most 131072.
-    No cloud_run shape in us-east4 holds meta-llama/Llama-3.1-8B-Instruct with context_length = 131072 and max_concurrency = 8. nvidia-l4 x1: needs 31.71 GiB, the engine has 20.27 GiB of its 22.03 GiB; nvidia-rtx-pro-6000 x1: not sold in us-east4; it is in asia-south2, asia-southeast1, europe-west4, us-central1. The need is weights 14.99 GiB, KV cache 16.00 GiB, activations 0.20 GiB, overhead 0.53 GiB. With context_length = 32768 it fits nvidia-l4 x1, 6 vCPU, 24 GiB (price not known). In asia-south2, asia-southeast1, europe-west4, us-central1 a shape holds it.
-    No cloud_run shape in us-east4 holds meta-llama/Llama-3.1-8B-Instruct with context_length = 8192 and max_concurrency = 512. nvidia-l4 x1: needs 65.05 GiB, the engine has 20.27 GiB of its 22.03 GiB; nvidia-rtx-pro-6000 x1: not sold in us-east4; it is in asia-south2, asia-southeast1, europe-west4, us-central1. The need is weights 14.99 GiB, KV cache 48.00 GiB, activations 0.90 GiB, overhead 1.16 GiB. With max_concurrency = 32 it fits nvidia-l4 x1, 6 vCPU, 24 GiB (price not known). In asia-south2, asia-southeast1, europe-west4, us-central1 a shape holds it.
-    max_concurrency = 0, but an instance on cloud_run takes 1 to 1000 requests at once. Choose a number in between; more load needs more replicas.
+    No cloud_run shape in us-east4 holds meta-llama/Llama-3.1-8B-Instruct with context_length = 131072 and max_concurrency = 8. nvidia-l4 x1: needs 31.83 GiB, the engine has 20.27 GiB of its 22.03 GiB; nvidia-rtx-pro-6000 x1: not sold in us-east4; it is in asia-south2, asia-southeast1, europe-west4, us-central1. The need is weights 14.99 GiB, KV cache 16.00 GiB, activations 0.32 GiB, overhead 0.52 GiB. With context_length = 32768 it fits nvidia-l4 x1, 6 vCPU, 24 GiB (price not known). In asia-south2, asia-southeast1, europe-west4, us-central1 a shape holds it.
+    No cloud_run shape in us-east4 holds meta-llama/Llama-3.1-8B-Instruct with context_length = 8192 and max_concurrency = 512. nvidia-l4 x1: needs 64.06 GiB, the engine has 20.27 GiB of its 22.03 GiB; nvidia-rtx-pro-6000 x1: not sold in us-east4; it is in asia-south2, asia-southeast1, europe-west4, us-central1. The need is weights 14.99 GiB, KV cache 48.00 GiB, activations 0.55 GiB, overhead 0.52 GiB. With max_concurrency = 32 it fits nvidia-l4 x1, 6 vCPU, 24 GiB (price not known). In asia-south2, asia-southeast1, europe-west4, us-central1 a shape holds it.
+    max_concurrency = 0 serves nobody. Set the requests in flight at once, at least 1.
     A typical request of 8000 tokens in and 256 out is longer than context_length = 8192. Raise context_length, or lower input_tokens or output_tokens.
     min_replicas = 0 and max_replicas = 0 leave no number of replicas. Set max_replicas to at least 1 and to at least min_replicas.
-    There is no engine "llama.cpp"; known are vllm. Choose one of these, or leave engine.name out.
+    There is no engine "llama.cpp"; known are tei, vllm, vllm-tpu, sglang, llama-cpp, diffusers, tgi, jetstream. Choose one of these, or leave engine.name out.
     cloud_run does not sell an accelerator in us-west1. nvidia-l4 x1: not sold in us-west1; it is in asia-south1, asia-southeast1, europe-west1, europe-west4, us-central1, us-east4; nvidia-rtx-pro-6000 x1: not sold in us-west1; it is in asia-south2, asia-southeast1, europe-west4, us-central1. Choose one of these regions.
     cloud_run has no accelerator "nvidia-h100"; it has nvidia-l4, nvidia-rtx-pro-6000. Choose one of these.
-    The shape set in the configuration does not hold meta-llama/Llama-3.1-8B-Instruct with context_length = 8192 and max_concurrency = 8. nvidia-l4 x2: 2 in one instance are not sold, only 1; nvidia-rtx-pro-6000 x2: 2 in one instance are not sold, only 1. nvidia-l4 x1, 6 vCPU, 24 GiB ($1.2337/h) holds it: remove the parts of shape that differ.
+    The shape set in the configuration does not hold meta-llama/Llama-3.1-8B-Instruct with context_length = 8192 and max_concurrency = 8. nvidia-l4: 2 in one instance are not sold, only 1; nvidia-rtx-pro-6000: 2 in one instance are not sold, only 1. nvidia-l4 x1, 6 vCPU, 24 GiB ($1.2337/h) holds it: remove the parts of shape that differ.
     The shape set in the configuration does not hold meta-llama/Llama-3.1-8B-Instruct with context_length = 8192 and max_concurrency = 8. nvidia-l4 x1, 4 vCPU, 16 GiB: needs 19.96 GiB of host memory (14.96 GiB of weight files lie in it), has 16.00 GiB; nvidia-rtx-pro-6000 x1: 4 vCPU are not sold with it, only 20. nvidia-l4 x1, 6 vCPU, 24 GiB ($1.2337/h) holds it: remove the parts of shape that differ.
     The shape set in the configuration does not hold meta-llama/Llama-3.1-8B-Instruct with context_length = 8192 and max_concurrency = 8. nvidia-l4 x1: 5 vCPU are not sold with it, only 4, 6, 8; nvidia-rtx-pro-6000 x1: 5 vCPU are not sold with it, only 20. nvidia-l4 x1, 6 vCPU, 24 GiB ($1.2337/h) holds it: remove the parts of shape that differ.
     The shape set in the configuration does not hold meta-llama/Llama-3.1-8B-Instruct with context_length = 8192 and max_concurrency = 8. nvidia-l4 x1, 6 vCPU, 17 GiB: needs 19.96 GiB of host memory (14.96 GiB of weight files lie in it), has 17.00 GiB; nvidia-l4 x1, 8 vCPU, 17 GiB: needs 19.96 GiB of host memory (14.96 GiB of weight files lie in it), has 17.00 GiB; nvidia-rtx-pro-6000 x1: 17.00 GiB of host memory are not sold, only 80 GiB with 20 vCPU. nvidia-l4 x1, 6 vCPU, 24 GiB ($1.2337/h) holds it: remove the parts of shape that differ.

@@ -17,6 +17,7 @@ pub(crate) fn resolve(error: &ResolveError) -> Diagnostics {
         Field::RequestsPerSecond => "workload.requests_per_second",
         Field::MaxTtft => "workload.max_ttft_ms",
         Field::MaxTpot => "workload.max_tpot_ms",
+        Field::DraftTokens => "workload.draft_tokens",
         Field::Quantization => "quantization",
         Field::Shape => "shape",
         Field::ShapeAccelerator => "shape.accelerator",

@@ -268,9 +268,9 @@ fn in_fp8(request: &Request, catalog: &Catalog) -> Option<String> {
         };
         let survey =
             request.survey_of(&changed, &request.regions, catalog, &request.spec.shape);
-        let choice = survey.feasible.first()?;
+        let choice = survey.first()?;
         let needs = survey.fits[choice.fit].footprint.needs();
-        Some((needs, priced(choice)))
+        Some((needs, priced(&choice)))
     };
     let loads = request.spec.quantization.is_none().then(|| with(fp8)).flatten();
     if let Some((needs, shape)) = loads {
@@ -291,8 +291,7 @@ fn in_fp8(request: &Request, catalog: &Catalog) -> Option<String> {
 fn elsewhere(request: &Request, catalog: &Catalog) -> Option<String> {
     let survey = request.survey_of(request.need, &[], catalog, &request.spec.shape);
     let mut regions: Vec<&Region> = survey
-        .feasible
-        .iter()
+        .choices()
         .filter_map(|choice| choice.sale.region)
         .filter(|region| **region != request.spec.region)
         .collect();
@@ -308,7 +307,7 @@ fn first<'c>(
     fixed: &ShapeRequest,
 ) -> Option<Choice<'c>> {
     let survey = request.survey_of(need, &request.regions, catalog, fixed);
-    survey.feasible.into_iter().next()
+    survey.first()
 }
 
 fn priced(choice: &Choice) -> String {

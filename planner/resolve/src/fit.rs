@@ -29,18 +29,20 @@ pub(crate) struct Fit {
     pub(crate) pace: Option<Pace>,
 }
 
-/// The best way to hold a need on a shape: of the first format that fits, the spread that serves
-/// the objective.
+/// The ways to hold a need on a shape, one for each format that fits: the spread that serves the
+/// objective, or where speed is not asked for, the one with the least time between tokens (the
+/// widest cut of the layers).
 pub(crate) fn fit(
     need: &Need,
     shape: &ShapeRow,
     accelerator: &AcceleratorRow,
     objective: Objective,
+    paced: bool,
 ) -> Result<Vec<Fit>, Reason> {
     let mut fits = Vec::new();
     let mut closest = None;
     for (index, variant) in need.variants.iter().enumerate() {
-        match one(need, index, variant, shape, accelerator, objective) {
+        match one(need, index, variant, shape, accelerator, (objective, paced)) {
             Ok(fit) => fits.push(fit),
             Err(reason) => {
                 if closest.as_ref().is_none_or(|other| came_closer(&reason, other)) {
@@ -80,7 +82,7 @@ fn one(
     variant: &Variant,
     shape: &ShapeRow,
     accelerator: &AcceleratorRow,
-    objective: Objective,
+    (objective, paced): (Objective, bool),
 ) -> Result<Fit, Reason> {
     let format = variant.weights.format;
     if let Some(has) = accelerator.compute_capability {
@@ -129,6 +131,15 @@ fn one(
                 small = Some((footprint, parallelism));
             }
             continue;
+        }
+        if !paced {
+            return Ok(Fit {
+                variant: index,
+                engine,
+                parallelism,
+                footprint,
+                pace: None,
+            });
         }
         let pace = pace(need, variant, engine, parallelism, accelerator, shape.eighths);
         if let Some(reason) = pace.and_then(|pace| misses(need, pace)) {

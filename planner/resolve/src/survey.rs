@@ -19,6 +19,7 @@ use rust_decimal::Decimal;
 use crate::fit::{Fit, fit};
 use crate::market::{Catalog, Purchase, Sale};
 use crate::need::Need;
+use crate::pace::pace;
 use crate::reason::Reason;
 
 /// Where to look, and what must hold of what is found.
@@ -42,11 +43,24 @@ pub(crate) struct Scope<'a, 's> {
     /// Whether the weights are kept in Cloud Storage, which costs too; without it they come from
     /// the Hub at each start.
     pub(crate) stored: bool,
+    /// How many of those that hold the need are put in order; 0: all.
+    pub(crate) most: usize,
     /// Limits of cost; a shape over them is rejected.
     pub(crate) budget: &'s Budget,
 }
 
-/// A shape that holds the need, as it would be bought.
+/// A shape that holds the need, as it would be bought. Thousands are compared, so it is small; a
+/// [`Choice`] says all of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Candidate {
+    score: Score,
+    /// Place of the sale in the catalog's list.
+    sale: u32,
+    /// Place of the fit in the survey's list.
+    fit: u32,
+}
+
+/// A candidate with everything that is shown of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Choice<'a> {
     pub(crate) sale: Sale<'a>,
@@ -60,8 +74,6 @@ pub(crate) struct Choice<'a> {
     pub(crate) hourly: Option<UsdPerHour>,
     /// The need's replicas for a month, with storage.
     pub(crate) expected: Option<Usd>,
-    /// What the objective compares: the smaller, the better.
-    score: Score,
 }
 
 /// A shape that does not.
@@ -76,30 +88,54 @@ pub(crate) struct Rejection<'a> {
 }
 
 /// All verdicts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Survey<'a> {
-    /// Those that hold the need, the best first.
-    pub(crate) feasible: Vec<Choice<'a>>,
+    /// Those that hold the need: the best `scope.most` first and in order, the others after them.
+    feasible: Vec<Candidate>,
     pub(crate) rejected: Vec<Rejection<'a>>,
     /// How the shapes hold it.
     pub(crate) fits: Vec<Fit>,
+    catalog: &'a Catalog,
+    memory: Option<Bytes>,
+    stored: bool,
+    files: Vec<Bytes>,
+    least: u32,
+    needed: Vec<u32>,
+    /// The fee of a GKE cluster, in picodollars a month.
+    cluster: i128,
 }
 
-/// The order of choices. Compared field by field.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The order of candidates. Compared field by field; the catalog's own order breaks ties.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 struct Score {
-    /// Bought otherwise than asked for by default.
-    fallback: bool,
-    unpriced: bool,
-    /// Nobody but one list says that the hardware stands there.
-    unconfirmed: bool,
-    money: Option<Decimal>,
+    /// Bought otherwise than asked for by default, unpriced, or nobody but one list says that the
+    /// hardware stands there: each is worse than what follows can make good.
+    flags: u8,
+    /// What the objective compares, in picodollars or as it is.
+    money: i128,
     number: f64,
-    hourly: Option<UsdPerHour>,
-    size: f64,
+    /// Picodollars an hour.
+    hourly: i128,
+    /// Bytes of accelerator memory, in GiB.
+    size: f32,
     cpu: u32,
-    memory: Bytes,
 }
+
+/// Amounts are compared as whole picodollars: prices have at most nine decimals.
+fn pico(amount: Decimal) -> i128 {
+    let scale = amount.scale();
+    let mantissa = amount.mantissa();
+    match 12_u32.checked_sub(scale) {
+        Some(up) => mantissa.saturating_mul(10_i128.pow(up)),
+        None => mantissa / 10_i128.pow(scale - 12),
+    }
+}
+
+/// Hours of a month.
+const MONTH: i128 = 730;
+
+/// Of how many the speed is told where all are in order.
+const SHOWN: usize = 64;
 
 impl<'a> Survey<'a> {
     /// Look at everything the surfaces sell that agrees with the scope.
@@ -108,25 +144,127 @@ impl<'a> Survey<'a> {
             feasible: Vec::new(),
             rejected: Vec::new(),
             fits: Vec::new(),
+            catalog: scope.catalog,
+            memory: scope.fixed.memory,
+            stored: scope.stored,
+            files: need
+                .variants
+                .iter()
+                .map(|variant| variant.weights.files)
+                .collect(),
+            least: scope
+                .scaling
+                .map_or(1, |scaling| scaling.min_replicas.max(1)),
+            needed: Vec::new(),
+            cluster: cluster_fee(scope.catalog, Surface::Gke).map_or(0, pico),
         };
         let mut known: Vec<Known<'a>> = Vec::new();
+        let mut storage = Storage::default();
+        let mut of_shape = Vec::new();
         for surface in scope.surfaces {
-            let mut sales = scope.catalog.sales_on(*surface).peekable();
-            while let Some(first) = sales.peek().copied() {
+            let mut sales = scope.catalog.numbered_sales_on(*surface).peekable();
+            while let Some((_, first)) = sales.peek() {
                 let shape = first.shape;
-                let mut of_shape = Vec::new();
+                of_shape.clear();
                 while let Some(sale) =
-                    sales.next_if(|sale| std::ptr::eq(sale.shape, shape))
+                    sales.next_if(|(_, sale)| std::ptr::eq(sale.shape, shape))
                 {
                     of_shape.push(sale);
                 }
-                survey.look_at(need, scope, &of_shape, &mut known);
+                survey.look_at(need, scope, &of_shape, &mut known, &mut storage);
             }
         }
         survey.drop_what_is_not_meant();
-        // A stable sort: the catalog's order breaks ties.
-        survey.feasible.sort_by(|a, b| a.score.order(&b.score));
+        survey.order(scope.most);
+        survey.tell_pace(need, scope.most);
         survey
+    }
+
+    /// How many hold the need.
+    pub(crate) fn count(&self) -> usize {
+        self.feasible.len()
+    }
+
+    /// The best.
+    pub(crate) fn first(&self) -> Option<Choice<'a>> {
+        self.feasible.first().map(|candidate| self.choice(candidate))
+    }
+
+    /// Those that hold the need, the best first as far as they are in order.
+    pub(crate) fn choices(&self) -> impl Iterator<Item = Choice<'a>> + use<'_, 'a> {
+        self.feasible.iter().map(|candidate| self.choice(candidate))
+    }
+
+    /// Put the best in order; the rest stays as it comes.
+    fn order(&mut self, most: usize) {
+        let compare = |a: &Candidate, b: &Candidate| {
+            a.score
+                .partial_cmp(&b.score)
+                .unwrap_or(Ordering::Equal)
+                .then((a.sale, a.fit).cmp(&(b.sale, b.fit)))
+        };
+        if most > 0 && most < self.feasible.len() {
+            self.feasible.select_nth_unstable_by(most - 1, compare);
+            self.feasible[..most].sort_unstable_by(compare);
+        } else {
+            self.feasible.sort_unstable_by(compare);
+        }
+    }
+
+    /// The speed of what is shown, where nothing asked for it before.
+    fn tell_pace(&mut self, need: &Need, most: usize) {
+        let shown = if most == 0 { SHOWN } else { most };
+        for candidate in self.feasible.iter().take(shown) {
+            let fit = &mut self.fits[candidate.fit as usize];
+            if fit.pace.is_none()
+                && let Some(sale) = self.catalog.sale_at(candidate.sale)
+            {
+                fit.pace = pace(
+                    need,
+                    &need.variants[fit.variant],
+                    fit.engine,
+                    fit.parallelism,
+                    sale.accelerator,
+                    sale.shape.eighths,
+                );
+            }
+        }
+    }
+
+    /// Everything of a candidate.
+    fn choice(&self, candidate: &Candidate) -> Choice<'a> {
+        let sale = self
+            .catalog
+            .sale_at(candidate.sale)
+            .expect("it came from the catalog's list");
+        let fit = candidate.fit as usize;
+        let memory = self
+            .memory
+            .unwrap_or(Bytes::gib(sale.shape.memory_gib.into()));
+        let hourly = price(self.catalog, self.memory, &sale);
+        let replicas = self.needed[fit].max(self.least);
+        let files = self.files[self.fits[fit].variant];
+        let expected = hourly.and_then(|hourly| {
+            let stored = self
+                .stored
+                .then(|| storage(self.catalog, files, sale.surface, sale.region))
+                .flatten();
+            (hourly * replicas)
+                .per_month()
+                .0
+                .checked_add(stored.unwrap_or_default())?
+                .checked_add(cluster_fee(self.catalog, sale.surface).unwrap_or_default())
+                .map(Usd)
+        });
+        Choice {
+            sale,
+            cpu: sale.shape.cpu,
+            memory,
+            fit,
+            replicas,
+            hourly,
+            expected,
+        }
     }
 
     /// All ways to buy one shape on one surface.
@@ -134,10 +272,11 @@ impl<'a> Survey<'a> {
         &mut self,
         need: &Need,
         scope: &Scope<'a, '_>,
-        sales: &[Sale<'a>],
+        sales: &[(u32, Sale<'a>)],
         known: &mut Vec<Known<'a>>,
+        storage: &mut Storage,
     ) {
-        let Some(first) = sales.first().copied() else {
+        let Some((_, first)) = sales.first().copied() else {
             return;
         };
         let (surface, shape) = (first.surface, first.shape);
@@ -162,7 +301,7 @@ impl<'a> Survey<'a> {
         if let Some(reason) = mismatch(scope, surface, shape) {
             return self.reject(reject(reason, None));
         }
-        let here = |sale: &&Sale<'a>| {
+        let here = |(_, sale): &&(u32, Sale<'a>)| {
             scope.regions.is_empty()
                 || sale
                     .region
@@ -170,7 +309,7 @@ impl<'a> Survey<'a> {
         };
         let Some(_) = sales.iter().find(here) else {
             let mut regions: Vec<Region> =
-                sales.iter().filter_map(|sale| sale.region.cloned()).collect();
+                sales.iter().filter_map(|(_, sale)| sale.region.cloned()).collect();
             regions.sort();
             regions.dedup();
             let region = scope.regions[0].clone();
@@ -178,14 +317,14 @@ impl<'a> Survey<'a> {
         };
         let on_demand = sales
             .iter()
-            .any(|sale| sale.option == PurchaseOption::OnDemand);
-        let bought = |sale: &&Sale<'a>| match (scope.options, on_demand) {
+            .any(|(_, sale)| sale.option == PurchaseOption::OnDemand);
+        let bought = |(_, sale): &&(u32, Sale<'a>)| match (scope.options, on_demand) {
             ([], true) => sale.option == PurchaseOption::OnDemand,
             ([], false) => true,
             (options, _) => options.contains(&sale.option),
         };
         if !sales.iter().any(|sale| bought(&sale)) {
-            let mut sold: Vec<PurchaseOption> = sales.iter().map(|sale| sale.option).collect();
+            let mut sold: Vec<PurchaseOption> = sales.iter().map(|(_, sale)| sale.option).collect();
             sold.sort();
             sold.dedup();
             let asked = scope.options.to_vec();
@@ -202,34 +341,51 @@ impl<'a> Survey<'a> {
                 return self.reject(reject(reason, None));
             }
         };
-        let price = |sale: &Sale<'a>| {
-            if fixed.memory.is_some() {
-                let purchase = Purchase {
-                    memory,
-                    ..Purchase::from(*sale)
-                };
-                scope.catalog.hourly(&purchase).map(|priced| priced.hourly)
-            } else {
-                sale.hourly
-            }
-        };
         let chosen = || sales.iter().filter(here).filter(bought);
         for index in fits {
             let host = host(need, surface, shape, memory, &self.fits[index]);
             if let Err(reason) = host {
-                let hourly = chosen().filter_map(price).min();
+                let hourly = chosen()
+                    .filter_map(|(_, sale)| price(scope.catalog, fixed.memory, sale))
+                    .min();
                 self.reject(reject(reason, hourly));
                 continue;
             }
-            for sale in chosen() {
-                let hourly = price(sale);
+            let needed = self.needed[index].max(self.least);
+            if let Some(scaling) = scope.scaling.filter(|scaling| needed > scaling.max_replicas) {
+                let most = scaling.max_replicas;
+                self.reject(reject(Reason::TooManyReplicas { needed, most }, None));
+                continue;
+            }
+            for (place, sale) in chosen() {
+                let hourly = price(scope.catalog, fixed.memory, sale);
+                let most = scope.scaling.map_or(needed, |scaling| scaling.max_replicas);
+                if let Err(reason) = within(scope.budget, hourly, most, sale.region) {
+                    self.reject(reject(reason, hourly));
+                    continue;
+                }
                 let fallback =
                     scope.options.is_empty() && sale.option != PurchaseOption::OnDemand;
-                match choice(need, scope, *sale, memory, hourly, index, &self.fits[index], fallback)
-                {
-                    Ok(choice) => self.feasible.push(choice),
-                    Err(reason) => self.reject(reject(reason, hourly)),
-                }
+                let files = self.files[self.fits[index].variant];
+                let stored = if scope.stored {
+                    storage.of(scope.catalog, files, sale)
+                } else {
+                    0
+                };
+                let score = score(
+                    scope,
+                    sale,
+                    hourly,
+                    &self.fits[index],
+                    needed,
+                    (stored, self.cluster),
+                    fallback,
+                );
+                self.feasible.push(Candidate {
+                    score,
+                    sale: *place,
+                    fit: u32::try_from(index).unwrap_or(u32::MAX),
+                });
             }
         }
     }
@@ -248,7 +404,8 @@ impl<'a> Survey<'a> {
             return found.verdict.clone();
         }
         let start = self.fits.len();
-        let verdict = fit(need, shape, accelerator, scope.objective).map(|fits| {
+        let verdict = fit(need, shape, accelerator, scope.objective, paced(need, scope)).map(|fits| {
+            self.needed.extend(fits.iter().map(|fit| replicas(need, fit)));
             self.fits.extend(fits);
             start..self.fits.len()
         });
@@ -270,9 +427,11 @@ impl<'a> Survey<'a> {
                     | Reason::MemoryUnsupported { .. }
             )
         };
+        if !self.rejected.iter().any(|rejection| picks(&rejection.reason)) {
+            return;
+        }
         let mut meant: Vec<(Surface, &str)> = self
-            .feasible
-            .iter()
+            .choices()
             .map(|choice| (choice.sale.surface, choice.sale.accelerator.name.as_str()))
             .collect();
         meant.extend(
@@ -390,50 +549,86 @@ fn host(
     Err(Reason::HostMemory { needs, files, has })
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, right above")]
-fn choice<'a>(
-    need: &Need,
-    scope: &Scope<'a, '_>,
-    sale: Sale<'a>,
-    memory: Bytes,
-    hourly: Option<UsdPerHour>,
-    index: usize,
-    fit: &Fit,
-    fallback: bool,
-) -> Result<Choice<'a>, Reason> {
-    let least = scope.scaling.map_or(1, |scaling| scaling.min_replicas.max(1));
-    let needed = replicas(need, fit).max(least);
-    if let Some(scaling) = scope.scaling
-        && needed > scaling.max_replicas
-    {
-        return Err(Reason::TooManyReplicas {
-            needed,
-            most: scaling.max_replicas,
-        });
+/// Whether speed has a part in the verdict or the order.
+fn paced(need: &Need, scope: &Scope) -> bool {
+    scope.objective != Objective::Cost
+        || need.workload.requests_per_second.is_some()
+        || !need.workload.goals.is_empty()
+}
+
+/// One replica for an hour, with the host memory that the user fixes.
+fn price(catalog: &Catalog, memory: Option<Bytes>, sale: &Sale) -> Option<UsdPerHour> {
+    match memory {
+        None => sale.hourly,
+        Some(memory) => {
+            let purchase = Purchase {
+                memory,
+                ..Purchase::from(*sale)
+            };
+            catalog.hourly(&purchase).map(|priced| priced.hourly)
+        }
     }
-    let most = scope.scaling.map_or(needed, |scaling| scaling.max_replicas);
-    within(scope.budget, hourly, most, sale.region)?;
-    let files = need.variants[fit.variant].weights.files;
-    let stored = scope
-        .stored
-        .then(|| storage(scope.catalog, files, sale.surface, sale.region))
-        .flatten();
-    let cluster = cluster_fee(scope.catalog, sale.surface);
-    let expected = hourly.and_then(|hourly| {
-        let month = (hourly * needed).per_month();
+}
+
+/// Storage of weights by region, in picodollars a month, looked up once for each.
+#[derive(Debug, Default)]
+struct Storage {
+    known: Vec<(*const Region, Bytes, Surface, i128)>,
+}
+
+impl Storage {
+    fn of(&mut self, catalog: &Catalog, files: Bytes, sale: &Sale) -> i128 {
+        let region = sale.region.map_or(std::ptr::null(), std::ptr::from_ref);
+        let kind = if sale.surface == Surface::HuggingFace {
+            Surface::HuggingFace
+        } else {
+            Surface::Compute
+        };
+        let found = self
+            .known
+            .iter()
+            .find(|(at, bytes, of, _)| *at == region && *bytes == files && *of == kind);
+        if let Some((.., month)) = found {
+            return *month;
+        }
+        let month = storage(catalog, files, sale.surface, sale.region).map_or(0, pico);
+        self.known.push((region, files, kind, month));
         month
-            .0
-            .checked_add(stored.unwrap_or_default())
-            .and_then(|usd| usd.checked_add(cluster.unwrap_or_default()))
-            .map(Usd)
-    });
+    }
+}
+
+fn score(
+    scope: &Scope,
+    sale: &Sale,
+    hourly: Option<UsdPerHour>,
+    fit: &Fit,
+    needed: u32,
+    (stored, cluster): (i128, i128),
+    fallback: bool,
+) -> Score {
+    let hour = hourly.map(|hourly| pico(hourly.0));
     let tokens = fit
         .pace
         .map(|pace| pace.output_tokens_per_second.estimate);
-    let money = match scope.objective {
-        Objective::Cost => expected.map(|usd| usd.0),
-        Objective::CostPerToken => per_million(hourly, tokens).map(|usd| usd.0),
-        Objective::Latency | Objective::Throughput => None,
+    // What is not known comes after all that is.
+    let unknown = i128::MAX;
+    let money = match (scope.objective, hour) {
+        (Objective::Cost, Some(hour)) => {
+            let cluster = if sale.surface == Surface::Gke {
+                cluster
+            } else {
+                0
+            };
+            hour.saturating_mul(MONTH)
+                .saturating_mul(needed.into())
+                .saturating_add(stored)
+                .saturating_add(cluster)
+        }
+        (Objective::CostPerToken, _) => {
+            per_million(hourly, tokens).map_or(unknown, |usd| pico(usd.0))
+        }
+        (Objective::Cost, None) => unknown,
+        (Objective::Latency | Objective::Throughput, _) => 0,
     };
     let number = match scope.objective {
         Objective::Latency => fit.pace.map_or(f64::MAX, |pace| pace.tpot_ms.estimate),
@@ -442,29 +637,20 @@ fn choice<'a>(
             .map_or(0.0, |pace| -pace.output_tokens_per_second.estimate),
         Objective::Cost | Objective::CostPerToken => 0.0,
     };
-    Ok(Choice {
-        sale,
-        cpu: sale.shape.cpu,
-        memory,
-        fit: index,
-        replicas: needed,
-        hourly,
-        expected,
-        score: Score {
-            fallback,
-            unpriced: hourly.is_none(),
-            unconfirmed: !sale.confirmed,
-            money,
-            number,
-            hourly,
-            size: sale.accelerator.usable_gib
-                * f64::from(sale.accelerator.devices)
-                * f64::from(sale.shape.count)
-                * f64::from(sale.shape.eighths),
-            cpu: sale.shape.cpu,
-            memory,
-        },
-    })
+    let shape = sale.shape;
+    #[expect(clippy::cast_possible_truncation, reason = "GiB, to compare")]
+    let size = (sale.accelerator.usable_gib
+        * f64::from(sale.accelerator.devices)
+        * f64::from(shape.count)
+        * f64::from(shape.eighths)) as f32;
+    Score {
+        flags: u8::from(fallback) * 4 + u8::from(hour.is_none()) * 2 + u8::from(!sale.confirmed),
+        money,
+        number,
+        hourly: hour.unwrap_or(unknown),
+        size,
+        cpu: shape.cpu,
+    }
 }
 
 /// Replicas that the requested load needs: requests a second over what one serves at its
@@ -558,28 +744,4 @@ fn within(
         });
     }
     Ok(())
-}
-
-impl Score {
-    fn order(&self, other: &Self) -> Ordering {
-        let by_number = self.number.total_cmp(&other.number);
-        // A score that is not known comes after all that are.
-        let by_money = match (self.money, other.money) {
-            (Some(a), Some(b)) => a.cmp(&b),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => Ordering::Equal,
-        };
-        let by_hourly = match (self.hourly, other.hourly) {
-            (Some(a), Some(b)) => a.cmp(&b),
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        };
-        (self.fallback, self.unpriced, self.unconfirmed)
-            .cmp(&(other.fallback, other.unpriced, other.unconfirmed))
-            .then(by_money)
-            .then(by_number)
-            .then(by_hourly)
-            .then(self.size.total_cmp(&other.size))
-            .then((self.cpu, self.memory).cmp(&(other.cpu, other.memory)))
-    }
 }

@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 use openmodel_cli::evaluate;
 use openmodel_cli::models_file::ModelsFile;
 use openmodel_cli::quickstart;
-use openmodel_resolve::Catalog;
 use openmodel_cli::recommend::{self, Recommend};
+use openmodel_resolve::Catalog;
 use openmodel_sandbox::{Options, Sandbox};
 
 /// Plan and run open models on Google Cloud.

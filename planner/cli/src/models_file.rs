@@ -9,8 +9,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use openmodel_schemas::model_card::{
-    EncoderStack, Experts, Gating, Indexer, LatentAttention, LayerKinds, ModelCard, ModelConfig, ModelKind,
-    Recurrent, RopeScaling, ScanStatus, StoredQuantization, WeightBasis, WeightBytes,
+    EncoderStack, Experts, Gating, Indexer, LatentAttention, LayerKinds, ModelCard, ModelConfig,
+    ModelKind, Recurrent, RopeScaling, ScanStatus, StoredQuantization, WeightBasis, WeightBytes,
 };
 use openmodel_schemas::quantity::{Bytes, Parameters};
 use serde_json::Value;
@@ -189,8 +189,7 @@ fn config(row: &Row) -> ModelConfig {
             .unwrap_or_else(|| architecture.starts_with("Gemma")),
         max_positions,
         dtype: row.text("torch_dtype").map(str::to_owned),
-        quantization: quant_method(row)
-            .map(|method| quantization(method, row, latent.is_some())),
+        quantization: quant_method(row).map(|method| quantization(method, row, latent.is_some())),
         rope_scaling: rope_scaling(&architecture),
         experts,
         layer_kinds: kinds,

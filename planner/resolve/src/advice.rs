@@ -238,7 +238,9 @@ fn with_less_load(request: &Request, catalog: &Catalog) -> Vec<String> {
             max_concurrency: u32::try_from(sequences).ok()?,
             ..load.clone()
         })?;
-        Some(format!("With max_concurrency = {sequences} it fits {shape}."))
+        Some(format!(
+            "With max_concurrency = {sequences} it fits {shape}."
+        ))
     });
     shorter.into_iter().chain(fewer).collect()
 }
@@ -266,13 +268,17 @@ fn in_fp8(request: &Request, catalog: &Catalog) -> Option<String> {
             variants,
             ..need.clone()
         };
-        let survey =
-            request.survey_of(&changed, &request.regions, catalog, &request.spec.shape);
+        let survey = request.survey_of(&changed, &request.regions, catalog, &request.spec.shape);
         let choice = survey.first()?;
         let needs = survey.fits[choice.fit].footprint.needs();
         Some((needs, priced(&choice)))
     };
-    let loads = request.spec.quantization.is_none().then(|| with(fp8)).flatten();
+    let loads = request
+        .spec
+        .quantization
+        .is_none()
+        .then(|| with(fp8))
+        .flatten();
     if let Some((needs, shape)) = loads {
         return Some(format!(
             "With quantization = \"fp8\" it needs {needs} and fits {shape}."

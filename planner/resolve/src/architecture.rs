@@ -189,8 +189,8 @@ impl<'a> Architecture<'a> {
             || c.vocab_size == 0
             || (dense_needed && c.intermediate_size == 0 && c.kind != ModelKind::EncoderDecoder);
         // A stated state-space model has no feed-forward layers of its own.
-        let stateful = matches!(c.recurrent, Some(Recurrent::Mamba1 { .. }))
-            && self.attention_layers() == 0;
+        let stateful =
+            matches!(c.recurrent, Some(Recurrent::Mamba1 { .. })) && self.attention_layers() == 0;
         if incomplete && !(stateful && c.vocab_size > 0) {
             return None;
         }
@@ -209,7 +209,11 @@ impl<'a> Architecture<'a> {
                 } else {
                     others
                 };
-                let beside = if experts.beside_dense { with_experts } else { 0 };
+                let beside = if experts.beside_dense {
+                    with_experts
+                } else {
+                    0
+                };
                 (dense.saturating_add(beside), with_experts)
             }
         };
@@ -250,11 +254,8 @@ impl<'a> Architecture<'a> {
             // Self-attention of four square matrices and the feed-forward layer; the decoder
             // attends to it with four more.
             let square = product(&[4, c.hidden_size, c.hidden_size]);
-            let layer = square.saturating_add(product(&[
-                matrices,
-                c.hidden_size,
-                c.intermediate_size,
-            ]));
+            let layer =
+                square.saturating_add(product(&[matrices, c.hidden_size, c.intermediate_size]));
             product(&[encoder.layers, layer]).saturating_add(product(&[c.layers, square]))
         });
         Some(ParameterCount {
@@ -315,16 +316,16 @@ impl<'a> Architecture<'a> {
             let layers = self.attention_layers();
             return (product(&[layers, split]), 0, product(&[layers, whole]));
         }
-        let gate = if has_output_gate(&c.architecture) { 2 } else { 1 };
+        let gate = if has_output_gate(&c.architecture) {
+            2
+        } else {
+            1
+        };
         let per_layer = |head_dim: u64, kv_heads: u64| {
             let value_dim = c.value_head_dim.unwrap_or(head_dim);
             let query = product(&[c.hidden_size, c.attention_heads, head_dim, gate]);
             let output = product(&[c.attention_heads, value_dim, c.hidden_size]);
-            let key_value = product(&[
-                c.hidden_size,
-                kv_heads,
-                head_dim.saturating_add(value_dim),
-            ]);
+            let key_value = product(&[c.hidden_size, kv_heads, head_dim.saturating_add(value_dim)]);
             (query.saturating_add(output), key_value)
         };
         let (local, local_kv) = per_layer(c.head_dim, c.kv_heads);
@@ -341,8 +342,9 @@ impl<'a> Architecture<'a> {
                 let value_dim = c.value_head_dim.unwrap_or(c.head_dim);
                 product(&[c.hidden_size, heads, c.head_dim.saturating_add(value_dim)])
             }
-            None => product(&[kinds.full, global_kv])
-                .saturating_add(product(&[local_layers, local_kv])),
+            None => {
+                product(&[kinds.full, global_kv]).saturating_add(product(&[local_layers, local_kv]))
+            }
         };
         (
             product(&[kinds.full, global]).saturating_add(product(&[local_layers, local])),
@@ -367,10 +369,7 @@ fn numbers(c: &ModelConfig) -> Vec<(&'static str, u64)> {
         ("vocab_size", c.vocab_size),
         ("max_position_embeddings", c.max_positions.unwrap_or(0)),
         ("sliding_window", c.window.unwrap_or(0)),
-        (
-            "num_global_key_value_heads",
-            c.global_kv_heads.unwrap_or(0),
-        ),
+        ("num_global_key_value_heads", c.global_kv_heads.unwrap_or(0)),
         ("global_head_dim", c.global_head_dim.unwrap_or(0)),
         ("v_head_dim", c.value_head_dim.unwrap_or(0)),
         ("num_nextn_predict_layers", c.mtp_layers),
@@ -429,7 +428,10 @@ fn latent_parameters(c: &ModelConfig, latent: &LatentAttention) -> (u64, u64) {
         ),
         None => (0, product(&[c.hidden_size, heads, query_dim])),
     };
-    let kv_down = product(&[c.hidden_size, latent.kv_rank.saturating_add(latent.rope_dim)]);
+    let kv_down = product(&[
+        c.hidden_size,
+        latent.kv_rank.saturating_add(latent.rope_dim),
+    ]);
     let kv_up = product(&[
         latent.kv_rank,
         heads,
@@ -466,12 +468,9 @@ fn recurrent_parameters(c: &ModelConfig) -> u64 {
         }) => {
             let inner = product(&[heads, head_dim]);
             let mixed = inner.saturating_add(product(&[2, groups, state]));
-            product(&[
-                h,
-                inner.saturating_add(mixed).saturating_add(heads),
-            ])
-            .saturating_add(product(&[mixed, conv]))
-            .saturating_add(product(&[inner, h]))
+            product(&[h, inner.saturating_add(mixed).saturating_add(heads)])
+                .saturating_add(product(&[mixed, conv]))
+                .saturating_add(product(&[inner, h]))
         }
         Some(Recurrent::DeltaNet {
             key_heads,

@@ -45,7 +45,10 @@ pub(crate) fn fit(
         match one(need, index, variant, shape, accelerator, (objective, paced)) {
             Ok(fit) => fits.push(fit),
             Err(reason) => {
-                if closest.as_ref().is_none_or(|other| came_closer(&reason, other)) {
+                if closest
+                    .as_ref()
+                    .is_none_or(|other| came_closer(&reason, other))
+                {
                     closest = Some(reason);
                 }
             }
@@ -141,7 +144,14 @@ fn one(
                 pace: None,
             });
         }
-        let pace = pace(need, variant, engine, parallelism, accelerator, shape.eighths);
+        let pace = pace(
+            need,
+            variant,
+            engine,
+            parallelism,
+            accelerator,
+            shape.eighths,
+        );
         if let Some(reason) = pace.and_then(|pace| misses(need, pace)) {
             slow.get_or_insert(reason);
             continue;
@@ -179,11 +189,7 @@ fn one(
 }
 
 /// Spreads of a model over all devices of a shape: fewest cuts of the cache first.
-fn spreads(
-    devices: u32,
-    engine: &EngineRow,
-    need: &Need,
-) -> impl Iterator<Item = Parallelism> {
+fn spreads(devices: u32, engine: &EngineRow, need: &Need) -> impl Iterator<Item = Parallelism> {
     let experts = need.architecture.config.experts.is_some();
     let pipeline = engine.pipeline;
     let widest = engine.max_tensor.max(1);
@@ -271,8 +277,11 @@ fn choose_engine(
             }
         }
     }
-    let (_, engine, what) =
-        closest.unwrap_or((0, "no engine here", format!("models on {}", accelerator.name)));
+    let (_, engine, what) = closest.unwrap_or((
+        0,
+        "no engine here",
+        format!("models on {}", accelerator.name),
+    ));
     Err(lacks(engine, what))
 }
 
@@ -295,7 +304,12 @@ fn misses(need: &Need, pace: Pace) -> Option<Reason> {
             estimate_ms: estimate,
         })
     };
-    slower("time to the first token", goals.max_ttft_ms, pace.ttft_ms.estimate).or_else(|| {
+    slower(
+        "time to the first token",
+        goals.max_ttft_ms,
+        pace.ttft_ms.estimate,
+    )
+    .or_else(|| {
         slower(
             "time between tokens",
             goals.max_tpot_ms,

@@ -13,7 +13,9 @@ use openmodel_schemas::model_card::{Gating, ModelCard};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Usd, UsdPerHour};
 use openmodel_schemas::report::{Candidate, Cost, Placement, Recommendation};
-use openmodel_schemas::spec::{Budget, EndpointSpec, Objective, ShapeRequest, Surface, TokenSource};
+use openmodel_schemas::spec::{
+    Budget, EndpointSpec, Objective, ShapeRequest, Surface, TokenSource,
+};
 use rust_decimal::Decimal;
 
 use crate::advice::refuse;
@@ -300,9 +302,8 @@ fn recommendation(
     recommended: &Choice,
     survey: &Survey,
 ) -> Recommendation {
-    let (priced, unpriced): (Vec<_>, Vec<_>) = survey
-        .choices()
-        .partition(|choice| choice.hourly.is_some());
+    let (priced, unpriced): (Vec<_>, Vec<_>) =
+        survey.choices().partition(|choice| choice.hourly.is_some());
     let region = &request.spec.region;
     let mut reason = Vec::new();
     if choice.line() != recommended.line() {

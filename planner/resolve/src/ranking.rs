@@ -148,9 +148,8 @@ impl<'a> Ranked<'a> {
     ) -> Ranking {
         let best = self.survey.first();
         let best = best.as_ref();
-        let shown = |choice: &Choice, first: Option<&Choice>| {
-            self.shown(choice, first, question, catalog)
-        };
+        let shown =
+            |choice: &Choice, first: Option<&Choice>| self.shown(choice, first, question, catalog);
         Ranking {
             model: card.id.to_string(),
             objective: question.objective.as_str().to_owned(),
@@ -309,9 +308,10 @@ impl<'a> Ranked<'a> {
                 "costs_more",
                 format!("costs {} more", UsdPerHour(own.0 - best.0)),
             ),
-            (Some(_), Some(_)) if choice.sale.option != first.sale.option => {
-                ("not_on_demand", format!("is sold {} only", option(choice.sale.option)))
-            }
+            (Some(_), Some(_)) if choice.sale.option != first.sale.option => (
+                "not_on_demand",
+                format!("is sold {} only", option(choice.sale.option)),
+            ),
             (Some(own), Some(best)) if own < best => (
                 "costs_more",
                 "costs less an hour, but more for the load".to_owned(),
@@ -377,3 +377,6 @@ fn accelerator(catalog: &Catalog, name: &str) -> Result<String, Fault> {
         ),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,9 +166,7 @@ impl<'a> Survey<'a> {
             while let Some((_, first)) = sales.peek() {
                 let shape = first.shape;
                 of_shape.clear();
-                while let Some(sale) =
-                    sales.next_if(|(_, sale)| std::ptr::eq(sale.shape, shape))
-                {
+                while let Some(sale) = sales.next_if(|(_, sale)| std::ptr::eq(sale.shape, shape)) {
                     of_shape.push(sale);
                 }
                 survey.look_at(need, scope, &of_shape, &mut known, &mut storage);
@@ -187,7 +185,9 @@ impl<'a> Survey<'a> {
 
     /// The best.
     pub(crate) fn first(&self) -> Option<Choice<'a>> {
-        self.feasible.first().map(|candidate| self.choice(candidate))
+        self.feasible
+            .first()
+            .map(|candidate| self.choice(candidate))
     }
 
     /// Those that hold the need, the best first as far as they are in order.
@@ -308,8 +308,10 @@ impl<'a> Survey<'a> {
                     .is_some_and(|region| scope.regions.contains(region))
         };
         let Some(_) = sales.iter().find(here) else {
-            let mut regions: Vec<Region> =
-                sales.iter().filter_map(|(_, sale)| sale.region.cloned()).collect();
+            let mut regions: Vec<Region> = sales
+                .iter()
+                .filter_map(|(_, sale)| sale.region.cloned())
+                .collect();
             regions.sort();
             regions.dedup();
             let region = scope.regions[0].clone();
@@ -352,7 +354,10 @@ impl<'a> Survey<'a> {
                 continue;
             }
             let needed = self.needed[index].max(self.least);
-            if let Some(scaling) = scope.scaling.filter(|scaling| needed > scaling.max_replicas) {
+            if let Some(scaling) = scope
+                .scaling
+                .filter(|scaling| needed > scaling.max_replicas)
+            {
                 let most = scaling.max_replicas;
                 self.reject(reject(Reason::TooManyReplicas { needed, most }, None));
                 continue;
@@ -364,8 +369,7 @@ impl<'a> Survey<'a> {
                     self.reject(reject(reason, hourly));
                     continue;
                 }
-                let fallback =
-                    scope.options.is_empty() && sale.option != PurchaseOption::OnDemand;
+                let fallback = scope.options.is_empty() && sale.option != PurchaseOption::OnDemand;
                 let files = self.files[self.fits[index].variant];
                 let stored = if scope.stored {
                     storage.of(scope.catalog, files, sale)
@@ -404,8 +408,16 @@ impl<'a> Survey<'a> {
             return found.verdict.clone();
         }
         let start = self.fits.len();
-        let verdict = fit(need, shape, accelerator, scope.objective, paced(need, scope)).map(|fits| {
-            self.needed.extend(fits.iter().map(|fit| replicas(need, fit)));
+        let verdict = fit(
+            need,
+            shape,
+            accelerator,
+            scope.objective,
+            paced(need, scope),
+        )
+        .map(|fits| {
+            self.needed
+                .extend(fits.iter().map(|fit| replicas(need, fit)));
             self.fits.extend(fits);
             start..self.fits.len()
         });
@@ -427,7 +439,11 @@ impl<'a> Survey<'a> {
                     | Reason::MemoryUnsupported { .. }
             )
         };
-        if !self.rejected.iter().any(|rejection| picks(&rejection.reason)) {
+        if !self
+            .rejected
+            .iter()
+            .any(|rejection| picks(&rejection.reason))
+        {
             return;
         }
         let mut meant: Vec<(Surface, &str)> = self
@@ -493,7 +509,10 @@ struct Known<'a> {
 /// The part of a shape that the user fixes and this one has not.
 fn mismatch(scope: &Scope, surface: Surface, shape: &ShapeRow) -> Option<Reason> {
     let fixed = scope.fixed;
-    if let Some(asked) = fixed.accelerator_count.filter(|count| *count != shape.count) {
+    if let Some(asked) = fixed
+        .accelerator_count
+        .filter(|count| *count != shape.count)
+    {
         let mut sold: Vec<u32> = scope
             .catalog
             .sales_on(surface)
@@ -607,9 +626,7 @@ fn score(
     fallback: bool,
 ) -> Score {
     let hour = hourly.map(|hourly| pico(hourly.0));
-    let tokens = fit
-        .pace
-        .map(|pace| pace.output_tokens_per_second.estimate);
+    let tokens = fit.pace.map(|pace| pace.output_tokens_per_second.estimate);
     // What is not known comes after all that is.
     let unknown = i128::MAX;
     let money = match (scope.objective, hour) {
@@ -659,7 +676,9 @@ fn replicas(need: &Need, fit: &Fit) -> u32 {
     let Some(asked) = need.workload.requests_per_second else {
         return 1;
     };
-    let one = fit.pace.map_or(0.0, |pace| pace.requests_per_second.estimate);
+    let one = fit
+        .pace
+        .map_or(0.0, |pace| pace.requests_per_second.estimate);
     let asked: f64 = asked.try_into().unwrap_or(f64::MAX);
     #[expect(
         clippy::cast_possible_truncation,
@@ -674,7 +693,10 @@ fn replicas(need: &Need, fit: &Fit) -> u32 {
 }
 
 /// What a million tokens cost when a replica is busy.
-pub(crate) fn per_million(hourly: Option<UsdPerHour>, tokens_per_second: Option<f64>) -> Option<Usd> {
+pub(crate) fn per_million(
+    hourly: Option<UsdPerHour>,
+    tokens_per_second: Option<f64>,
+) -> Option<Usd> {
     let hour = tokens_per_second.filter(|tokens| *tokens > 0.0)? * 3600.0;
     let hour = Decimal::try_from(hour).ok()?;
     let million = Decimal::from(1_000_000);
@@ -730,14 +752,20 @@ fn within(
         });
     };
     let all = hourly * replicas;
-    if let Some(most) = budget.max_hourly_cost.filter(|most| all.0.round_dp(4) > *most) {
+    if let Some(most) = budget
+        .max_hourly_cost
+        .filter(|most| all.0.round_dp(4) > *most)
+    {
         return Err(Reason::OverHourly {
             costs: all,
             most: UsdPerHour(most),
         });
     }
     let month = all.per_month();
-    if let Some(most) = budget.max_monthly_cost.filter(|most| month.0.round_dp(2) > *most) {
+    if let Some(most) = budget
+        .max_monthly_cost
+        .filter(|most| month.0.round_dp(2) > *most)
+    {
         return Err(Reason::OverMonthly {
             costs: month,
             most: Usd(most),

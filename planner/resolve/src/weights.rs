@@ -154,10 +154,9 @@ impl Weights {
                 bytes(float(parameters.0) * stored.bytes_per_weight()),
                 "parameter count",
             ),
-            (None, None, Some(count)) => (
-                bytes(split(count, stored, mix).sum()),
-                "parameter formula",
-            ),
+            (None, None, Some(count)) => {
+                (bytes(split(count, stored, mix).sum()), "parameter formula")
+            }
             (None, None, None) => {
                 return Err(no_weights(
                     card,
@@ -216,11 +215,7 @@ impl Weights {
     }
 
     /// Bytes on the fullest device, with what loading adds: rotary tables, copies of latent
-    pub(crate) fn per_device(
-        &self,
-        architecture: Architecture,
-        parallelism: Parallelism,
-    ) -> Bytes {
+    pub(crate) fn per_device(&self, architecture: Architecture, parallelism: Parallelism) -> Bytes {
         let c = architecture.config;
         let tensor = float(u64::from(parallelism.tensor.max(1)));
         let kv_ranks = if c.latent.is_some() || c.kv_heads == 0 {
@@ -230,8 +225,7 @@ impl Weights {
         };
         let parts = self.parts;
         let experts = parts.experts / float(u64::from(parallelism.expert_ranks().max(1)));
-        let layers =
-            parts.linear / tensor + parts.key_value / kv_ranks + experts + parts.whole;
+        let layers = parts.linear / tensor + parts.key_value / kv_ranks + experts + parts.whole;
         // Engines cut the layers evenly, the rest one each; embeddings lie in the first stage,
         // the head (a copy where it is tied) in the last.
         let stages = u64::from(parallelism.pipeline.max(1));
@@ -271,10 +265,7 @@ impl Parts {
 }
 
 /// The format the checkpoint is stored in.
-pub(crate) fn stored_format(
-    card: &ModelCard,
-    architecture: Architecture,
-) -> Result<Format, Fault> {
+pub(crate) fn stored_format(card: &ModelCard, architecture: Architecture) -> Result<Format, Fault> {
     let config = architecture.config;
     if let Some(stored) = &config.quantization {
         return Format::of_checkpoint(stored).ok_or_else(|| Fault {
@@ -304,11 +295,12 @@ fn files(card: &ModelCard) -> Result<Option<(Bytes, &'static str)>, Fault> {
     let Some(weights) = &card.weights else {
         return Ok(None);
     };
-    let kind = card.config.as_ref().map_or(ModelKind::Decoder, |config| config.kind);
-    let loadable = || {
-        kind == ModelKind::Diffusion
-            || card.files.iter().any(|file| is_loadable(&file.path))
-    };
+    let kind = card
+        .config
+        .as_ref()
+        .map_or(ModelKind::Decoder, |config| config.kind);
+    let loadable =
+        || kind == ModelKind::Diffusion || card.files.iter().any(|file| is_loadable(&file.path));
     match weights.basis {
         WeightBasis::SafetensorsIndex => Ok(Some((weights.bytes, "safetensors index"))),
         WeightBasis::SingleSafetensors => Ok(Some((weights.bytes, "safetensors file"))),
@@ -348,9 +340,7 @@ fn in_memory(card: &ModelCard, files: Bytes, stored: Format, format: Format) -> 
     // The Hub counts parameters by the type they are stored in, whatever the configuration says.
     match card.parameters_by_dtype.get("F32") {
         Some(fp32) => files.saturating_sub(Bytes(*fp32) * 2),
-        None if card.parameters_by_dtype.is_empty() && stored == Format::Fp32 => {
-            Bytes(files.0 / 2)
-        }
+        None if card.parameters_by_dtype.is_empty() && stored == Format::Fp32 => Bytes(files.0 / 2),
         None => files,
     }
 }
@@ -543,7 +533,11 @@ mod tests {
         Weights::of(card, architecture, quantization).expect("known")
     }
 
-    fn per_device(card: &ModelCard, quantization: Option<Quantization>, spread: Parallelism) -> f64 {
+    fn per_device(
+        card: &ModelCard,
+        quantization: Option<Quantization>,
+        spread: Parallelism,
+    ) -> f64 {
         let architecture = Architecture::of(card).expect("known");
         let gib = of(card, quantization)
             .per_device(architecture, spread)
@@ -603,8 +597,8 @@ mod tests {
         config(&mut card, stored("awq", 4));
         assert_eq!(of(&card, None).loaded().to_string(), "5.30 GiB");
         let architecture = Architecture::of(&card).expect("known");
-        let fault = Weights::of(&card, architecture, Some(Quantization::Fp8))
-            .expect_err("twice quantised");
+        let fault =
+            Weights::of(&card, architecture, Some(Quantization::Fp8)).expect_err("twice quantised");
         assert_eq!(
             (fault.field, fault.code),
             (Field::Quantization, "already_quantized")
@@ -651,7 +645,10 @@ mod tests {
             original_positions: None,
         });
         let stretched = per_device(&card, None, Parallelism::ONE);
-        assert!((stretched - plain - 0.5).abs() < 0.02, "{plain} {stretched}");
+        assert!(
+            (stretched - plain - 0.5).abs() < 0.02,
+            "{plain} {stretched}"
+        );
     }
 
     #[test]

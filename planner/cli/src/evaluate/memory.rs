@@ -150,7 +150,11 @@ impl Errors {
         };
         // What failed for another reason says nothing of memory.
         let notes = row.text("notes");
-        if !started && ["not memory", "later ok", "contention"].iter().any(|other| notes.contains(other)) {
+        if !started
+            && ["not memory", "later ok", "contention"]
+                .iter()
+                .any(|other| notes.contains(other))
+        {
             return;
         }
         counts.1 += 1;

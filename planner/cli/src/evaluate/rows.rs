@@ -55,8 +55,7 @@ pub(crate) fn read(path: &Path, needed: &[&str]) -> Result<Vec<Row>> {
     }
     let mut rows = Vec::new();
     for (index, record) in reader.records().enumerate() {
-        let record =
-            record.with_context(|| format!("{}, row {}", path.display(), index + 1))?;
+        let record = record.with_context(|| format!("{}, row {}", path.display(), index + 1))?;
         let columns = header
             .iter()
             .zip(record.iter())
@@ -93,7 +92,11 @@ pub(crate) fn named<'a>(models: &'a ModelsFile, name: &str, format: &str) -> Opt
             .is_some_and(|config| config.quantization.is_some());
         return Some(Named {
             card,
-            quantization: if own { None } else { stated.or_else(|| quantization_in(&name)) },
+            quantization: if own {
+                None
+            } else {
+                stated.or_else(|| quantization_in(&name))
+            },
         });
     }
     let stripped = strip(&name);
@@ -160,7 +163,10 @@ fn strip(name: &str) -> String {
 pub(crate) fn quantization_in(text: &str) -> Option<Quantization> {
     let text = text.to_lowercase();
     // "kv fp8" is about the cache.
-    let text = text.replace("kv fp8", "").replace("fp8_e5m2 kv", "").replace("fp8 kv", "");
+    let text = text
+        .replace("kv fp8", "")
+        .replace("fp8_e5m2 kv", "")
+        .replace("fp8 kv", "");
     let has = |word: &str| text.contains(word);
     if has("nvfp4") {
         Some(Quantization::Nvfp4)
@@ -190,10 +196,11 @@ pub(crate) fn with_parameters<'a>(models: &'a ModelsFile, name: &str) -> Option<
     [name, &renamed]
         .iter()
         .find_map(|name| {
-            models
-                .find(name)
-                .filter(counted)
-                .or_else(|| named(models, &strip(name), "").map(|named| named.card).filter(counted))
+            models.find(name).filter(counted).or_else(|| {
+                named(models, &strip(name), "")
+                    .map(|named| named.card)
+                    .filter(counted)
+            })
         })
         .or_else(|| named(models, name, "").map(|named| named.card))
 }

@@ -170,7 +170,9 @@ fn documented<'a>(row: &Row, catalog: &'a Catalog) -> Result<Documented<'a>, Str
         ),
     };
     let shapes = shapes(row, catalog, accelerator, count);
-    let hosts = row.whole("hosts").and_then(|hosts| u32::try_from(hosts).ok());
+    let hosts = row
+        .whole("hosts")
+        .and_then(|hosts| u32::try_from(hosts).ok());
     Ok(Documented {
         accelerator,
         kind,
@@ -222,9 +224,7 @@ fn shapes<'a>(
         shapes
             .iter()
             .filter(|shape| {
-                count.is_none_or(|count| {
-                    shape.count == count || per_host == Some(shape.count)
-                })
+                count.is_none_or(|count| shape.count == count || per_host == Some(shape.count))
             })
             .copied()
             .collect()
@@ -254,9 +254,7 @@ fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
         quantization: named.quantization,
         engine_version: stated_version.or_else(|| version(row, share)),
         engine,
-        context_length: Some(Tokens(
-            row.whole("max_model_len").unwrap_or(SHORT_CONTEXT),
-        )),
+        context_length: Some(Tokens(row.whole("max_model_len").unwrap_or(SHORT_CONTEXT))),
         utilization: share,
         kv_bits: kv_bits(row),
         max_sequences: sequences,
@@ -326,7 +324,9 @@ impl Documented<'_> {
                 counts
             }
             (None, None) => {
-                return Err("unknown_count: neither a count nor a known machine is stated".to_owned());
+                return Err(
+                    "unknown_count: neither a count nor a known machine is stated".to_owned(),
+                );
             }
         };
         let spread = spread(row.text("parallelism"));
@@ -340,47 +340,42 @@ impl Documented<'_> {
                 usable,
                 ..run.clone()
             };
-                let devices = count.saturating_mul(self.devices);
-                let answer = match spread {
-                    Some((tensor, pipeline)) => {
-                        let stated = MemoryQuery {
-                            tensor,
-                            pipeline,
-                            ..run.clone()
-                        };
-                        let answer = memory_of(named.card, &stated);
-                        // A model may be served in several copies, or split otherwise than the
-                        // row says where its numbers count other things than devices.
-                        match answer {
-                            Ok(answer)
-                                if !answer.fits
-                                    && tensor.saturating_mul(pipeline) != devices
-                                    && self.kind == AcceleratorKind::Tpu =>
-                            {
-                                memory_on(named.card, &run, devices)
-                            }
-                            other => other,
+            let devices = count.saturating_mul(self.devices);
+            let answer = match spread {
+                Some((tensor, pipeline)) => {
+                    let stated = MemoryQuery {
+                        tensor,
+                        pipeline,
+                        ..run.clone()
+                    };
+                    let answer = memory_of(named.card, &stated);
+                    // A model may be served in several copies, or split otherwise than the
+                    // row says where its numbers count other things than devices.
+                    match answer {
+                        Ok(answer)
+                            if !answer.fits
+                                && tensor.saturating_mul(pipeline) != devices
+                                && self.kind == AcceleratorKind::Tpu =>
+                        {
+                            memory_on(named.card, &run, devices)
                         }
+                        other => other,
                     }
-                    None => memory_on(named.card, &run, devices),
                 }
-                .map_err(|error| error.to_string())?;
-                if answer.fits {
-                    return Ok((answer, count));
-                }
-                last.get_or_insert((answer, count));
+                None => memory_on(named.card, &run, devices),
+            }
+            .map_err(|error| error.to_string())?;
+            if answer.fits {
+                return Ok((answer, count));
+            }
+            last.get_or_insert((answer, count));
         }
         last.ok_or_else(|| "unknown_count: no devices are stated".to_owned())
     }
 
     /// The documented machine's price: in us-central1 where it is sold there, else where it is
     /// cheapest; on demand where it is sold so, else in the plainest way it is.
-    fn price<'c>(
-        &self,
-        catalog: &'c Catalog,
-        surface: Surface,
-        count: u32,
-    ) -> Option<Price<'c>> {
+    fn price<'c>(&self, catalog: &'c Catalog, surface: Surface, count: u32) -> Option<Price<'c>> {
         self.accelerator?;
         PurchaseOption::ALL.into_iter().find_map(|option| {
             let sales = self.shapes.iter().flat_map(|shape| {

@@ -23,7 +23,14 @@ pub fn run(
 ) -> Result<()> {
     let rows = read(
         path,
-        &["model_path", "system", "backend", "isl", "osl", "batch_size"],
+        &[
+            "model_path",
+            "system",
+            "backend",
+            "isl",
+            "osl",
+            "batch_size",
+        ],
     )?;
     let mut errors = [Errors::default(), Errors::default()];
     for (index, row) in rows.iter().enumerate() {
@@ -52,7 +59,11 @@ pub fn run(
     }
     if summary {
         let [tpot, ttft] = errors.map(Errors::summary);
-        writeln!(out, "{}", json!({ "summary": { "tpot": tpot, "ttft": ttft } }))?;
+        writeln!(
+            out,
+            "{}",
+            json!({ "summary": { "tpot": tpot, "ttft": ttft } })
+        )?;
     }
     Ok(())
 }

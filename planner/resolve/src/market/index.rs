@@ -96,7 +96,9 @@ impl Index {
 
     /// The entries of a surface, and the place of the first.
     pub(super) fn range_on(&self, surface: Surface) -> (u32, &[Entry]) {
-        let start = self.entries.partition_point(|entry| entry.surface < surface);
+        let start = self
+            .entries
+            .partition_point(|entry| entry.surface < surface);
         (u32::try_from(start).unwrap_or(u32::MAX), self.on(surface))
     }
 

@@ -49,6 +49,12 @@ impl ModelsFile {
         self.cards.get(*index)
     }
 
+    /// All models, in the order of the file.
+    #[must_use]
+    pub fn cards(&self) -> &[ModelCard] {
+        &self.cards
+    }
+
     fn add(&mut self, card: ModelCard) {
         let name = card.id.as_str().to_lowercase();
         let index = self.cards.len();
@@ -187,6 +193,7 @@ fn config(row: &Row) -> ModelConfig {
         dtype: row.text("torch_dtype").map(str::to_owned),
         quantization: row
             .text("quant_method")
+            .or_else(|| implied_method(row))
             .map(|method| quantization(method, row, latent.is_some())),
         rope_scaling: rope_scaling(&architecture),
         experts,
@@ -263,6 +270,33 @@ fn leading_dense(row: &Row, _layers: u64, _total: Option<u64>) -> u64 {
         "DeepseekV2ForCausalLM" | "KimiVLForConditionalGeneration"
         | "KimiK25ForConditionalGeneration" => 1,
         _ => 0,
+    }
+}
+
+/// The method of a checkpoint whose facts leave it out: by its name, else by the bytes of a
+/// parameter.
+fn implied_method(row: &Row) -> Option<&'static str> {
+    let name = row.text("model_id").unwrap_or_default().to_lowercase();
+    let named = [
+        ("nvfp4", "modelopt"),
+        ("mxfp4", "mxfp4"),
+        ("fp8", "fp8"),
+        ("awq", "awq"),
+        ("w4a16", "awq"),
+        ("gptq", "gptq"),
+        ("int4", "gptq"),
+        ("bnb-4bit", "bitsandbytes"),
+    ];
+    if let Some((_, method)) = named.iter().find(|(word, _)| name.contains(word)) {
+        return Some(method);
+    }
+    let bytes = row.number("safetensors_bytes")?;
+    let parameters = row.billions("params_total_b").filter(|count| *count > 0)?;
+    match bytes.saturating_mul(100) / parameters {
+        // Four bits and what is left in 16: the routed experts of Kimi K2.5 and DeepSeek V4.
+        50..80 => Some("compressed-tensors"),
+        80..140 => Some("fp8"),
+        _ => None,
     }
 }
 

@@ -17,8 +17,11 @@ use openmodel_schemas::spec::Surface;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::context::{device_gib, utilization, version};
-use super::rows::{Named, Row, named, read};
+use super::Show;
+use super::context::{MOST_DEVICES, Spread, count, engine, utilization, version};
+use super::hardware::{accelerator, device_gib};
+use super::names::{Named, named};
+use super::rows::{Row, read};
 use crate::models_file::ModelsFile;
 
 /// Print one JSON line for each row of a file, and statistics where asked for.
@@ -26,7 +29,7 @@ pub fn run(
     path: &Path,
     models: &ModelsFile,
     catalog: &Catalog,
-    summary: bool,
+    show: Show,
     out: &mut impl Write,
 ) -> Result<()> {
     let rows = read(path, &["model", "surface", "machine_type", "accelerator"])?;
@@ -34,9 +37,9 @@ pub fn run(
     for (index, row) in rows.iter().enumerate() {
         let answer = Answer::of(row, models, catalog);
         counts.add(row, &answer);
-        writeln!(out, "{}", answer.line(index + 1, row.text("model")))?;
+        writeln!(out, "{}", answer.line(index + 1, row.text("model"), show.detail))?;
     }
-    if summary {
+    if show.summary {
         writeln!(out, "{}", counts.summary())?;
     }
     Ok(())
@@ -113,8 +116,8 @@ impl Answer {
         })
     }
 
-    fn line(&self, row: usize, model: &str) -> Value {
-        json!({
+    fn line(&self, row: usize, model: &str, detail: bool) -> Value {
+        let mut line = json!({
             "row": row,
             "model": model,
             "feasible": self.feasible,
@@ -126,9 +129,12 @@ impl Answer {
                 "count": chosen.count,
                 "hourly_usd": usd(chosen.hourly),
             })),
-            "purchase_option": self.option.map(PurchaseOption::as_str),
-            "region": self.region,
-        })
+        });
+        if detail {
+            line["purchase_option"] = json!(self.option.map(PurchaseOption::as_str));
+            line["region"] = json!(self.region);
+        }
+        line
     }
 }
 
@@ -141,7 +147,10 @@ fn usd(amount: Decimal) -> Value {
 /// The surface whose prices a row is compared at; rows about engines or machines in general are
 /// at those of Compute Engine.
 fn surface(row: &Row) -> Surface {
-    let text = row.text("surface");
+    let text = row.text("surface").to_lowercase().replace([' ', '-'], "_");
+    if text.starts_with("huggingface") {
+        return Surface::HuggingFace;
+    }
     let known = Surface::ALL
         .into_iter()
         .find(|surface| text.starts_with(surface.as_str()));
@@ -150,37 +159,70 @@ fn surface(row: &Row) -> Surface {
 
 fn documented<'a>(row: &Row, catalog: &'a Catalog) -> Result<Documented<'a>, String> {
     let name = row.text("accelerator");
-    let accelerator = catalog.accelerator(name);
+    // A row may leave the accelerator to its machine type.
+    let accelerator = accelerator(catalog, name).or_else(|| {
+        let words = machines(row);
+        let shape = catalog
+            .shapes_with(None, None, None)
+            .filter(|_| name.is_empty())
+            .find(|shape| is_named(shape, &words))?;
+        catalog.accelerator(&shape.accelerator)
+    });
     let (kind, usable, devices) = match accelerator {
         Some(row) => (row.kind, Bytes::from_gib(row.usable_gib), row.devices),
         None => {
-            let gib = device_gib(name, row.text("source"))
+            let gib = device_gib(catalog, name, row.text("source"))
                 .ok_or_else(|| format!("unknown_accelerator: no facts of {name:?} are known"))?;
             (AcceleratorKind::Gpu, Bytes::from_gib(gib), 1)
         }
     };
-    let text = row.text("accelerators_total");
-    let count = match text {
-        "" => None,
-        text => Some(
-            text.parse()
-                .ok()
-                .filter(|count| *count > 0)
-                .ok_or_else(|| format!("unknown_count: accelerators_total is {text:?}"))?,
-        ),
+    let column = "accelerators_total";
+    let stated = Spread::of(row.text("parallelism"));
+    let text = row.text(column);
+    let named = !machines(row).is_empty() && accelerator.is_some();
+    let total = match count(column, text) {
+        Ok(None) => stated.chips,
+        // A number of other things than these accelerators leaves the machine's own.
+        Err(_) if named && text.parse::<f64>().is_err() => None,
+        other => other?,
     };
-    let shapes = shapes(row, catalog, accelerator, count);
-    let hosts = row.whole("hosts").and_then(|hosts| u32::try_from(hosts).ok());
+    let hosts = match count("hosts", row.text("hosts"))? {
+        Some(hosts) if hosts > MOST_HOSTS => {
+            return Err(format!("unknown_count: hosts is {:?}", row.text("hosts")));
+        }
+        hosts => hosts.unwrap_or(1),
+    };
+    let shapes = shapes(row, catalog, accelerator, total, hosts);
     Ok(Documented {
         accelerator,
         kind,
         usable,
-        count,
+        count: total,
         devices,
         eighths: shapes.first().map_or(8, |shape| shape.eighths),
-        hosts: hosts.unwrap_or(1).max(1),
+        hosts,
         shapes,
     })
+}
+
+/// Machines that serve one replica together: more than any engine was ever seen to span.
+const MOST_HOSTS: u32 = 128;
+
+/// The words of a row's machine type that can be one: `a3-highgpu-8g / a3-megagpu-8g`.
+fn machines(row: &Row) -> Vec<String> {
+    row.text("machine_type")
+        .to_lowercase()
+        .split([' ', '/', ',', '(', ')', '|'])
+        .filter(|word| word.contains('-'))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn is_named(shape: &ShapeRow, words: &[String]) -> bool {
+    shape
+        .machine_type
+        .as_ref()
+        .is_some_and(|machine| words.contains(machine))
 }
 
 /// The shapes of the catalog that a row's machine type, accelerator and count can mean.
@@ -189,31 +231,29 @@ fn shapes<'a>(
     catalog: &'a Catalog,
     accelerator: Option<&'a AcceleratorRow>,
     count: Option<u32>,
+    hosts: u32,
 ) -> Vec<&'a ShapeRow> {
     let Some(accelerator) = accelerator else {
         return Vec::new();
     };
-    let hosts = row.whole("hosts").unwrap_or(1).max(1);
-    let per_host = count.map(|count| u32::try_from(u64::from(count) / hosts).unwrap_or(count));
-    let machine = row.text("machine_type");
-    let words: Vec<&str> = machine
-        .split([' ', '/', ',', '(', ')'])
-        .filter(|word| word.contains('-'))
-        .collect();
+    let per_host = count.map(|count| count / hosts.max(1));
+    let words = machines(row);
+    // What has no machine type is sold by its accelerator, on its own surface.
+    let surface = surface(row);
+    let machineless = matches!(surface, Surface::CloudRun | Surface::HuggingFace);
     let all: Vec<&ShapeRow> = catalog
         .shapes_with(None, Some(accelerator), None)
         .filter(|shape| {
-            let machine = shape.machine_type.as_deref();
+            if machineless {
+                return catalog.sales_of(surface, shape).next().is_some();
+            }
             // A part of an accelerator is only meant where its machine is named.
-            machine.is_some_and(|machine| shape.eighths == 8 || words.contains(&machine))
+            shape.machine_type.is_some() && (shape.eighths == 8 || is_named(shape, &words))
         })
         .collect();
     let named: Vec<&ShapeRow> = all
         .iter()
-        .filter(|shape| {
-            let machine = shape.machine_type.as_deref().unwrap_or_default();
-            words.contains(&machine)
-        })
+        .filter(|shape| is_named(shape, &words))
         .copied()
         .collect();
     // A machine type with the count of one host, or a slice with the count of all; a row without
@@ -242,7 +282,9 @@ fn shapes<'a>(
 /// What the free variables of a row may be.
 fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
     let share = utilization(row.text("gpu_memory_utilization"));
-    let sequences = row.whole("max_num_seqs_or_concurrency");
+    let sequences = row
+        .whole("max_num_seqs_or_concurrency")
+        .filter(|sequences| *sequences > 0);
     let engine = engine(row.text("engine"), kind);
     let stated_version = row
         .text("engine")
@@ -255,7 +297,9 @@ fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
         engine_version: stated_version.or_else(|| version(row, share)),
         engine,
         context_length: Some(Tokens(
-            row.whole("max_model_len").unwrap_or(SHORT_CONTEXT),
+            row.whole("max_model_len")
+                .filter(|length| *length > 0)
+                .unwrap_or(SHORT_CONTEXT),
         )),
         utilization: share,
         kv_bits: kv_bits(row),
@@ -293,20 +337,6 @@ fn kv_bits(row: &Row) -> Option<u64> {
     (text.contains("kv") && text.contains("fp8")).then_some(8)
 }
 
-/// The engine whose memory a row's is like.
-fn engine(text: &str, kind: AcceleratorKind) -> String {
-    let text = text.to_lowercase();
-    let known = ["sglang", "tgi", "tei", "llama-cpp", "diffusers"];
-    match kind {
-        AcceleratorKind::Tpu => "vllm-tpu",
-        AcceleratorKind::Gpu => known
-            .into_iter()
-            .find(|engine| text.starts_with(engine))
-            .unwrap_or("vllm"),
-    }
-    .to_owned()
-}
-
 impl Documented<'_> {
     /// Whether some run fits on the documented devices, and on how many accelerators.
     fn holds(
@@ -321,7 +351,7 @@ impl Documented<'_> {
             // No count: any that the machine comes with, or a few of them together.
             (None, Some(most)) => {
                 let mut counts: Vec<u32> = self.shapes.iter().map(|shape| shape.count).collect();
-                counts.extend([2, 4].map(|hosts| most.saturating_mul(hosts)));
+                counts.extend([2, 4].map(|hosts| most.saturating_mul(hosts).min(MOST_DEVICES)));
                 counts.sort_unstable();
                 counts
             }
@@ -329,7 +359,7 @@ impl Documented<'_> {
                 return Err("unknown_count: neither a count nor a known machine is stated".to_owned());
             }
         };
-        let spread = spread(row.text("parallelism"));
+        let stated = Spread::of(row.text("parallelism"));
         let mut last = None;
         for (run, count) in counts
             .iter()
@@ -340,35 +370,42 @@ impl Documented<'_> {
                 usable,
                 ..run.clone()
             };
-                let devices = count.saturating_mul(self.devices);
-                let answer = match spread {
-                    Some((tensor, pipeline)) => {
-                        let stated = MemoryQuery {
+            let devices = count.saturating_mul(self.devices);
+            let answer = match stated.tensor {
+                Some(tensor) => {
+                    let pipeline = stated.pipeline.unwrap_or(1);
+                    let data = stated.data.unwrap_or(1);
+                    let ranks = tensor.saturating_mul(pipeline).saturating_mul(data);
+                    let answer = memory_of(
+                        &named.card,
+                        &MemoryQuery {
                             tensor,
                             pipeline,
+                            data,
+                            expert: stated.expert && moe(named),
                             ..run.clone()
-                        };
-                        let answer = memory_of(named.card, &stated);
-                        // A model may be served in several copies, or split otherwise than the
-                        // row says where its numbers count other things than devices.
-                        match answer {
-                            Ok(answer)
-                                if !answer.fits
-                                    && tensor.saturating_mul(pipeline) != devices
-                                    && self.kind == AcceleratorKind::Tpu =>
-                            {
-                                memory_on(named.card, &run, devices)
-                            }
-                            other => other,
+                        },
+                    );
+                    // A model may be served in several copies, or split otherwise than the row
+                    // says where its numbers count other things than devices.
+                    match answer {
+                        Ok(answer)
+                            if !answer.fits
+                                && ranks != devices
+                                && self.kind == AcceleratorKind::Tpu =>
+                        {
+                            memory_on(&named.card, &run, devices)
                         }
+                        other => other,
                     }
-                    None => memory_on(named.card, &run, devices),
                 }
-                .map_err(|error| error.to_string())?;
-                if answer.fits {
-                    return Ok((answer, count));
-                }
-                last.get_or_insert((answer, count));
+                None => memory_on(&named.card, &run, devices),
+            }
+            .map_err(|error| error.to_string())?;
+            if answer.fits {
+                return Ok((answer, count));
+            }
+            last.get_or_insert((answer, count));
         }
         last.ok_or_else(|| "unknown_count: no devices are stated".to_owned())
     }
@@ -414,15 +451,9 @@ struct Price<'a> {
     region: Option<&'a Region>,
 }
 
-/// `TP2xPP1` as (2, 1); nothing where a row does not say.
-fn spread(text: &str) -> Option<(u32, u32)> {
-    let number = |mark: &str| {
-        let rest = &text[text.find(mark)? + mark.len()..];
-        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().ok()
-    };
-    let tensor = number("TP")?;
-    Some((tensor, number("PP").unwrap_or(1)))
+fn moe(named: &Named) -> bool {
+    let config = named.card.config.as_ref();
+    config.is_some_and(|config| config.experts.is_some())
 }
 
 /// The cheapest shape that holds a row's model in the same place and way of buying.
@@ -462,7 +493,7 @@ fn choose(
                 ..run.clone()
             };
             let devices = count.saturating_mul(sale.accelerator.devices);
-            memory_on(named.card, &run, devices).is_ok_and(|answer| answer.fits)
+            memory_on(&named.card, &run, devices).is_ok_and(|answer| answer.fits)
         });
         holds.then(|| Chosen {
             machine_type: shape.machine_type.clone(),

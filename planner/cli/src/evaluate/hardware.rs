@@ -12,17 +12,17 @@ pub(crate) fn accelerator<'a>(catalog: &'a Catalog, text: &str) -> Option<&'a Ac
         return Some(row);
     }
     let rows = &catalog.document().accelerators;
-    spellings(text).into_iter().find_map(|spelling| {
-        // A card that is no shape of the catalog's is not the one its name begins with.
-        if DEVICES.iter().any(|(name, _)| *name == spelling) {
-            return None;
-        }
-        rows.iter().find(|row| {
-            std::iter::once(&row.name)
-                .chain(&row.aliases)
-                .any(|name| letters(name) == spelling)
+    // A card that is no shape of the catalog's is not the one its name begins with: H100 NVL.
+    spellings(text)
+        .into_iter()
+        .take_while(|spelling| !DEVICES.iter().any(|(name, _)| name == spelling))
+        .find_map(|spelling| {
+            rows.iter().find(|row| {
+                std::iter::once(&row.name)
+                    .chain(&row.aliases)
+                    .any(|name| letters(name) == spelling)
+            })
         })
-    })
 }
 
 /// Memory that an engine sees of a device, by a name in a log.
@@ -128,12 +128,13 @@ fn letters(name: &str) -> String {
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .collect();
-    for maker in ["nvidia", "google", "amd", "cloud", "tesla", "geforce", "instinct", "tpu"] {
-        if let Some(rest) = name.strip_prefix(maker)
-            && !rest.is_empty()
-        {
-            name = rest.to_owned();
-        }
+    let makers = ["nvidia", "google", "amd", "cloud", "tesla", "geforce", "instinct", "tpu"];
+    while let Some(rest) = makers
+        .iter()
+        .find_map(|maker| name.strip_prefix(maker))
+        .filter(|rest| !rest.is_empty())
+    {
+        name = rest.to_owned();
     }
     // `tpu7x` and `v7x` are one name.
     if name == "7x" { "v7x".to_owned() } else { name }

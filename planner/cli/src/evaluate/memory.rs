@@ -8,6 +8,7 @@ use openmodel_resolve::Catalog;
 use openmodel_resolve::memory::{MemoryAnswer, MemoryQuery, memory_of};
 use openmodel_schemas::catalog::AcceleratorKind;
 use openmodel_schemas::quantity::{Bytes, Tokens};
+use openmodel_schemas::spec::Quantization;
 use serde_json::{Value, json};
 
 use super::context::{count, engine, utilization, version};
@@ -31,9 +32,9 @@ pub fn run(
         let answer = answer(row, models, catalog);
         let mut line = json!({ "row": index + 1, "model": row.text("model") });
         let fields = match &answer {
-            Ok(answer) => {
-                errors.add(row, answer);
-                shown(answer, show.detail)
+            Ok(estimate) => {
+                errors.add(row, &estimate.memory);
+                shown(estimate, show.detail)
             }
             Err(reason) => json!({
                 "weights_gib_per_gpu": null,
@@ -53,7 +54,8 @@ pub fn run(
     Ok(())
 }
 
-fn shown(answer: &MemoryAnswer, detail: bool) -> Value {
+fn shown(estimate: &Estimate, detail: bool) -> Value {
+    let answer = &estimate.memory;
     let gib = |bytes: Bytes| (bytes.as_gib() * 10_000.0).round() / 10_000.0;
     let mut shown = json!({
         "weights_gib_per_gpu": gib(answer.weights),
@@ -72,6 +74,8 @@ fn shown(answer: &MemoryAnswer, detail: bool) -> Value {
                 "overhead_gib": gib(answer.overhead),
                 "max_model_len": answer.context_length.0,
                 "basis": answer.basis,
+                "facts_of": estimate.facts_of,
+                "quantization": estimate.quantization.map(Quantization::as_str),
             }),
         );
     }
@@ -84,8 +88,15 @@ fn merge(line: &mut Value, fields: Value) {
     }
 }
 
+/// An estimate, and the facts it was made of.
+struct Estimate {
+    memory: MemoryAnswer,
+    facts_of: String,
+    quantization: Option<Quantization>,
+}
+
 /// The estimate for a row, or the fact that is missing.
-fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<MemoryAnswer, String> {
+fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<Estimate, String> {
     let name = row.text("model");
     let format = row.text("dtype_quant");
     let named = named(models, name, format)
@@ -128,7 +139,12 @@ fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<MemoryAns
         cut_context: notes.contains("auto max_model_len") || notes.contains("max_model_len=auto"),
         ..MemoryQuery::on(kind, Bytes::from_gib(usable))
     };
-    memory_of(&named.card, &query).map_err(|error| error.to_string())
+    let memory = memory_of(&named.card, &query).map_err(|error| error.to_string())?;
+    Ok(Estimate {
+        memory,
+        facts_of: named.card.id.to_string(),
+        quantization: named.quantization,
+    })
 }
 
 /// Relative errors against the measured columns.

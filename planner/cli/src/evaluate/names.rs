@@ -243,14 +243,13 @@ const SAME_SHAPE: [(&str, &str); 38] = [
 ];
 
 /// Releases whose size is not in their name, and the release with the same layers.
-const RELEASES: [(&str, &str); 12] = [
+const RELEASES: [(&str, &str); 11] = [
     ("deepseek-v3.1", "deepseek-v3"),
     ("deepseek-v3.1-base", "deepseek-v3"),
     ("deepseek-v3.1-terminus", "deepseek-v3"),
     ("deepseek-v3.2-exp", "deepseek-v3.2"),
     ("deepseek-v3.2-speciale", "deepseek-v3.2"),
-    ("deepseek-coder-v2-lite", "deepseek-v2-lite-chat"),
-    ("deepseek-coder-v2-lite-instruct", "deepseek-v2-lite-chat"),
+    ("flux.1-schnell", "flux.1-dev"),
     ("minimax-m2.1", "minimax-m2"),
     ("glm-4.6", "glm-4.5"),
     ("glm-4.7", "glm-4.5"),

@@ -96,8 +96,22 @@ impl Answer {
         let named = named(models, name, row.text("dtype_quant"))
             .ok_or_else(|| format!("unknown_model: no facts of {name:?} are known"))?;
         let documented = documented(row, catalog)?;
-        let runs = runs(row, &named, documented.kind);
-        let (verdict, count) = documented.holds(row, &named, &runs)?;
+        let mut runs = runs(row, &named, documented.kind);
+        let (mut verdict, mut count) = documented.holds(row, &named, &runs)?;
+        if !verdict.fits && row.text("max_model_len").is_empty() && !was_run(row) {
+            // A context that is not stated may be shorter still.
+            let shorter: Vec<MemoryQuery> = runs
+                .iter()
+                .map(|run| MemoryQuery {
+                    context_length: Some(Tokens(SHORTEST_CONTEXT)),
+                    ..run.clone()
+                })
+                .collect();
+            let (again, on) = documented.holds(row, &named, &shorter)?;
+            if again.fits {
+                (verdict, count, runs) = (again, on, shorter);
+            }
+        }
         let surface = surface(row);
         let price = documented.price(catalog, surface, count);
         let chosen = price.as_ref().and_then(|price| {
@@ -309,9 +323,7 @@ fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
     let mut runs = vec![base.clone()];
     // A run that was made, or that states its share of memory, had the engine's defaults for the
     // rest; a configuration leaves them free.
-    let evidence = row.text("evidence_type");
-    let made = evidence.contains("run") || evidence.contains("failure");
-    if share.is_none() && !made {
+    if share.is_none() && !was_run(row) {
         if sequences.is_none() {
             runs.extend([64, 8, 1].map(|few| MemoryQuery {
                 max_sequences: Some(few),
@@ -328,6 +340,15 @@ fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
     }
     runs
 }
+
+/// Whether a row is of a run that was made, or one that failed.
+fn was_run(row: &Row) -> bool {
+    let evidence = row.text("evidence_type");
+    evidence.contains("run") || evidence.contains("failure")
+}
+
+/// The shortest context that still answers a question.
+const SHORTEST_CONTEXT: u64 = 1024;
 
 /// Context assumed where a row states none: a shape that holds less serves nobody.
 const SHORT_CONTEXT: u64 = 2048;

@@ -90,9 +90,7 @@ fn evaluate(what: &Evaluate) -> Result<()> {
     let out = &mut stdout().lock();
     match what {
         Evaluate::Memory(_) => evaluate::memory::run(&file.file, &models, catalog, show, out),
-        Evaluate::Shapes(_) => {
-            evaluate::shapes::run(&file.file, &models, catalog, show, out)
-        }
+        Evaluate::Shapes(_) => evaluate::shapes::run(&file.file, &models, catalog, show, out),
         Evaluate::Throughput(_) => {
             evaluate::throughput::run(&file.file, &models, catalog, show, out)
         }

@@ -31,8 +31,8 @@ impl ModelsFile {
             .with_context(|| format!("{} is not a JSON list of models", path.display()))?;
         let mut file = Self::default();
         for (index, row) in rows.iter().enumerate() {
-            let card = card(row)
-                .with_context(|| format!("{}, model {}", path.display(), index + 1))?;
+            let card =
+                card(row).with_context(|| format!("{}, model {}", path.display(), index + 1))?;
             file.add(card);
         }
         Ok(file)
@@ -220,13 +220,14 @@ fn config(row: &Row) -> ModelConfig {
         plain_feed_forward: PLAIN.iter().any(|family| architecture.starts_with(family)),
         special,
         vision: row.flag("has_vision").unwrap_or(false)
-            || architecture.ends_with("ForConditionalGeneration") && architecture.starts_with("Gemma3"),
+            || architecture.ends_with("ForConditionalGeneration")
+                && architecture.starts_with("Gemma3"),
         audio: row.flag("has_audio").unwrap_or(false),
         architecture,
     }
 }
 
-/// `index_head_dim` of the sparse indexers of DeepSeek V3.2 and GLM-5.
+/// `index_head_dim` of the sparse indexers of `DeepSeek` V3.2 and GLM-5.
 const INDEX_DIM: u64 = 128;
 
 /// Frames of Whisper's encoder.
@@ -234,7 +235,13 @@ const ENCODER_POSITIONS: u64 = 1500;
 
 /// Families whose feed-forward layers have two matrices.
 const PLAIN: [&str; 7] = [
-    "Phi", "Falcon", "Bert", "XLMRoberta", "Whisper", "NemotronH", "GPT",
+    "Phi",
+    "Falcon",
+    "Bert",
+    "XLMRoberta",
+    "Whisper",
+    "NemotronH",
+    "GPT",
 ];
 
 /// Of the families whose configurations stretch their positions, those that do so in every
@@ -263,11 +270,12 @@ fn experts(row: &Row, layers: u64, intermediate: u64) -> Option<Experts> {
     })
 }
 
-/// Dense layers, by family: three in DeepSeek V3 and GLM-5, one in V2-Lite and Kimi.
+/// Dense layers, by family: three in `DeepSeek` V3 and GLM-5, one in V2-Lite and Kimi.
 fn leading_dense(row: &Row, _layers: u64, _total: Option<u64>) -> u64 {
     match row.text("architecture").unwrap_or_default() {
         "DeepseekV3ForCausalLM" | "DeepseekV32ForCausalLM" | "GlmMoeDsaForCausalLM" => 3,
-        "DeepseekV2ForCausalLM" | "KimiVLForConditionalGeneration"
+        "DeepseekV2ForCausalLM"
+        | "KimiVLForConditionalGeneration"
         | "KimiK25ForConditionalGeneration" => 1,
         _ => 0,
     }
@@ -302,7 +310,8 @@ fn implied_method(row: &Row) -> Option<&'static str> {
 
 fn quantization(method: &str, row: &Row, latent: bool) -> StoredQuantization {
     let method = method.to_lowercase();
-    let four_bit = method == "modelopt" && !row.text("model_id").unwrap_or_default().contains("FP8");
+    let four_bit =
+        method == "modelopt" && !row.text("model_id").unwrap_or_default().contains("FP8");
     let experts_only = method == "mxfp4" || latent && four_bit;
     StoredQuantization {
         bits: match method.as_str() {
@@ -345,7 +354,9 @@ fn recurrent(row: &Row, hidden_size: u64) -> Option<Recurrent> {
             state_bytes: 4,
         });
     }
-    let layers = row.number("linear_or_mamba_layers").filter(|count| *count > 0)?;
+    let layers = row
+        .number("linear_or_mamba_layers")
+        .filter(|count| *count > 0)?;
     debug_assert!(layers > 0);
     match row.number("ssm_state_size") {
         Some(state) => Some(Recurrent::Mamba1 {

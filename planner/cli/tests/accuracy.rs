@@ -196,8 +196,16 @@ fn weights_and_kv_cache_are_those_of_the_logs() {
     };
     let (one, more) = (kv(true), kv(false));
     assert!(one.len() >= 50 && more.len() >= 15);
-    at_most("KV cache on one GPU, median", quantile(one.clone(), 500), 0.02);
-    at_most("KV cache on more, median", quantile(more.clone(), 500), 0.05);
+    at_most(
+        "KV cache on one GPU, median",
+        quantile(one.clone(), 500),
+        0.02,
+    );
+    at_most(
+        "KV cache on more, median",
+        quantile(more.clone(), 500),
+        0.05,
+    );
     at_most("KV cache, p90", quantile([one, more].concat(), 900), 0.10);
 }
 
@@ -208,7 +216,11 @@ fn bytes_of_a_token_are_exact_where_a_log_states_them() {
         let Some((before, _)) = pair.text("notes").split_once(" B/token") else {
             continue;
         };
-        let number = before.rsplit(' ').next().unwrap_or_default().replace(',', "");
+        let number = before
+            .rsplit(' ')
+            .next()
+            .unwrap_or_default()
+            .replace(',', "");
         let bytes: u64 = number.parse().expect("a number before B/token");
         assert_eq!(pair.answer["kv_bytes_per_token"], bytes, "{}", pair.answer);
         stated += 1;
@@ -218,7 +230,12 @@ fn bytes_of_a_token_are_exact_where_a_log_states_them() {
 
 #[test]
 fn what_started_fits_and_what_ran_out_of_memory_does_not() {
-    let other = ["not memory", "later ok", "contention", "FAILED before config line"];
+    let other = [
+        "not memory",
+        "later ok",
+        "contention",
+        "FAILED before config line",
+    ];
     let (mut started, mut failed) = (0, 0);
     for pair in pairs(What::Memory) {
         let fits = &pair.answer["fits"];
@@ -253,11 +270,22 @@ fn documented_shapes_are_judged_as_they_were_found() {
             let ours = pair.answer["chosen"]["hourly_usd"].as_f64();
             if let (Some(price), Some(ours)) = (price, ours) {
                 compared += 1;
-                assert!(ours <= price, "{} is dearer: {}", pair.text("id"), pair.answer);
+                assert!(
+                    ours <= price,
+                    "{} is dearer: {}",
+                    pair.text("id"),
+                    pair.answer
+                );
             }
         } else if fits == "no" && !CONTRADICTIONS.contains(&pair.text("id")) {
             failing += 1;
-            assert_eq!(verdict, false, "{} failed: {}", pair.text("id"), pair.answer);
+            assert_eq!(
+                verdict,
+                false,
+                "{} failed: {}",
+                pair.text("id"),
+                pair.answer
+            );
         }
     }
     assert!(working >= 350 && failing >= 8 && compared >= 300);
@@ -316,7 +344,10 @@ fn has_the_form(what: What, index: usize, line: &Value) {
     if let Some(chosen) = line["chosen"].as_object() {
         let mut fields: Vec<&String> = chosen.keys().collect();
         fields.sort();
-        assert_eq!(fields, ["accelerator", "count", "hourly_usd", "machine_type"]);
+        assert_eq!(
+            fields,
+            ["accelerator", "count", "hourly_usd", "machine_type"]
+        );
     }
 }
 
@@ -373,9 +404,14 @@ fn a_missing_column_is_named() {
             }
         }
         let text = csv_text(&header, &rows[..1], "\n");
-        let error = what.answers_to(text.as_bytes()).expect_err("a column is missing");
+        let error = what
+            .answers_to(text.as_bytes())
+            .expect_err("a column is missing");
         let error = format!("{error:#}");
-        assert!(error.contains(&format!("no column {:?}", what.needed())), "{error}");
+        assert!(
+            error.contains(&format!("no column {:?}", what.needed())),
+            "{error}"
+        );
     }
 }
 
@@ -404,7 +440,10 @@ fn files_without_rows_or_with_broken_ones_have_answers() {
     for what in What::ALL {
         let (header, rows) = table(what);
         let empty = csv_text(&header, &[], "\n");
-        assert_eq!(what.answers_to(empty.as_bytes()).expect("answers"), Vec::<Value>::new());
+        assert_eq!(
+            what.answers_to(empty.as_bytes()).expect("answers"),
+            Vec::<Value>::new()
+        );
         // A short row, a long one, bytes that are no text, an unknown model.
         let mut text = csv_text(&header, &rows[..1], "\n").into_bytes();
         text.extend_from_slice(b"x\n");
@@ -453,11 +492,20 @@ fn shapes_are_understood_in_many_spellings() {
             ("parallelism", parallelism),
         ]
     };
-    check(Some(true), &of("a2-ultragpu-4g", "A100-80GB", "4", "TP2 x PP2"));
+    check(
+        Some(true),
+        &of("a2-ultragpu-4g", "A100-80GB", "4", "TP2 x PP2"),
+    );
     check(Some(true), &of("a2-ultragpu-4g", "", "", "TP4"));
     check(Some(true), &of("", "A100 80GB", "4", "tp=4"));
-    check(Some(false), &of("g4-standard-96", "RTX PRO 6000", "2", "DP2 TP1"));
-    check(Some(true), &of("g4-standard-96", "RTX PRO 6000", "2", "TP2"));
+    check(
+        Some(false),
+        &of("g4-standard-96", "RTX PRO 6000", "2", "DP2 TP1"),
+    );
+    check(
+        Some(true),
+        &of("g4-standard-96", "RTX PRO 6000", "2", "TP2"),
+    );
     check(Some(true), &of("ct6e-standard-8t", "v6e", "", " topo 2x4"));
     check(Some(false), &of("ct5lp-hightpu-4t", "TPU v5e", "4", ""));
     check(Some(false), &of("", "L40S", "2", "TP2"));
@@ -480,6 +528,28 @@ fn shapes_are_understood_in_many_spellings() {
         cells.push(("gpu_memory_utilization", "0.85"));
         check(Some(false), &cells);
     }
+}
+
+#[test]
+fn recipes_leave_open_what_they_do_not_say() {
+    let feasible = |cells: &[(&str, &str)]| row(What::Shapes, cells)["feasible"].as_bool();
+    // Experts in fp8 cannot be cut by eight, but lie whole on eight ranks.
+    let experts = [
+        ("model", "Qwen/Qwen3-235B-A22B-FP8"),
+        ("accelerator", "H200"),
+        ("accelerators_total", "8"),
+        ("parallelism", "TP8"),
+    ];
+    assert_eq!(feasible(&experts), Some(true));
+    let failed = [("evidence_type", "failure report")];
+    assert_eq!(feasible(&[&experts[..], &failed].concat()), Some(false));
+    // A model that is no stack of layers.
+    let diffusion = [
+        ("model", "stabilityai/stable-diffusion-xl-base-1.0"),
+        ("machine_type", "g2-standard-8"),
+        ("engine", "diffusers"),
+    ];
+    assert_eq!(feasible(&diffusion), Some(true));
 }
 
 #[test]
@@ -511,12 +581,59 @@ fn surfaces_have_their_own_prices() {
 
 fn odd_cell() -> impl Strategy<Value = String> {
     let odd = [
-        "", " ", "nan", "NaN", "-1", "-0.0", "0", "inf", "1e308", "-1e308", "1e18", "99999999999999999999",
-        "4294967296", "4294967295", "1.5", "0x10", "a, \"quoted\", comma", "unknown/model", "TP0xPP0",
-        "TP99999999999", "TP3 x DP5", "EP8", "topo 0x0", "topo 99999x99999x99999", "fp8", "awq", "int4",
-        "gguf q4_k_m", "GB", "0GB", "ßGB", "99999999999GB", "TPU", "H100", "v7x", "a3-highgpu-8g", "()", "(", "-",
-        "/", "b", "llama-8b", "2026-13-99", "20", "\u{feff}", "日本語", "{'xeon6': 4}", "tei", "diffusers",
-        "sglang 0.5.21", "vllm ~.", "0.92", "100%",
+        "",
+        " ",
+        "nan",
+        "NaN",
+        "-1",
+        "-0.0",
+        "0",
+        "inf",
+        "1e308",
+        "-1e308",
+        "1e18",
+        "99999999999999999999",
+        "4294967296",
+        "4294967295",
+        "1.5",
+        "0x10",
+        "a, \"quoted\", comma",
+        "unknown/model",
+        "TP0xPP0",
+        "TP99999999999",
+        "TP3 x DP5",
+        "EP8",
+        "topo 0x0",
+        "topo 99999x99999x99999",
+        "fp8",
+        "awq",
+        "int4",
+        "gguf q4_k_m",
+        "GB",
+        "0GB",
+        "ßGB",
+        "99999999999GB",
+        "TPU",
+        "H100",
+        "v7x",
+        "a3-highgpu-8g",
+        "()",
+        "(",
+        "-",
+        "/",
+        "b",
+        "llama-8b",
+        "2026-13-99",
+        "20",
+        "\u{feff}",
+        "日本語",
+        "{'xeon6': 4}",
+        "tei",
+        "diffusers",
+        "sglang 0.5.21",
+        "vllm ~.",
+        "0.92",
+        "100%",
     ];
     prop_oneof![
         3 => proptest::sample::select(odd.to_vec()).prop_map(str::to_owned),

@@ -147,7 +147,8 @@ pub(crate) fn check(
     if !padded.is_multiple_of(wide) {
         return Err(Indivisible::Vocabulary { padded, ranks });
     }
-    if u64::from(parallelism.pipeline) > c.layers {
+    // Models that are no stack of layers (diffusion) state none; one stage holds them.
+    if parallelism.pipeline > 1 && u64::from(parallelism.pipeline) > c.layers {
         return Err(Indivisible::Layers {
             layers: c.layers,
             stages: parallelism.pipeline,

@@ -65,10 +65,14 @@ impl Spread {
         };
         let chips = lower.find("topo").and_then(|at| {
             let rest = lower[at..].trim_start_matches(|c: char| !c.is_ascii_digit());
-            let sides = rest.split(|c: char| !c.is_ascii_digit() && c != 'x').next()?;
+            let sides = rest
+                .split(|c: char| !c.is_ascii_digit() && c != 'x')
+                .next()?;
             sides
                 .split('x')
-                .try_fold(1_u32, |product, side| product.checked_mul(side.parse().ok()?))
+                .try_fold(1_u32, |product, side| {
+                    product.checked_mul(side.parse().ok()?)
+                })
                 .filter(|chips| (1..=MOST_DEVICES).contains(chips))
         });
         Self {
@@ -149,7 +153,15 @@ mod tests {
         assert_eq!(count("tp", ""), Ok(None));
         assert_eq!(count("tp", "8"), Ok(Some(8)));
         assert_eq!(count("tp", "8.0"), Ok(Some(8)));
-        for text in ["-1", "0", "nan", "1e18", "2.5", "eight", "99999999999999999999"] {
+        for text in [
+            "-1",
+            "0",
+            "nan",
+            "1e18",
+            "2.5",
+            "eight",
+            "99999999999999999999",
+        ] {
             assert!(count("tp", text).is_err(), "{text}");
         }
     }

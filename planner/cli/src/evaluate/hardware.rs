@@ -91,9 +91,9 @@ fn class(text: &str) -> Option<f64> {
     let lower = text.to_lowercase();
     let end = lower.find("gb")?;
     let head = lower[..end].trim_end();
-    let start = head
-        .rfind(|c: char| !c.is_ascii_digit())
-        .map_or(0, |at| at + head[at..].chars().next().map_or(1, char::len_utf8));
+    let start = head.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| {
+        at + head[at..].chars().next().map_or(1, char::len_utf8)
+    });
     let nominal: u32 = head[start..].parse().ok()?;
     Some(match nominal {
         0 => return None,
@@ -128,13 +128,14 @@ fn letters(name: &str) -> String {
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .collect();
-    let makers = ["nvidia", "google", "amd", "cloud", "tesla", "geforce", "instinct", "tpu"];
-    while let Some(rest) = makers
+    let makers = [
+        "nvidia", "google", "amd", "cloud", "tesla", "geforce", "instinct", "tpu",
+    ];
+    while let Some(maker) = makers
         .iter()
-        .find_map(|maker| name.strip_prefix(maker))
-        .filter(|rest| !rest.is_empty())
+        .find(|maker| name.len() > maker.len() && name.starts_with(**maker))
     {
-        name = rest.to_owned();
+        name.drain(..maker.len());
     }
     // `tpu7x` and `v7x` are one name.
     if name == "7x" { "v7x".to_owned() } else { name }
@@ -163,7 +164,10 @@ mod tests {
         is("H100 MEGA", Some("nvidia-h100-mega-80gb"));
         is("RTX PRO 6000", Some("nvidia-rtx-pro-6000"));
         is("RTXPRO6000", Some("nvidia-rtx-pro-6000"));
-        is("RTX PRO 6000 Blackwell Server Edition", Some("nvidia-rtx-pro-6000"));
+        is(
+            "RTX PRO 6000 Blackwell Server Edition",
+            Some("nvidia-rtx-pro-6000"),
+        );
         is("Tesla T4", Some("nvidia-t4"));
         is("V100 16GB", Some("nvidia-v100"));
         is("B200", Some("nvidia-b200"));
@@ -199,6 +203,9 @@ mod tests {
         }
         assert_eq!(gib("quantum annealer"), None);
         assert_eq!(gib("ñGB"), None);
-        assert_eq!(device_gib(Catalog::embedded(), "H100", "kaito PR#2156"), Some(93.1));
+        assert_eq!(
+            device_gib(Catalog::embedded(), "H100", "kaito PR#2156"),
+            Some(93.1)
+        );
     }
 }

@@ -11,10 +11,10 @@ use openmodel_schemas::quantity::{Bytes, Tokens};
 use openmodel_schemas::spec::Quantization;
 use serde_json::{Value, json};
 
+use super::Show;
 use super::context::{count, engine, utilization, version};
 use super::hardware::device_gib;
 use super::names::named;
-use super::Show;
 use super::rows::{Row, read};
 use crate::models_file::ModelsFile;
 
@@ -106,7 +106,9 @@ fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<Estimate,
         Some(gib) if gib > 0.0 && gib < 1e6 => gib,
         Some(_) => return Err(format!("unknown_device: gpu_total_gib is {stated:?}")),
         None => device_gib(catalog, hardware, row.text("source")).ok_or_else(|| {
-            format!("unknown_device: gpu_total_gib is {stated:?}, no memory of {hardware:?} is known")
+            format!(
+                "unknown_device: gpu_total_gib is {stated:?}, no memory of {hardware:?} is known"
+            )
         })?,
     };
     let engine_text = row.text("engine").to_lowercase();
@@ -129,7 +131,10 @@ fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<Estimate,
         data: ranks("dp")?,
         engine: engine(&engine_text, kind),
         engine_version: version,
-        context_length: row.whole("max_model_len").filter(|len| *len > 0).map(Tokens),
+        context_length: row
+            .whole("max_model_len")
+            .filter(|len| *len > 0)
+            .map(Tokens),
         utilization,
         kv_bits: ["fp8", "int8", "e4m3", "e5m2"]
             .iter()
@@ -188,7 +193,11 @@ impl Errors {
         };
         // What failed for another reason says nothing of memory.
         let notes = row.text("notes");
-        if !started && ["not memory", "later ok", "contention"].iter().any(|other| notes.contains(other)) {
+        if !started
+            && ["not memory", "later ok", "contention"]
+                .iter()
+                .any(|other| notes.contains(other))
+        {
             return;
         }
         counts.1 += 1;

@@ -141,13 +141,19 @@ fn strip(name: &str) -> String {
 }
 
 /// Models of the same family, size and generation, those stored in 16 bits first.
-fn like<'a>(
-    models: &'a ModelsFile,
-    name: &str,
-) -> impl Iterator<Item = &'a ModelCard> + use<'a> {
+fn like<'a>(models: &'a ModelsFile, name: &str) -> impl Iterator<Item = &'a ModelCard> + use<'a> {
     let wanted = skeleton(name);
     let sized = wanted.iter().any(|word| is_size(word));
-    let other = ["eagle", "eagle3", "draft", "speculator", "embedding", "reranker", "reward", "lora"];
+    let other = [
+        "eagle",
+        "eagle3",
+        "draft",
+        "speculator",
+        "embedding",
+        "reranker",
+        "reward",
+        "lora",
+    ];
     let usable = sized && !wanted.iter().any(|word| other.contains(&word.as_str()));
     let score = move |card: &ModelCard| -> Option<u32> {
         let has = skeleton(card.id.as_str());
@@ -159,7 +165,9 @@ fn like<'a>(
         (same || inside).then(|| {
             let size = u32::try_from(has.len()).unwrap_or(0);
             // The longest name first, then what is stored in 16 bits.
-            1000 - 10 * size.min(50) + u32::from(stored_bits(card).is_some()) + u32::from(!same) * 500
+            1000 - 10 * size.min(50)
+                + u32::from(stored_bits(card).is_some())
+                + u32::from(!same) * 500
         })
     };
     let mut found: Vec<(u32, &ModelCard)> = models
@@ -259,9 +267,33 @@ const RELEASES: [(&str, &str); 11] = [
 
 /// Words that tuning adds to a name.
 const TUNING: [&str; 27] = [
-    "instruct", "it", "chat", "base", "hf", "pt", "reasoning", "thinking", "python", "exp", "preview",
-    "meta", "plus", "sft", "dpo", "rlhf", "abliterated", "uncensored", "merged", "mlx",
-    "latest", "text", "original", "128k", "4k", "8k", "16k",
+    "instruct",
+    "it",
+    "chat",
+    "base",
+    "hf",
+    "pt",
+    "reasoning",
+    "thinking",
+    "python",
+    "exp",
+    "preview",
+    "meta",
+    "plus",
+    "sft",
+    "dpo",
+    "rlhf",
+    "abliterated",
+    "uncensored",
+    "merged",
+    "mlx",
+    "latest",
+    "text",
+    "original",
+    "128k",
+    "4k",
+    "8k",
+    "16k",
 ];
 
 /// Whether a word of a name says how many parameters: `8b`, `0.5b`, `8x7b`, `270m`.
@@ -278,9 +310,30 @@ fn is_size(word: &str) -> bool {
 /// Whether a word of a name says how weights are stored.
 fn is_format(word: &str) -> bool {
     const WORDS: [&str; 24] = [
-        "bf16", "fp16", "fp32", "bfloat16", "float16", "dynamic", "static", "pertensor", "per",
-        "tensor", "block", "quantized", "awq", "gptq", "bnb", "bitsandbytes", "marlin", "g128", "g32",
-        "torchao", "autoround", "auto", "round", "unsloth",
+        "bf16",
+        "fp16",
+        "fp32",
+        "bfloat16",
+        "float16",
+        "dynamic",
+        "static",
+        "pertensor",
+        "per",
+        "tensor",
+        "block",
+        "quantized",
+        "awq",
+        "gptq",
+        "bnb",
+        "bitsandbytes",
+        "marlin",
+        "g128",
+        "g32",
+        "torchao",
+        "autoround",
+        "auto",
+        "round",
+        "unsloth",
     ];
     WORDS.contains(&word)
         || word.starts_with("quantized.")
@@ -296,7 +349,9 @@ pub(crate) fn quantization_in(text: &str) -> Option<Quantization> {
     text.split(['+', ',', ';', '(', ')'])
         .filter(|part| {
             let words = part.split(|c: char| !c.is_ascii_alphanumeric());
-            !words.into_iter().any(|word| matches!(word, "kv" | "kvcache" | "cache"))
+            !words
+                .into_iter()
+                .any(|word| matches!(word, "kv" | "kvcache" | "cache"))
         })
         .find_map(of_weights)
 }
@@ -398,7 +453,10 @@ mod tests {
         format("GPTQ-Int8", Some(Quantization::Int8));
         format("4-bit", Some(Quantization::Gptq));
         format("bnb 8-bit", Some(Quantization::Bnb8));
-        format("bnb 4/8-bit (inferred: bf16 would not fit)", Some(Quantization::Bnb4));
+        format(
+            "bnb 4/8-bit (inferred: bf16 would not fit)",
+            Some(Quantization::Bnb4),
+        );
         format("bitsandbytes-nf4", Some(Quantization::Bnb4));
         format("gguf Q8_0", Some(Quantization::GgufQ8_0));
         format("nvfp4", Some(Quantization::Nvfp4));
@@ -407,9 +465,15 @@ mod tests {
     #[test]
     fn tuned_and_quantised_models_have_the_layers_of_their_base() {
         for (name, base) in [
-            ("neuralmagic/Meta-Llama-3.1-8B-Instruct-quantized.w4a16", "Llama-3.1-8B"),
+            (
+                "neuralmagic/Meta-Llama-3.1-8B-Instruct-quantized.w4a16",
+                "Llama-3.1-8B",
+            ),
             ("Meta-Llama-3-8B", "Llama-3.1-8B-Instruct"),
-            ("NousResearch/Meta-Llama-3.1-8B-Instruct-FP8-dynamic", "llama-3.1-8b"),
+            (
+                "NousResearch/Meta-Llama-3.1-8B-Instruct-FP8-dynamic",
+                "llama-3.1-8b",
+            ),
             ("mistralai/Mistral-7B-v0.1", "Mistral-7B-Instruct-v0.3"),
             ("Qwen3-235B-A22B-Instruct-2507-FP8", "Qwen3-235B-A22B"),
             ("Qwen2.5-Math-1.5B", "Qwen2.5-1.5B-Instruct"),

@@ -44,8 +44,8 @@ impl Row {
 
 /// All rows of a file, whose header must have `needed`.
 pub(crate) fn read(path: &Path, needed: &[&str]) -> Result<Vec<Row>> {
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("{} cannot be read", path.display()))?;
+    let bytes =
+        std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     // What is no UTF-8 costs its letter, not the file.
     let text = String::from_utf8_lossy(&bytes);
     let mut reader = csv::ReaderBuilder::new()
@@ -65,8 +65,7 @@ pub(crate) fn read(path: &Path, needed: &[&str]) -> Result<Vec<Row>> {
     }
     let mut rows = Vec::new();
     for (index, record) in reader.records().enumerate() {
-        let record =
-            record.with_context(|| format!("{}, row {}", path.display(), index + 1))?;
+        let record = record.with_context(|| format!("{}, row {}", path.display(), index + 1))?;
         let columns = header
             .iter()
             .zip(record.iter())

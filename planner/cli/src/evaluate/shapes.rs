@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 use openmodel_resolve::Catalog;
 use openmodel_resolve::market::Sale;
-use openmodel_resolve::memory::{MemoryAnswer, MemoryQuery, memory_of, memory_on};
+use openmodel_resolve::memory::{MemoryAnswer, MemoryError, MemoryQuery, memory_of, memory_on};
 use openmodel_schemas::catalog::{AcceleratorKind, AcceleratorRow, PurchaseOption, ShapeRow};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Bytes, Tokens};
@@ -37,7 +37,11 @@ pub fn run(
     for (index, row) in rows.iter().enumerate() {
         let answer = Answer::of(row, models, catalog);
         counts.add(row, &answer);
-        writeln!(out, "{}", answer.line(index + 1, row.text("model"), show.detail))?;
+        writeln!(
+            out,
+            "{}",
+            answer.line(index + 1, row.text("model"), show.detail)
+        )?;
     }
     if show.summary {
         writeln!(out, "{}", counts.summary())?;
@@ -182,13 +186,12 @@ fn documented<'a>(row: &Row, catalog: &'a Catalog) -> Result<Documented<'a>, Str
             .find(|shape| is_named(shape, &words))?;
         catalog.accelerator(&shape.accelerator)
     });
-    let (kind, usable, devices) = match accelerator {
-        Some(row) => (row.kind, Bytes::from_gib(row.usable_gib), row.devices),
-        None => {
-            let gib = device_gib(catalog, name, row.text("source"))
-                .ok_or_else(|| format!("unknown_accelerator: no facts of {name:?} are known"))?;
-            (AcceleratorKind::Gpu, Bytes::from_gib(gib), 1)
-        }
+    let (kind, usable, devices) = if let Some(row) = accelerator {
+        (row.kind, Bytes::from_gib(row.usable_gib), row.devices)
+    } else {
+        let gib = device_gib(catalog, name, row.text("source"))
+            .ok_or_else(|| format!("unknown_accelerator: no facts of {name:?} are known"))?;
+        (AcceleratorKind::Gpu, Bytes::from_gib(gib), 1)
     };
     let column = "accelerators_total";
     let stated = Spread::of(row.text("parallelism"));
@@ -276,9 +279,7 @@ fn shapes<'a>(
         shapes
             .iter()
             .filter(|shape| {
-                count.is_none_or(|count| {
-                    shape.count == count || per_host == Some(shape.count)
-                })
+                count.is_none_or(|count| shape.count == count || per_host == Some(shape.count))
             })
             .copied()
             .collect()
@@ -377,7 +378,9 @@ impl Documented<'_> {
                 counts
             }
             (None, None) => {
-                return Err("unknown_count: neither a count nor a known machine is stated".to_owned());
+                return Err(
+                    "unknown_count: neither a count nor a known machine is stated".to_owned(),
+                );
             }
         };
         let stated = Spread::of(row.text("parallelism"));
@@ -393,33 +396,7 @@ impl Documented<'_> {
             };
             let devices = count.saturating_mul(self.devices);
             let answer = match stated.tensor {
-                Some(tensor) => {
-                    let pipeline = stated.pipeline.unwrap_or(1);
-                    let data = stated.data.unwrap_or(1);
-                    let ranks = tensor.saturating_mul(pipeline).saturating_mul(data);
-                    let answer = memory_of(
-                        &named.card,
-                        &MemoryQuery {
-                            tensor,
-                            pipeline,
-                            data,
-                            expert: stated.expert && moe(named),
-                            ..run.clone()
-                        },
-                    );
-                    // A model may be served in several copies, or split otherwise than the row
-                    // says where its numbers count other things than devices.
-                    match answer {
-                        Ok(answer)
-                            if !answer.fits
-                                && ranks != devices
-                                && self.kind == AcceleratorKind::Tpu =>
-                        {
-                            memory_on(&named.card, &run, devices)
-                        }
-                        other => other,
-                    }
-                }
+                Some(tensor) => self.spread_as_stated(row, named, &run, (stated, tensor), devices),
                 None => memory_on(&named.card, &run, devices),
             }
             .map_err(|error| error.to_string())?;
@@ -431,14 +408,53 @@ impl Documented<'_> {
         last.ok_or_else(|| "unknown_count: no devices are stated".to_owned())
     }
 
+    /// A run as a row says that it is spread; what the row leaves open is tried.
+    fn spread_as_stated(
+        &self,
+        row: &Row,
+        named: &Named,
+        run: &MemoryQuery,
+        (stated, tensor): (Spread, u32),
+        devices: u32,
+    ) -> Result<MemoryAnswer, MemoryError> {
+        let experts = moe(named);
+        let query = MemoryQuery {
+            tensor,
+            pipeline: stated.pipeline.unwrap_or(1),
+            data: stated.data.unwrap_or(1),
+            expert: stated.expert && experts,
+            ..run.clone()
+        };
+        let answer = memory_of(&named.card, &query)?;
+        if answer.fits {
+            return Ok(answer);
+        }
+        // Recipes name the ranks and leave out that whole experts lie on them.
+        if experts && !query.expert && !was_run(row) {
+            let whole = memory_of(
+                &named.card,
+                &MemoryQuery {
+                    expert: true,
+                    ..query.clone()
+                },
+            )?;
+            if whole.fits {
+                return Ok(whole);
+            }
+        }
+        // The ranks of TPU recipes count other things than devices.
+        let ranks = tensor
+            .saturating_mul(query.pipeline)
+            .saturating_mul(query.data);
+        if ranks != devices && self.kind == AcceleratorKind::Tpu {
+            return memory_on(&named.card, run, devices);
+        }
+        Ok(answer)
+    }
+
     /// The documented machine's price: in us-central1 where it is sold there, else where it is
     /// cheapest; on demand where it is sold so, else in the plainest way it is.
-    fn price<'c>(
-        &self,
-        catalog: &'c Catalog,
-        surface: Surface,
-        count: u32,
-    ) -> Option<Price<'c>> {
+    fn price<'c>(&self, catalog: &'c Catalog, surface: Surface, count: u32) -> Option<Price<'c>> {
         self.accelerator?;
         PurchaseOption::ALL.into_iter().find_map(|option| {
             let sales = self.shapes.iter().flat_map(|shape| {

@@ -27,7 +27,14 @@ pub fn run(
 ) -> Result<()> {
     let rows = read(
         path,
-        &["model_path", "system", "backend", "isl", "osl", "batch_size"],
+        &[
+            "model_path",
+            "system",
+            "backend",
+            "isl",
+            "osl",
+            "batch_size",
+        ],
     )?;
     let mut errors = [Errors::default(), Errors::default()];
     for (index, row) in rows.iter().enumerate() {
@@ -56,7 +63,11 @@ pub fn run(
     }
     if show.summary {
         let [tpot, ttft] = errors.map(Errors::summary);
-        writeln!(out, "{}", json!({ "summary": { "tpot": tpot, "ttft": ttft } }))?;
+        writeln!(
+            out,
+            "{}",
+            json!({ "summary": { "tpot": tpot, "ttft": ttft } })
+        )?;
     }
     Ok(())
 }
@@ -134,8 +145,8 @@ struct Spread {
 /// (`moe_tp_size`, `moe_ep_size`) over the same devices.
 fn spread(row: &Row) -> Result<Spread, String> {
     let ranks = |column: &str| count(column, row.text(column));
-    let tensor = ranks("tp_size")?
-        .ok_or_else(|| "unknown_parallelism: tp_size is empty".to_owned())?;
+    let tensor =
+        ranks("tp_size")?.ok_or_else(|| "unknown_parallelism: tp_size is empty".to_owned())?;
     let stated_data = ranks("attention_dp_size")?;
     let data = stated_data.unwrap_or(1);
     let slices = ranks("moe_tp_size")?.unwrap_or(1);
@@ -194,9 +205,10 @@ fn format(mode: &str) -> Result<Format, String> {
         "int8_wo" => Format::All(Quantization::Bnb8),
         "int4_wo" | "w4afp8" => Format::ExpertsOnly(Quantization::Gptq),
         "w4a16_mxfp4" | "w4a8_mxfp4_mxfp8" => Format::ExpertsOnly(Quantization::Mxfp4),
-        other => Format::All(quantization_in(other).ok_or_else(|| {
-            format!("unknown_quantization: {other:?} is no known mode")
-        })?),
+        other => Format::All(
+            quantization_in(other)
+                .ok_or_else(|| format!("unknown_quantization: {other:?} is no known mode"))?,
+        ),
     })
 }
 

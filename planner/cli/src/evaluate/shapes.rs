@@ -120,7 +120,7 @@ impl Answer {
         let price = documented.price(catalog, surface, count);
         let chosen = price.as_ref().and_then(|price| {
             let same = (price.region, price.option);
-            choose(catalog, surface, same, documented.hosts, &named, &runs)
+            choose(catalog, surface, same, &documented, &named, &runs)
         });
         Ok(Self {
             feasible: Some(verdict.fits),
@@ -498,15 +498,31 @@ fn choose(
     catalog: &Catalog,
     surface: Surface,
     (region, option): (Option<&Region>, PurchaseOption),
-    hosts: u32,
+    documented: &Documented,
     named: &Named,
     runs: &[MemoryQuery],
 ) -> Option<Chosen> {
-    // The documented machine may be several together; so may ours.
+    // The documented machine may be several together; so may ours, if it is the largest of its
+    // kind: nobody joins small machines where there are large ones.
+    let hosts_of = |sale: &Sale| {
+        let shape = sale.shape;
+        let named = documented
+            .shapes
+            .iter()
+            .any(|other| other.name == shape.name);
+        let larger = catalog
+            .shapes_with(None, Some(sale.accelerator), None)
+            .any(|other| other.count > shape.count && other.machine_type.is_some());
+        if named || !larger {
+            documented.hosts
+        } else {
+            1
+        }
+    };
     let mut sales: Vec<(Sale, u32, Decimal)> = catalog
         .sales_on(surface)
         .filter(|sale| sale.option == option && sale.region == region)
-        .flat_map(|sale| (1..=hosts).map(move |hosts| (sale, hosts)))
+        .flat_map(|sale| (1..=hosts_of(&sale)).map(move |hosts| (sale, hosts)))
         .filter_map(|(sale, hosts)| {
             let hourly = sale.hourly?.0.checked_mul(hosts.into())?;
             Some((sale, hosts, hourly))

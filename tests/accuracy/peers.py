@@ -269,7 +269,7 @@ NOTES = {
     88: "the reserve of this TPU run is not stated; ours is the recipes' 0.92",
     104: "vLLM 0.6 without chunked prefill: activations of 29,000 tokens at once",
 }
-NOTES[41] = NOTES[42] = NOTES[40]
+NOTES[41] = NOTES[42] = "as row 40"
 
 
 def outliers(rows, answers):
@@ -295,10 +295,10 @@ def outliers(rows, answers):
 
 VERDICTS = {
     37: "KAITO counts 2.3 GiB and 5 % of the weights as overhead, 5.7 GiB; the log has 4.2",
-    40: "graphs and the sampler's warm-up lie outside of the engine's share, which at 0.95 leaves too little; only we count that",
+    40: "graphs and the sampler's warm-up lie outside of the engine's share, which at 0.95 leaves too little; the constants by which we count that come from this campaign",
     63: "KAITO counts 2.3 GiB and 5 % of the weights as overhead, 5.4 GiB",
 }
-VERDICTS[41] = VERDICTS[40]
+VERDICTS[41] = "as row 40"
 
 
 def disagreements(rows, all_answers):
@@ -400,7 +400,7 @@ def main(binary):
 
 How far our estimates are from what was measured and documented, beside two peers on the same rows: NVIDIA [AIConfigurator](https://pypi.org/project/aiconfigurator/0.12.0/) 0.12.0 and the rule of [KAITO's node estimator](https://github.com/kaito-project/kaito/blob/0a69b1b31c821fd7cea30bdc1ded73c38f9ac1c1/pkg/workspace/estimator/nodesestimator/estimator.go). Written by `just accuracy` on {today}; the rows and their sources are in [tests/facts](../tests/facts/README.md), the script is [tests/accuracy/peers.py](../tests/accuracy/peers.py). CI holds our figures (`cargo test -p openmodel-cli --test accuracy`), not those of the peers.
 
-**Read with care.** Constants of ours (activations, overhead of an engine, speed) were fitted on public logs, and the 59 H100 logs of vLLM 0.19 and the runs below are among them: for these the errors are in-sample. Weights, bytes of a token and verdicts come from formulas. AIConfigurator was fitted on kernels, not on these rows.
+**Read with care.** Constants of ours (activations, overhead of an engine, speed) were fitted on public logs, and the 59 H100 logs of vLLM 0.19 and the runs below are among them: for these the errors are in-sample. Weights and bytes of a token come from formulas; verdicts from both. AIConfigurator was fitted on kernels, not on these rows, which it ships (those of throughput) to check itself.
 
 ## Memory: {len(rows)} start-up logs
 
@@ -444,7 +444,7 @@ Rows of high or medium confidence. Neither peer chooses among Google Cloud's sha
 | our choice costs no more | {compared} | {compared - dearer} |
 | no answer (model or device not in the facts) | {none} | |
 
-Our choice costs {percent(quantile(saved, 500))} less at the median, in the same place and way of buying.
+Our choice costs {percent(quantile(saved, 500))} less at the median, in the same place and way of buying. That is a bound, not a promise: where a row states no context or load, ours is the cheapest shape that holds one sequence of 2,048 tokens, and its author may have wanted more or faster.
 
 {newline.join(f"- {row['id']} ({row['model']} on {row['accelerators_total']} × {row['accelerator']}, documented as {'working' if row['fits'] != 'no' else 'failing'}): {line['reason']}." for row, line in wrong)}
   Its log states no cause, and GT0803 is the same configuration of the same campaign, started: no rule can judge both right.
@@ -463,7 +463,7 @@ Median error of TPOT by engine, on the rows both answer:
 |---|---|---|---|
 {newline.join(engines)}
 
-{held} of {len(widths)} runs lie in our range of TPOT, whose high is {quantile(widths, 500):.2f} times its low at the median. AIConfigurator states no range. Its batch is what one worker holds in steady state; a run's concurrency may be less at its ends.
+{held} of {len(widths)} runs lie in our range of TPOT, whose high is {quantile(widths, 500):.2f} times its low at the median. AIConfigurator states no range.
 
 ## Do it again
 

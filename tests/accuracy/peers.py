@@ -419,7 +419,7 @@ The {len(common)} rows that all of them answer:
 {memory_line("AIConfigurator", rows, ai_native, common)}
 {memory_line("KAITO's rule", rows, rule, common)}
 
-{len(rows) - sum(answer is not None for answer in own)} rows have no answer of ours: their model is not in the facts or not named (`(unknown)`, `27B fp4`), or their device is not. AIConfigurator has none for TPUs, consumer cards, A10, a forced float32, and architectures it does not model (Gemma 2 and 3, Phi, Granite, hybrids without a full configuration); where it ships no configuration, a wrong one of ours would be our mistake, not its. Its fixed reserve of 3.5 GiB is most of its error of the cache. KAITO's rule is one of sizing, meant to be on the safe side: it has no engine version, and counts every layer of windowed models in full.
+{len(rows) - sum(answer is not None for answer in own)} rows have no answer of ours: their model is not in the facts or not named (`(unknown)`, `27B fp4`), or their device is not. AIConfigurator has none for TPUs, consumer cards, A10, a forced float32, and architectures it does not model (Gemma 2 and 3, Phi, Granite, Mistral 3); where it ships no configuration, a wrong one of ours would be our mistake, not its. Its fixed reserve of 3.5 GiB is most of its error of the cache. KAITO's rule is one of sizing, meant to be on the safe side: it has no engine version, and counts every layer of windowed models in full.
 
 Verdicts that do not agree with the log:
 

@@ -102,7 +102,7 @@ impl Request<'_> {
             options: &[],
             accelerators: &[],
             fixed,
-            scaling: None,
+            scaling: Some(self.spec.scaling),
             objective: self.spec.objective.unwrap_or(Objective::Cost),
             stored: false,
             most: 0,

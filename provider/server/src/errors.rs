@@ -9,11 +9,15 @@ use crate::client::Client;
 /// An endpoint that cannot be placed, on the attribute at fault.
 pub(crate) fn resolve(error: &ResolveError) -> Diagnostics {
     let path = match error.field {
-        Field::Model => "model",
+        Field::Model | Field::Licence => "model",
         Field::Region => "region",
         Field::ContextLength => "workload.context_length",
         Field::MaxConcurrency => "workload.max_concurrency",
         Field::InputTokens => "workload.input_tokens",
+        Field::RequestsPerSecond => "workload.requests_per_second",
+        Field::MaxTtft => "workload.max_ttft_ms",
+        Field::MaxTpot => "workload.max_tpot_ms",
+        Field::DraftTokens => "workload.draft_tokens",
         Field::Quantization => "quantization",
         Field::Shape => "shape",
         Field::ShapeAccelerator => "shape.accelerator",

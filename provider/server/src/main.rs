@@ -5,16 +5,21 @@
 //! resources/         openmodel_endpoint          data_sources/  openmodel_model
 //! functions/         parse_model_id              ephemeral/     openmodel_access_token
 //! errors.rs          our errors as diagnostics on attributes
+//! workload.rs        the load, wherever it is asked for      show.rs      figures as text
+//! engines.rs         names of serving engines
 //! ```
 
 mod client;
 mod data_sources;
+mod engines;
 mod ephemeral;
 mod errors;
 mod functions;
 mod provider;
 mod resources;
 mod schema_parts;
+mod show;
+mod workload;
 
 use tfplug::framework::Service;
 use tfplug::serve::{ServeOptions, serve_blocking};

@@ -1,4 +1,4 @@
-//! Checks that several schemas share: the checked names of `openmodel-schemas`, as validators.
+//! What several schemas share: the checked names of `openmodel-schemas` as validators, and words.
 
 use std::str::FromStr;
 
@@ -21,6 +21,11 @@ pub(crate) fn checked<T: FromStr<Err = NameError> + 'static>(rule: &'static str)
             );
         }
     })
+}
+
+/// The value that a word of a configuration stands for; the schema has checked the word.
+pub(crate) fn named<T: Copy>(all: &[T], word_of: fn(T) -> &'static str, word: &str) -> Option<T> {
+    all.iter().copied().find(|value| word_of(*value) == word)
 }
 
 /// Labels as Google Cloud takes them, and none of those by which openmodel knows its own.

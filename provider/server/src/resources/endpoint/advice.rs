@@ -1,18 +1,19 @@
 //! From a placement to the computed attributes of the plan.
 
-use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
 use openmodel_schemas::report::{
-    Candidate, Cost, CostLine, Memory, Placement, Recommendation, Serving, Shape,
+    Candidate, Cost, Memory, Placement, Recommendation, Serving, Shape,
 };
 use tfplug::value::Value;
 
 use super::model::{
     CostModel, EndpointModel, EngineModel, MemoryModel, RecommendationModel, ShapeModel, StringMap,
 };
+use crate::show::{amount, cost_line, gib, hourly, per_million, performance};
 
-/// Sets what a placement says beside its container: memory, cost and recommendation.
+/// Sets what a placement says beside its container: memory, speed, cost and recommendation.
 pub(crate) fn show(placement: &Placement, planned: &mut EndpointModel) {
     planned.memory = Value::Known(memory(&placement.memory));
+    planned.performance = performance(placement.performance.as_ref());
     planned.cost = Value::Known(cost(&placement.cost));
     planned.recommendation = Value::Known(recommendation(&placement.recommendation));
 }
@@ -62,7 +63,10 @@ fn cost(cost: &Cost) -> CostModel {
         currency: cost.currency.as_str().into(),
         hourly: hourly(cost.hourly),
         monthly_min: amount(cost.monthly_min),
+        monthly_expected: amount(cost.monthly_expected),
         monthly_max: amount(cost.monthly_max),
+        per_million_output_tokens: per_million(cost.per_million_output_tokens),
+        per_million_input_tokens: per_million(cost.per_million_input_tokens),
         price_date: cost.price_date.as_str().into(),
         lines: Value::Known(
             cost.lines
@@ -71,14 +75,6 @@ fn cost(cost: &Cost) -> CostModel {
                 .collect(),
         ),
     }
-}
-
-/// `1 x nvidia-l4: $0.6721/h, $0.0001867 per second (…)`.
-fn cost_line(line: &CostLine) -> String {
-    let price = line
-        .hourly
-        .map_or_else(|| "price not known".to_owned(), |price| price.to_string());
-    format!("{}: {price}, {}", line.item, line.source)
 }
 
 fn recommendation(recommendation: &Recommendation) -> RecommendationModel {
@@ -102,25 +98,4 @@ fn candidates(candidates: &[Candidate]) -> Value<StringMap> {
         )
     };
     Value::Known(candidates.iter().map(show).collect())
-}
-
-/// GiB with two decimals, as the engines' logs show them.
-fn gib(bytes: Bytes) -> Value<String> {
-    Value::Known(format!("{:.2}", bytes.as_gib()))
-}
-
-/// Four decimals: prices per hour have that many digits that matter.
-fn hourly(price: Option<UsdPerHour>) -> Value<String> {
-    price.map(|price| money(price.0, 4)).into()
-}
-
-fn amount(amount: Option<Usd>) -> Value<String> {
-    amount.map(|amount| money(amount.0, 2)).into()
-}
-
-fn money(amount: rust_decimal::Decimal, digits: u32) -> String {
-    let mut rounded =
-        amount.round_dp_with_strategy(digits, rust_decimal::RoundingStrategy::MidpointAwayFromZero);
-    rounded.rescale(digits);
-    rounded.to_string()
 }

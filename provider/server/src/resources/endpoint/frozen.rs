@@ -15,8 +15,8 @@ use super::model::EndpointModel;
 /// Where the placement lies in private state.
 const PLACEMENT: &str = "placement";
 
-/// What was decided, with the fingerprint of the inputs it was made from. Memory, cost and
-/// recommendation are in the state itself.
+/// What was decided, with the fingerprint of the inputs it was made from. Memory, speed,
+/// cost and recommendation are in the state itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Frozen {
     /// Of [`fingerprint`].
@@ -29,7 +29,7 @@ pub(crate) struct Frozen {
     pub(crate) args: Option<Vec<String>>,
     /// `engine.env` as configured.
     pub(crate) env: Option<BTreeMap<String, String>>,
-    /// Of the memory, cost and recommendation that go with it: state and private state part
+    /// Of the memory, speed, cost and recommendation that go with it: state and private state part
     /// where an update fails before it has begun.
     pub(crate) advice: String,
     /// Whether a token secret of ours may exist: set before one is made, and taken back only
@@ -62,6 +62,7 @@ pub(crate) fn fingerprint(spec: &EndpointSpec) -> String {
         spec.engine,
         spec.scaling,
         spec.budget,
+        spec.objective,
         spec.token != TokenSource::None,
     ]);
     short_hash(&inputs.to_string())
@@ -69,7 +70,12 @@ pub(crate) fn fingerprint(spec: &EndpointSpec) -> String {
 
 /// Of what the state shows of a placement.
 pub(crate) fn digest(model: &EndpointModel) -> String {
-    let shown = serde_json::to_string(&(&model.memory, &model.cost, &model.recommendation));
+    let shown = serde_json::to_string(&(
+        &model.memory,
+        &model.performance,
+        &model.cost,
+        &model.recommendation,
+    ));
     // Unknown values have no JSON, and no placement either.
     shown.map_or_else(|_| String::new(), |shown| short_hash(&shown))
 }

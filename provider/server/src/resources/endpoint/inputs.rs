@@ -6,25 +6,18 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, NameError, ProjectId, Region};
-use openmodel_schemas::quantity::{Bytes, Tokens};
+use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::spec::{
-    Access, Budget, EndpointSpec, EngineSpec, Quantization, Scaling, ShapeRequest, Surface,
-    TokenSource, Workload,
+    Access, Budget, EndpointSpec, EngineSpec, Objective, Quantization, Scaling, ShapeRequest,
+    Surface, TokenSource,
 };
 use rust_decimal::Decimal;
 use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
 
-use super::model::{
-    AccessModel, EndpointModel, EngineModel, ScalingModel, ShapeModel, StringMap, WorkloadModel,
-};
-
-/// A typical request where the configuration does not say: a page of prompt and a paragraph of
-/// answer. Shown in the plan as `input_tokens` and `output_tokens`.
-const TYPICAL_INPUT: i64 = 1024;
-const TYPICAL_OUTPUT: i64 = 256;
-/// `max_concurrency` where the configuration does not say.
-pub(crate) const DEFAULT_CONCURRENCY: i64 = 8;
+use super::model::{AccessModel, EndpointModel, EngineModel, ScalingModel, ShapeModel, StringMap};
+use crate::schema_parts::named;
+use crate::workload::{self, known, with_typical_request};
 
 /// The inputs of a placement, or the attribute they wait for.
 pub(crate) enum Inputs {
@@ -48,32 +41,6 @@ fn or_default<T: Clone + Default>(config: &Value<T>, fill: fn(T) -> T) -> Value<
         Value::Null => Value::Known(fill(T::default())),
         Value::Unknown(refinement) => Value::Unknown(refinement.clone()),
     }
-}
-
-fn with_typical_request(mut workload: WorkloadModel) -> WorkloadModel {
-    if workload.max_concurrency.is_null() {
-        workload.max_concurrency = Value::Known(DEFAULT_CONCURRENCY);
-    }
-    let context = workload.context_length.as_known().copied();
-    // The shares of a context that is too short for the typical request: a quarter for the answer.
-    if workload.output_tokens.is_null() {
-        workload.output_tokens = match (context, &workload.input_tokens) {
-            (Some(context), Value::Known(input)) => {
-                Value::Known(TYPICAL_OUTPUT.min(context - input).max(1))
-            }
-            (Some(context), Value::Null) => Value::Known(TYPICAL_OUTPUT.min(context / 4).max(1)),
-            _ => Value::unknown(),
-        };
-    }
-    if workload.input_tokens.is_null() {
-        workload.input_tokens = match (context, &workload.output_tokens) {
-            (Some(context), Value::Known(output)) => {
-                Value::Known(TYPICAL_INPUT.min(context - output).max(1))
-            }
-            _ => Value::unknown(),
-        };
-    }
-    workload
 }
 
 fn default_scaling(mut scaling: ScalingModel) -> ScalingModel {
@@ -103,29 +70,7 @@ fn default_access(mut access: AccessModel) -> AccessModel {
 /// Checks of values against each other; what a single value must be stands in the schema.
 pub(crate) fn validate(config: &EndpointModel) -> Diagnostics {
     let mut found = Diagnostics::new();
-    if let Some(workload) = config.workload.as_known()
-        && let (Some(context), Some(input), Some(output)) = (
-            workload.context_length.as_known(),
-            workload
-                .input_tokens
-                .as_known()
-                .or((!workload.input_tokens.is_unknown()).then_some(&0)),
-            workload
-                .output_tokens
-                .as_known()
-                .or((!workload.output_tokens.is_unknown()).then_some(&0)),
-        )
-        // A context that is none is an error of its own.
-        && *context > 0
-        && input.saturating_add(*output) > *context
-    {
-        found.push(
-            Diagnostic::error("Typical request is longer than the context").at("workload").detail(format!(
-                "A request of {input} input and {output} output tokens does not fit a context_length of {context} \
-                 tokens. Raise context_length, or lower input_tokens or output_tokens.",
-            )),
-        );
-    }
+    workload::validate(&config.workload, &mut found);
     if let Some(scaling) = config.scaling.as_known()
         && let (Some(min), Some(max)) = (
             scaling.min_replicas.as_known(),
@@ -180,30 +125,7 @@ pub(crate) fn inputs(
     let mut found = Diagnostics::new();
     let mut waiting = None;
 
-    let workload = known(&planned.workload, "workload", &mut waiting)
-        .cloned()
-        .unwrap_or_default();
-    let context = known_number(
-        &workload.context_length,
-        "workload.context_length",
-        &mut waiting,
-    );
-    let concurrency = known_number(
-        &workload.max_concurrency,
-        "workload.max_concurrency",
-        &mut waiting,
-    );
-    let input = known_number(
-        &workload.input_tokens,
-        "workload.input_tokens",
-        &mut waiting,
-    );
-    let output = known_number(
-        &workload.output_tokens,
-        "workload.output_tokens",
-        &mut waiting,
-    );
-
+    let workload = workload::spec(&planned.workload, &mut waiting);
     let scaling = known(&planned.scaling, "scaling", &mut waiting)
         .cloned()
         .unwrap_or_default();
@@ -225,12 +147,7 @@ pub(crate) fn inputs(
             model: model?,
             commit: commit.clone(),
             surface: Surface::CloudRun,
-            workload: Workload {
-                context_length: Tokens(context),
-                max_concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
-                input_tokens: Tokens(input),
-                output_tokens: Tokens(output),
-            },
+            workload,
             quantization: quantization(&config.quantization, &mut waiting),
             shape: shape(&config.shape, &mut waiting),
             engine: engine(&config.engine, &mut waiting),
@@ -243,6 +160,7 @@ pub(crate) fn inputs(
                 invokers: texts(&access.invokers, "access.invokers", &mut aside),
             },
             budget: budget(config, &mut aside, &mut found),
+            objective: objective(&planned.objective, &mut waiting),
             token: token(config, planned),
             labels: BTreeMap::new(),
         })
@@ -285,10 +203,12 @@ pub(crate) fn parse<T: FromStr<Err = NameError>>(
 }
 
 fn quantization(value: &Value<String>, waiting: &mut Option<&'static str>) -> Option<Quantization> {
-    match known(value, "quantization", waiting)?.as_str() {
-        "fp8" => Some(Quantization::Fp8),
-        _ => None,
-    }
+    known(value, "quantization", waiting)?.parse().ok()
+}
+
+fn objective(value: &Value<String>, waiting: &mut Option<&'static str>) -> Option<Objective> {
+    let word = known(value, "objective", waiting)?;
+    named(&Objective::ALL, Objective::as_str, word)
 }
 
 fn shape(value: &Value<ShapeModel>, waiting: &mut Option<&'static str>) -> ShapeRequest {
@@ -388,17 +308,6 @@ pub(crate) fn text_map(
     map.iter()
         .filter_map(|(key, item)| Some((key.clone(), known(item, path, waiting)?.clone())))
         .collect()
-}
-
-fn known<'a, T>(
-    value: &'a Value<T>,
-    path: &'static str,
-    waiting: &mut Option<&'static str>,
-) -> Option<&'a T> {
-    if value.is_unknown() {
-        waiting.get_or_insert(path);
-    }
-    value.as_known()
 }
 
 /// A number that the schema has bounded; 0 only beside something that is waited for.

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use tfplug::framework::TimeoutsModel;
 use tfplug::value::Value;
 
+use crate::show::PerformanceModel;
+use crate::workload::WorkloadModel;
+
 /// Text values by key.
 pub(crate) type StringMap = BTreeMap<String, Value<String>>;
 
@@ -21,6 +24,7 @@ pub(crate) struct EndpointModel {
     pub(crate) revision: Value<String>,
     pub(crate) resolved_revision: Value<String>,
     pub(crate) workload: Value<WorkloadModel>,
+    pub(crate) objective: Value<String>,
     pub(crate) quantization: Value<String>,
     pub(crate) shape: Value<ShapeModel>,
     pub(crate) engine: Value<EngineModel>,
@@ -37,18 +41,10 @@ pub(crate) struct EndpointModel {
     pub(crate) openai_base_url: Value<String>,
     pub(crate) status: Value<String>,
     pub(crate) memory: Value<MemoryModel>,
+    pub(crate) performance: Value<PerformanceModel>,
     pub(crate) cost: Value<CostModel>,
     pub(crate) recommendation: Value<RecommendationModel>,
     pub(crate) effective_labels: Value<StringMap>,
-}
-
-/// `workload`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct WorkloadModel {
-    pub(crate) context_length: Value<i64>,
-    pub(crate) max_concurrency: Value<i64>,
-    pub(crate) input_tokens: Value<i64>,
-    pub(crate) output_tokens: Value<i64>,
 }
 
 /// `shape`.
@@ -109,7 +105,10 @@ pub(crate) struct CostModel {
     pub(crate) currency: Value<String>,
     pub(crate) hourly: Value<String>,
     pub(crate) monthly_min: Value<String>,
+    pub(crate) monthly_expected: Value<String>,
     pub(crate) monthly_max: Value<String>,
+    pub(crate) per_million_output_tokens: Value<String>,
+    pub(crate) per_million_input_tokens: Value<String>,
     pub(crate) price_date: Value<String>,
     pub(crate) lines: Value<Vec<Value<String>>>,
 }

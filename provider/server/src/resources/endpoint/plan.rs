@@ -111,6 +111,7 @@ pub(crate) async fn plan(
             if frozen.inputs == inputs && frozen.advice == digest(prior) =>
         {
             planned.memory = prior.memory.clone();
+            planned.performance = prior.performance.clone();
             planned.cost = prior.cost.clone();
             planned.recommendation = prior.recommendation.clone();
             frozen
@@ -255,6 +256,7 @@ fn wait(planned: &mut EndpointModel, config: &EndpointModel, input: &str) {
     );
     let never_null = Refinement::default().with_not_null();
     planned.memory = Value::Unknown(never_null.clone());
+    planned.performance = Value::unknown();
     planned.cost = Value::Unknown(never_null.clone());
     planned.recommendation = Value::Unknown(never_null);
     if !planned.resolved_revision.is_known() {

@@ -11,9 +11,11 @@ use tfplug::schema::{
 };
 use tfplug::value::Type;
 
-use super::inputs::DEFAULT_CONCURRENCY;
 use crate::schema_parts::{checked, labels, model_id, no_nulls};
+use crate::show::performance_attribute;
+use crate::{engines, workload};
 use openmodel_schemas::name::{EndpointName, Region, Revision};
+use openmodel_schemas::spec::Objective;
 
 /// How long each operation may take. A create waits until the model is loaded and serves.
 pub(crate) const TIMEOUTS: Timeouts = Timeouts::new(&[
@@ -74,7 +76,7 @@ fn identity() -> [Attribute; 5] {
     ]
 }
 
-fn model() -> [Attribute; 5] {
+fn model() -> [Attribute; 6] {
     [
         Attribute::string("model").required().validate(model_id()).description(
             "Repository on the Hugging Face Hub, such as `Qwen/Qwen2.5-7B-Instruct`. A change is rolled out \
@@ -94,29 +96,26 @@ fn model() -> [Attribute; 5] {
             .description("The commit that is served."),
         Attribute::object(
             "workload",
-            [
-                Attribute::number("context_length")
-                    .required()
-                    .validate(between(1, 100_000_000))
-                    .description("Longest sequence, prompt and answer together, in tokens. One must always fit."),
-                Attribute::number("max_concurrency")
-                    .default(DEFAULT_CONCURRENCY)
-                    .validate(between(1, 1000))
-                    .description("Sequences one replica works on at once."),
-                Attribute::number("input_tokens").optional().computed().validate(at_least(1)).description(
-                    "Prompt tokens of a typical request. Default: 1024, or what `context_length` leaves.",
-                ),
-                Attribute::number("output_tokens").optional().computed().validate(at_least(1)).description(
-                    "Answer tokens of a typical request. Default: 256, or a quarter of a shorter context.",
-                ),
-            ],
+            workload::attributes(),
         )
         .required()
         .description("The load one replica must hold; it decides how much KV cache is needed."),
-        Attribute::string("quantization").optional().validate(one_of(&["fp8"])).description(
-            "Hold the weights in fewer bits than the checkpoint has. `fp8` halves 16-bit weights while \
-             loading. Unset: the checkpoint as it is.",
-        ),
+        Attribute::string("objective")
+            .default(Objective::default().as_str())
+            .validate(one_of(&Objective::ALL.map(Objective::as_str)))
+            .description(
+                "What the best shape is the best at: the lowest expected `cost` of a month, the lowest \
+                 `cost_per_token` when busy, the shortest time between tokens (`latency`), or the most tokens a \
+                 second (`throughput`). The last two may choose far dearer shapes; `budget` bounds them.",
+            ),
+        Attribute::string("quantization")
+            .optional()
+            .validate(one_of(&engines::made_while_loading()))
+            .description(
+                "Hold the weights in fewer bits than the checkpoint has; made by the engine while loading. `fp8` \
+                 halves 16-bit weights, `bitsandbytes` quarters them. Unset: the checkpoint as it is, which may \
+                 itself be quantized.",
+            ),
     ]
 }
 
@@ -151,7 +150,9 @@ fn serving() -> [Attribute; 3] {
         Attribute::object(
             "engine",
             [
-                Attribute::string("name").optional().computed().validate(one_of(&["vllm"])).description("Serving engine."),
+                Attribute::string("name").optional().computed().validate(one_of(&engines::names(engines::of_endpoints()))).description(
+                    "Serving engine. Default: the first that serves the model, `vllm` for most.",
+                ),
                 Attribute::string("image").optional().computed().validate(length(1, 512)).description(
                     "Container image. Default: the engine's own, at the version the sizing assumes.",
                 ),
@@ -266,7 +267,7 @@ fn housekeeping() -> [Attribute; 3] {
     ]
 }
 
-fn results() -> [Attribute; 7] {
+fn results() -> [Attribute; 8] {
     let text = |name: &str, text: &str| Attribute::string(name).computed().description(text);
     [
         Attribute::string("url")
@@ -304,6 +305,7 @@ fn results() -> [Attribute; 7] {
         .computed()
         .never_null()
         .description("Accelerator memory of one replica, in GiB with two decimals."),
+        performance_attribute(),
         Attribute::object(
             "cost",
             [
@@ -316,7 +318,19 @@ fn results() -> [Attribute; 7] {
                     "monthly_min",
                     "730 hours at `min_replicas`: the cost without traffic.",
                 ),
+                text(
+                    "monthly_expected",
+                    "730 hours of the replicas that `requests_per_second` needs; of one where that is unset.",
+                ),
                 text("monthly_max", "730 hours at `max_replicas`."),
+                text(
+                    "per_million_output_tokens",
+                    "A million answer tokens when a replica is busy, their prompts included.",
+                ),
+                text(
+                    "per_million_input_tokens",
+                    "The same cost, by a million prompt tokens: not to be added to the other.",
+                ),
                 text("price_date", "Day the prices were read."),
                 Attribute::list_of("lines", Type::String)
                     .computed()
@@ -325,7 +339,7 @@ fn results() -> [Attribute; 7] {
         )
         .computed()
         .never_null()
-        .description("Gross cost, as decimal text. It is frozen until an input changes."),
+        .description("Gross cost in US dollars, as decimal text; null where a price or speed is not known. It is frozen until an input changes."),
         Attribute::object(
             "recommendation",
             [

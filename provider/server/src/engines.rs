@@ -1,0 +1,63 @@
+//! What the table of serving engines says that a schema must know: which names it may take.
+
+use std::sync::LazyLock;
+
+use openmodel_schemas::catalog::AcceleratorKind;
+use openmodel_schemas::engine::{EMBEDDED_ENGINES, EngineRow, EnginesDocument};
+use openmodel_schemas::spec::Quantization;
+
+/// The engines that ship in the binary.
+pub(crate) fn engines() -> &'static [EngineRow] {
+    static ENGINES: LazyLock<EnginesDocument> = LazyLock::new(|| {
+        serde_json::from_str(EMBEDDED_ENGINES).expect("a test reads the embedded engines")
+    });
+    &ENGINES.engines
+}
+
+/// Engines that serve a model of the Hub from one container with GPUs, as an endpoint runs them.
+pub(crate) fn of_endpoints() -> impl Iterator<Item = &'static EngineRow> {
+    engines().iter().filter(|engine| {
+        engine.accelerator == AcceleratorKind::Gpu
+            && engine.sidecars.is_empty()
+            && (engine.flags.model.is_some() || engine.variables.model.is_some())
+    })
+}
+
+/// Formats that one of those makes of a 16-bit checkpoint while loading.
+pub(crate) fn made_while_loading() -> Vec<&'static str> {
+    Quantization::ALL
+        .into_iter()
+        .map(Quantization::as_str)
+        .filter(|format| {
+            of_endpoints().any(|engine| engine.makes.iter().any(|made| made == format))
+        })
+        .collect()
+}
+
+/// Their names.
+pub(crate) fn names(engines: impl Iterator<Item = &'static EngineRow>) -> Vec<&'static str> {
+    engines.map(|engine| engine.name.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_run_engines_of_one_container_with_gpus() {
+        let names = names(of_endpoints());
+        for name in ["vllm", "sglang", "tei", "tgi"] {
+            assert!(names.contains(&name), "{name}");
+        }
+        for name in ["vllm-tpu", "jetstream"] {
+            assert!(!names.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn formats_are_those_some_engine_makes() {
+        let formats = made_while_loading();
+        assert!(formats.contains(&"fp8") && formats.contains(&"bitsandbytes"));
+        assert!(!formats.contains(&"awq"));
+    }
+}

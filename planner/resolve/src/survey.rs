@@ -8,14 +8,20 @@
 //! Nothing is left out and the order is fixed: the objective, then the price, then the size,
 //! then the catalog's own order.
 
+mod checks;
+mod score;
+
 use std::cmp::Ordering;
 
 use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
 use openmodel_schemas::spec::{Budget, Objective, Scaling, ShapeRequest, Surface};
-use rust_decimal::Decimal;
 
+pub(crate) use self::score::{per_million, storage};
+
+use self::checks::{host, mismatch, within};
+use self::score::{Score, Storage, cluster_fee, pico, replicas, score};
 use crate::fit::{Fit, fit};
 use crate::market::{Catalog, Purchase, Sale};
 use crate::need::Need;
@@ -104,35 +110,6 @@ pub(crate) struct Survey<'a> {
     /// The fee of a GKE cluster, in picodollars a month.
     cluster: i128,
 }
-
-/// The order of candidates. Compared field by field; the catalog's own order breaks ties.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-struct Score {
-    /// Bought otherwise than asked for by default, unpriced, or nobody but one list says that the
-    /// hardware stands there: each is worse than what follows can make good.
-    flags: u8,
-    /// What the objective compares, in picodollars or as it is.
-    money: i128,
-    number: f64,
-    /// Picodollars an hour.
-    hourly: i128,
-    /// Bytes of accelerator memory, in GiB.
-    size: f32,
-    cpu: u32,
-}
-
-/// Amounts are compared as whole picodollars: prices have at most nine decimals.
-fn pico(amount: Decimal) -> i128 {
-    let scale = amount.scale();
-    let mantissa = amount.mantissa();
-    match 12_u32.checked_sub(scale) {
-        Some(up) => mantissa.saturating_mul(10_i128.pow(up)),
-        None => mantissa / 10_i128.pow(scale - 12),
-    }
-}
-
-/// Hours of a month.
-const MONTH: i128 = 730;
 
 /// Of how many the speed is told where all are in order.
 const SHOWN: usize = 64;
@@ -506,68 +483,6 @@ struct Known<'a> {
     verdict: Result<std::ops::Range<usize>, Reason>,
 }
 
-/// The part of a shape that the user fixes and this one has not.
-fn mismatch(scope: &Scope, surface: Surface, shape: &ShapeRow) -> Option<Reason> {
-    let fixed = scope.fixed;
-    if let Some(asked) = fixed
-        .accelerator_count
-        .filter(|count| *count != shape.count)
-    {
-        let mut sold: Vec<u32> = scope
-            .catalog
-            .sales_on(surface)
-            .filter(|sale| sale.shape.accelerator == shape.accelerator)
-            .map(|sale| sale.shape.count)
-            .collect();
-        sold.sort_unstable();
-        sold.dedup();
-        // Another machine with this accelerator has the number: this one is just not meant.
-        return Some(Reason::CountUnsupported { asked, sold });
-    }
-    if let Some(asked) = fixed.cpu.filter(|cpu| *cpu != shape.cpu) {
-        return Some(Reason::CpuUnsupported {
-            asked,
-            sold: vec![shape.cpu],
-        });
-    }
-    let least = shape.min_memory_gib.unwrap_or(shape.memory_gib);
-    let range = Bytes::gib(least.into())..=Bytes::gib(shape.memory_gib.into());
-    fixed
-        .memory
-        .filter(|memory| !range.contains(memory))
-        .map(|asked| Reason::MemoryUnsupported {
-            asked,
-            sold: vec![(shape.cpu, least, shape.memory_gib)],
-        })
-}
-
-/// Whether the host holds the engine's processes; and on Cloud Run, whose file system is memory,
-/// the files of the weights too.
-fn host(
-    need: &Need,
-    surface: Surface,
-    shape: &ShapeRow,
-    memory: Bytes,
-    fit: &Fit,
-) -> Result<(), Reason> {
-    let files = need.variants[fit.variant].weights.files;
-    let needs = if surface == Surface::CloudRun {
-        fit.footprint.host
-    } else {
-        fit.footprint.host.saturating_sub(files)
-    };
-    // Hugging Face says nothing of the memory of its hosts beyond what the instance is made for.
-    let has = if surface == Surface::HuggingFace {
-        memory.max(needs)
-    } else {
-        memory * u64::from(shape.hosts.max(1))
-    };
-    if needs <= has {
-        return Ok(());
-    }
-    Err(Reason::HostMemory { needs, files, has })
-}
-
 /// Whether speed has a part in the verdict or the order.
 fn paced(need: &Need, scope: &Scope) -> bool {
     scope.objective != Objective::Cost
@@ -587,189 +502,4 @@ fn price(catalog: &Catalog, memory: Option<Bytes>, sale: &Sale) -> Option<UsdPer
             catalog.hourly(&purchase).map(|priced| priced.hourly)
         }
     }
-}
-
-/// Storage of weights by region, in picodollars a month, looked up once for each.
-#[derive(Debug, Default)]
-struct Storage {
-    known: Vec<(*const Region, Bytes, Surface, i128)>,
-}
-
-impl Storage {
-    fn of(&mut self, catalog: &Catalog, files: Bytes, sale: &Sale) -> i128 {
-        let region = sale.region.map_or(std::ptr::null(), std::ptr::from_ref);
-        let kind = if sale.surface == Surface::HuggingFace {
-            Surface::HuggingFace
-        } else {
-            Surface::Compute
-        };
-        let found = self
-            .known
-            .iter()
-            .find(|(at, bytes, of, _)| *at == region && *bytes == files && *of == kind);
-        if let Some((.., month)) = found {
-            return *month;
-        }
-        let month = storage(catalog, files, sale.surface, sale.region).map_or(0, pico);
-        self.known.push((region, files, kind, month));
-        month
-    }
-}
-
-fn score(
-    scope: &Scope,
-    sale: &Sale,
-    hourly: Option<UsdPerHour>,
-    fit: &Fit,
-    needed: u32,
-    (stored, cluster): (i128, i128),
-    fallback: bool,
-) -> Score {
-    let hour = hourly.map(|hourly| pico(hourly.0));
-    let tokens = fit.pace.map(|pace| pace.output_tokens_per_second.estimate);
-    // What is not known comes after all that is.
-    let unknown = i128::MAX;
-    let money = match (scope.objective, hour) {
-        (Objective::Cost, Some(hour)) => {
-            let cluster = if sale.surface == Surface::Gke {
-                cluster
-            } else {
-                0
-            };
-            hour.saturating_mul(MONTH)
-                .saturating_mul(needed.into())
-                .saturating_add(stored)
-                .saturating_add(cluster)
-        }
-        (Objective::CostPerToken, _) => {
-            per_million(hourly, tokens).map_or(unknown, |usd| pico(usd.0))
-        }
-        (Objective::Cost, None) => unknown,
-        (Objective::Latency | Objective::Throughput, _) => 0,
-    };
-    let number = match scope.objective {
-        Objective::Latency => fit.pace.map_or(f64::MAX, |pace| pace.tpot_ms.estimate),
-        Objective::Throughput => fit
-            .pace
-            .map_or(0.0, |pace| -pace.output_tokens_per_second.estimate),
-        Objective::Cost | Objective::CostPerToken => 0.0,
-    };
-    let shape = sale.shape;
-    #[expect(clippy::cast_possible_truncation, reason = "GiB, to compare")]
-    let size = (sale.accelerator.usable_gib
-        * f64::from(sale.accelerator.devices)
-        * f64::from(shape.count)
-        * f64::from(shape.eighths)) as f32;
-    Score {
-        flags: u8::from(fallback) * 4 + u8::from(hour.is_none()) * 2 + u8::from(!sale.confirmed),
-        money,
-        number,
-        hourly: hour.unwrap_or(unknown),
-        size,
-        cpu: shape.cpu,
-    }
-}
-
-/// Replicas that the requested load needs: requests a second over what one serves at its
-/// concurrency.
-fn replicas(need: &Need, fit: &Fit) -> u32 {
-    let Some(asked) = need.workload.requests_per_second else {
-        return 1;
-    };
-    let one = fit
-        .pace
-        .map_or(0.0, |pace| pace.requests_per_second.estimate);
-    let asked: f64 = asked.try_into().unwrap_or(f64::MAX);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "float casts saturate"
-    )]
-    if one > 0.0 {
-        ((asked / one).ceil() as u32).max(1)
-    } else {
-        1
-    }
-}
-
-/// What a million tokens cost when a replica is busy.
-pub(crate) fn per_million(
-    hourly: Option<UsdPerHour>,
-    tokens_per_second: Option<f64>,
-) -> Option<Usd> {
-    let hour = tokens_per_second.filter(|tokens| *tokens > 0.0)? * 3600.0;
-    let hour = Decimal::try_from(hour).ok()?;
-    let million = Decimal::from(1_000_000);
-    hourly?
-        .0
-        .checked_mul(million)?
-        .checked_div(hour)
-        .map(|usd| Usd(usd.round_dp(6)))
-}
-
-/// Storage of the weights for a month, in the region's bucket; Inference Endpoints keep their own
-/// copy.
-pub(crate) fn storage(
-    catalog: &Catalog,
-    files: Bytes,
-    surface: Surface,
-    region: Option<&Region>,
-) -> Option<Decimal> {
-    if surface == Surface::HuggingFace {
-        return None;
-    }
-    let item = openmodel_schemas::catalog::PricedItem::StorageGib {
-        class: "STANDARD".to_owned(),
-    };
-    let (usd, _) = catalog.item(&item, PurchaseOption::OnDemand, region)?;
-    let gib = Decimal::from(files.0).checked_div(Decimal::from(1_u64 << 30))?;
-    usd.checked_mul(gib).map(|usd| usd.round_dp(4))
-}
-
-/// The management fee of the one GKE cluster that all replicas share, for a month.
-fn cluster_fee(catalog: &Catalog, surface: Surface) -> Option<Decimal> {
-    if surface != Surface::Gke {
-        return None;
-    }
-    let item = openmodel_schemas::catalog::PricedItem::GkeCluster;
-    let (usd, _) = catalog.item(&item, PurchaseOption::OnDemand, None)?;
-    Some(UsdPerHour(usd).per_month().0)
-}
-
-/// Limits of cost hold for the most replicas, gross of credits and discounts.
-fn within(
-    budget: &Budget,
-    hourly: Option<UsdPerHour>,
-    replicas: u32,
-    region: Option<&Region>,
-) -> Result<(), Reason> {
-    if budget.max_hourly_cost.is_none() && budget.max_monthly_cost.is_none() {
-        return Ok(());
-    }
-    let Some(hourly) = hourly else {
-        return Err(Reason::Unpriced {
-            region: region.cloned(),
-        });
-    };
-    let all = hourly * replicas;
-    if let Some(most) = budget
-        .max_hourly_cost
-        .filter(|most| all.0.round_dp(4) > *most)
-    {
-        return Err(Reason::OverHourly {
-            costs: all,
-            most: UsdPerHour(most),
-        });
-    }
-    let month = all.per_month();
-    if let Some(most) = budget
-        .max_monthly_cost
-        .filter(|most| month.0.round_dp(2) > *most)
-    {
-        return Err(Reason::OverMonthly {
-            costs: month,
-            most: Usd(most),
-        });
-    }
-    Ok(())
 }

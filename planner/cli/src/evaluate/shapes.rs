@@ -3,6 +3,8 @@
 //! A row says what its author ran; what it leaves open (the spread, the sequences at once, the
 //! context) is free, so a shape is feasible when some setting of the free variables fits.
 
+mod counts;
+
 use std::io::Write;
 use std::path::Path;
 
@@ -17,6 +19,7 @@ use openmodel_schemas::spec::Surface;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use self::counts::Counts;
 use super::Show;
 use super::context::{MOST_DEVICES, Spread, count, engine, utilization, version};
 use super::hardware::{accelerator, device_gib};
@@ -555,50 +558,4 @@ fn choose(
             hourly,
         })
     })
-}
-
-/// How verdicts agree with what is documented, over rows of high or medium confidence.
-#[derive(Debug, Default)]
-struct Counts {
-    working: (u32, u32),
-    failing: (u32, u32),
-    dearer: u32,
-    compared: u32,
-    unknown: u32,
-}
-
-impl Counts {
-    fn add(&mut self, row: &Row, answer: &Answer) {
-        if row.text("confidence") == "low" {
-            return;
-        }
-        let Some(feasible) = answer.feasible else {
-            self.unknown += 1;
-            return;
-        };
-        let fits = row.text("fits");
-        if fits.starts_with("yes") || fits == "tight" {
-            self.working.1 += 1;
-            self.working.0 += u32::from(feasible);
-        } else if fits == "no" {
-            self.failing.1 += 1;
-            self.failing.0 += u32::from(!feasible);
-        }
-        if let (Some(documented), Some(chosen), true) =
-            (answer.documented, &answer.chosen, feasible)
-        {
-            self.compared += 1;
-            self.dearer += u32::from(chosen.hourly > documented);
-        }
-    }
-
-    fn summary(&self) -> Value {
-        json!({ "summary": {
-            "working_that_are_feasible": { "rows": self.working.1, "right": self.working.0 },
-            "failing_that_are_rejected": { "rows": self.failing.1, "right": self.failing.0 },
-            "choices_compared": self.compared,
-            "choices_that_cost_more": self.dearer,
-            "rows_without_an_answer": self.unknown,
-        }})
-    }
 }

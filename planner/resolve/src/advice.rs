@@ -81,7 +81,7 @@ pub(crate) fn refuse(request: &Request, catalog: &Catalog, survey: &Survey) -> F
     if let Some(footprint) = largest_need(survey) {
         sentences.push(format!("The need is {}.", footprint.parts()));
     }
-    let help = help(request, catalog);
+    let help = help(request, catalog, survey);
     if help.is_empty() {
         sentences.push("Choose a smaller model.".to_owned());
     }
@@ -89,7 +89,11 @@ pub(crate) fn refuse(request: &Request, catalog: &Catalog, survey: &Survey) -> F
     Fault {
         field,
         code,
-        summary: "No shape holds the model and its load",
+        summary: match field {
+            Field::MaxTtft | Field::MaxTpot => "No shape is fast enough",
+            Field::Scaling => "Load needs more replicas",
+            _ => "No shape holds the model and its load",
+        },
         detail: sentences.join(" "),
     }
 }
@@ -196,10 +200,11 @@ fn largest_need<'s>(survey: &'s Survey) -> Option<&'s Footprint> {
 }
 
 /// Changes that would hold the load, one sentence each.
-fn help(request: &Request, catalog: &Catalog) -> Vec<String> {
+fn help(request: &Request, catalog: &Catalog, survey: &Survey) -> Vec<String> {
     let fixed = &request.spec.shape;
     let free = ShapeRequest::default();
     let mut help = Vec::new();
+    help.extend(with_more_replicas(survey));
     if *fixed != free
         && let Some(choice) = first(request, request.need, catalog, &free)
     {
@@ -213,6 +218,17 @@ fn help(request: &Request, catalog: &Catalog) -> Vec<String> {
     help.extend(with_less_load(request, catalog));
     help.extend(elsewhere(request, catalog));
     help
+}
+
+/// The least number of replicas that serves the requested load.
+fn with_more_replicas(survey: &Survey) -> Option<String> {
+    let needed = survey.rejected.iter().filter_map(|rejection| match rejection.reason {
+        Reason::TooManyReplicas { needed, .. } => Some((needed, rejection.line())),
+        _ => None,
+    });
+    needed
+        .min_by_key(|(needed, _)| *needed)
+        .map(|(needed, line)| format!("With max_replicas = {needed} it fits {line}."))
 }
 
 /// Halves of the load until it fits: shorter sequences first, then fewer at once.

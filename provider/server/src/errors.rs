@@ -8,7 +8,15 @@ use crate::client::Client;
 
 /// An endpoint that cannot be placed, on the attribute at fault.
 pub(crate) fn resolve(error: &ResolveError) -> Diagnostics {
-    let path = match error.field {
+    Diagnostic::error(error.summary)
+        .at(path(error.field))
+        .detail(error.detail.clone())
+        .into()
+}
+
+/// The attribute of an endpoint that a planner's input comes from.
+pub(crate) const fn path(field: Field) -> &'static str {
+    match field {
         Field::Model | Field::Licence => "model",
         Field::Region => "region",
         Field::ContextLength => "workload.context_length",
@@ -25,15 +33,11 @@ pub(crate) fn resolve(error: &ResolveError) -> Diagnostics {
         Field::ShapeCpu => "shape.cpu",
         Field::ShapeMemory => "shape.memory_gib",
         Field::Engine => "engine",
-        Field::Scaling => "scaling",
+        Field::Scaling => "scaling.max_replicas",
         Field::BudgetHourly => "budget.max_hourly_cost",
         Field::BudgetMonthly => "budget.max_monthly_cost",
         Field::Token => "hugging_face_token_wo",
-    };
-    Diagnostic::error(error.summary)
-        .at(path)
-        .detail(error.detail.clone())
-        .into()
+    }
 }
 
 /// A repository that cannot be read, on the attribute that names it.

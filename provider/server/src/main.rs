@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! provider.rs        the provider block          client.rs    what its settings make
-//! resources/         openmodel_endpoint          data_sources/  openmodel_model
-//! functions/         parse_model_id              ephemeral/     openmodel_access_token
+//! resources/         openmodel_endpoint          data_sources/  openmodel_model, openmodel_shapes
+//! functions/         parse_shape, memory_estimate, … ephemeral/     openmodel_access_token
 //! errors.rs          our errors as diagnostics on attributes
 //! workload.rs        the load, wherever it is asked for      show.rs      figures as text
 //! engines.rs         names of serving engines
@@ -14,6 +14,7 @@ mod data_sources;
 mod engines;
 mod ephemeral;
 mod errors;
+mod facts;
 mod functions;
 mod provider;
 mod resources;

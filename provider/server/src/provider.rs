@@ -10,8 +10,12 @@ use tfplug::value::{Type, Value};
 
 use crate::client::Client;
 use crate::data_sources::model::ModelDataSource;
+use crate::data_sources::shapes::ShapesDataSource;
 use crate::ephemeral::access_token::AccessToken;
+use crate::functions::memory_estimate::MemoryEstimate;
+use crate::functions::monthly_cost::MonthlyCost;
 use crate::functions::parse_model_id::ParseModelId;
+use crate::functions::parse_shape::ParseShape;
 use crate::resources::endpoint::Endpoint;
 use crate::schema_parts::{checked, labels};
 use openmodel_schemas::name::{ProjectId, Region};
@@ -122,8 +126,12 @@ impl Provider for OpenModel {
         Parts::new()
             .resource(Endpoint)
             .data_source(ModelDataSource)
+            .data_source(ShapesDataSource)
             .ephemeral_resource(AccessToken)
+            .function(MemoryEstimate)
+            .function(MonthlyCost)
             .function(ParseModelId)
+            .function(ParseShape)
     }
 
     async fn configure(

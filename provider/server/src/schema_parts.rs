@@ -4,8 +4,11 @@ use std::str::FromStr;
 
 use openmodel_schemas::name::{ModelId, NameError};
 use tfplug::Diagnostic;
-use tfplug::schema::Validator;
+use tfplug::schema::{Validator, regex};
 use tfplug::value::Dynamic;
+
+/// Money: digits, with at most four after the point.
+const MONEY: &str = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,4})?$";
 
 /// Accepts what parses as `T`; the error is the name's own rule.
 pub(crate) fn checked<T: FromStr<Err = NameError> + 'static>(rule: &'static str) -> Validator {
@@ -88,4 +91,12 @@ pub(crate) fn no_nulls() -> Validator {
 /// A model id of the Hub.
 pub(crate) fn model_id() -> Validator {
     checked::<ModelId>("`organisation/name`, as in the model's address on the Hub.")
+}
+
+/// An amount of US dollars, as decimal text.
+pub(crate) fn money() -> Validator {
+    regex(
+        MONEY,
+        "be an amount of US dollars in quotes, such as `\"900.00\"`",
+    )
 }

@@ -1,3 +1,4 @@
 //! Data sources, a file each.
 
 pub(crate) mod model;
+pub(crate) mod shapes;

@@ -1,6 +1,9 @@
 //! `data.openmodel_model`: the facts of a Hub repository at one commit.
 
-use openmodel_schemas::model_card::{Gating, ModelCard, ScanStatus};
+mod show;
+
+use std::collections::BTreeMap;
+
 use openmodel_schemas::name::{ModelId, Revision};
 use serde::{Deserialize, Serialize};
 use tfplug::framework::{Context, DataSource};
@@ -28,13 +31,65 @@ pub(crate) struct ModelModel {
     pub(crate) pipeline_tag: Value<String>,
     pub(crate) parameters: Value<i64>,
     pub(crate) weight_bytes: Value<i64>,
+    pub(crate) active_parameters: Value<i64>,
+    pub(crate) parameters_by_dtype: Value<BTreeMap<String, Value<i64>>>,
+    pub(crate) weight_bytes_by_dtype: Value<BTreeMap<String, Value<i64>>>,
     pub(crate) max_context_length: Value<i64>,
+    pub(crate) dtype: Value<String>,
+    pub(crate) quantization: Value<QuantizationModel>,
+    pub(crate) kind: Value<String>,
+    pub(crate) layers: Value<i64>,
+    pub(crate) hidden_size: Value<i64>,
+    pub(crate) intermediate_size: Value<i64>,
+    pub(crate) vocabulary_size: Value<i64>,
+    pub(crate) tied_embeddings: Value<bool>,
+    pub(crate) attention: Value<AttentionModel>,
+    pub(crate) experts: Value<ExpertsModel>,
+    pub(crate) draft_layers: Value<i64>,
+    pub(crate) vision: Value<bool>,
+    pub(crate) audio: Value<bool>,
+    pub(crate) kv_cache_bytes_per_token: Value<i64>,
+    pub(crate) state_bytes_per_sequence: Value<i64>,
+    pub(crate) facts: Value<String>,
     pub(crate) licence: Value<String>,
     pub(crate) gated: Value<String>,
     pub(crate) private: Value<bool>,
     pub(crate) scan_status: Value<String>,
     pub(crate) unsafe_files: Value<Vec<Value<String>>>,
     pub(crate) files: Value<Vec<Value<FileModel>>>,
+}
+
+/// `quantization`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct QuantizationModel {
+    pub(crate) method: Value<String>,
+    pub(crate) bits: Value<i64>,
+    pub(crate) group_size: Value<i64>,
+    pub(crate) kv_cache_bits: Value<i64>,
+}
+
+/// `attention`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct AttentionModel {
+    pub(crate) heads: Value<i64>,
+    pub(crate) kv_heads: Value<i64>,
+    pub(crate) head_dim: Value<i64>,
+    pub(crate) window: Value<i64>,
+    pub(crate) latent_rank: Value<i64>,
+    pub(crate) full_layers: Value<i64>,
+    pub(crate) windowed_layers: Value<i64>,
+    pub(crate) recurrent_layers: Value<i64>,
+    pub(crate) shared_layers: Value<i64>,
+}
+
+/// `experts`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ExpertsModel {
+    pub(crate) count: Value<i64>,
+    pub(crate) per_token: Value<i64>,
+    pub(crate) shared: Value<i64>,
+    pub(crate) intermediate_size: Value<i64>,
+    pub(crate) layers: Value<i64>,
 }
 
 /// One element of `files`.
@@ -77,7 +132,79 @@ impl DataSource for ModelDataSource {
             text("pipeline_tag", "Task, such as `text-generation`."),
             number("parameters", "Number of parameters, by the headers of the weight files."),
             number("weight_bytes", "Bytes of the weight files that an engine loads; duplicates are not counted."),
+            number(
+                "active_parameters",
+                "Parameters that work on one token; for a mixture of experts fewer than `parameters`.",
+            ),
+            Attribute::map_of("parameters_by_dtype", Type::Number)
+                .computed()
+                .description("Parameters by the data type that holds them, such as `BF16`."),
+            Attribute::map_of("weight_bytes_by_dtype", Type::Number).computed().description(
+                "Bytes of the weights in accelerator memory: `stored`, and where the checkpoint is not quantized \
+                 already, as `bfloat16` and as `fp8`.",
+            ),
             number("max_context_length", "Longest context the model was made for, in tokens."),
+            text("dtype", "Data type of the weights by the configuration, such as `bfloat16`."),
+            Attribute::object(
+                "quantization",
+                [
+                    text("method", "Method, such as `fp8`, `awq`, `gptq` or `mxfp4`."),
+                    number("bits", "Bits of a weight."),
+                    number("group_size", "Weights that share a scale."),
+                    number("kv_cache_bits", "Bits of an element of the KV cache, where the checkpoint says."),
+                ],
+            )
+            .computed()
+            .description("How the checkpoint is quantized; null where it is not."),
+            text("kind", "`decoder`, `encoder`, `encoder_decoder` or `diffusion`."),
+            number("layers", "Layers."),
+            number("hidden_size", "Width of a layer."),
+            number("intermediate_size", "Width of a dense feed-forward block."),
+            number("vocabulary_size", "Entries of the vocabulary."),
+            Attribute::bool("tied_embeddings")
+                .computed()
+                .description("Whether input and output embeddings are one matrix."),
+            Attribute::object(
+                "attention",
+                [
+                    number("heads", "Query heads."),
+                    number("kv_heads", "Heads of keys and values."),
+                    number("head_dim", "Width of a head."),
+                    number("window", "Tokens that windowed layers see."),
+                    number("latent_rank", "Rank of the compressed cache of latent attention (MLA)."),
+                    number("full_layers", "Layers that keep every token."),
+                    number("windowed_layers", "Layers that keep a window or a chunk."),
+                    number("recurrent_layers", "Layers with a state of fixed size in place of a cache."),
+                    number("shared_layers", "Layers that use the cache of another."),
+                ],
+            )
+            .computed()
+            .description("How layers look back; null where the repository has no configuration that is understood."),
+            Attribute::object(
+                "experts",
+                [
+                    number("count", "Experts of a layer."),
+                    number("per_token", "Experts that work on one token."),
+                    number("shared", "Experts that work on every token."),
+                    number("intermediate_size", "Width of an expert."),
+                    number("layers", "Layers with experts."),
+                ],
+            )
+            .computed()
+            .description("The mixture of experts; null where there is none."),
+            number("draft_layers", "Layers that predict further tokens, for `workload.draft_tokens`."),
+            Attribute::bool("vision").computed().description("Whether it takes images."),
+            Attribute::bool("audio").computed().description("Whether it takes sound."),
+            number(
+                "kv_cache_bytes_per_token",
+                "Bytes that one token keeps in the KV cache when every layer keeps it, on one device, in 16 bits \
+                 unless the checkpoint says otherwise.",
+            ),
+            number("state_bytes_per_sequence", "Bytes of recurrent state of one sequence."),
+            text(
+                "facts",
+                "All of this as JSON, for `openmodel_shapes` and `provider::openmodel::memory_estimate`.",
+            ),
             text("licence", "Licence identifier, such as `apache-2.0`."),
             text("gated", "`none`, `auto` (terms to accept) or `manual` (access granted by hand)."),
             Attribute::bool("private").computed().description("Whether the repository is private."),
@@ -111,11 +238,12 @@ impl DataSource for ModelDataSource {
             .card(&model, &revision)
             .await
             .map_err(|error| errors::hub(client, &error))?;
-        Ok(show(config, &card))
+        Ok(show::show(config, &card))
     }
 }
 
-fn parse<T>(value: &Value<String>, path: &str) -> Result<T, Diagnostics>
+/// A checked name of the configuration.
+pub(crate) fn parse<T>(value: &Value<String>, path: &str) -> Result<T, Diagnostics>
 where
     T: std::str::FromStr<Err = openmodel_schemas::name::NameError>,
 {
@@ -126,60 +254,6 @@ where
             .detail(format!("{error}."))
             .into()
     })
-}
-
-fn show(config: ModelModel, card: &ModelCard) -> ModelModel {
-    let text =
-        |text: Option<&str>| Value::from(text.filter(|text| !text.is_empty()).map(str::to_owned));
-    let model_config = card.config.as_ref();
-    let (scan_status, unsafe_files) = match &card.scan {
-        ScanStatus::Safe => ("safe", &[][..]),
-        ScanStatus::Unsafe { files } => ("unsafe", files.as_slice()),
-        ScanStatus::Pending => ("pending", &[][..]),
-        ScanStatus::Unknown => ("unknown", &[][..]),
-    };
-    ModelModel {
-        id: Value::Known(format!("{}@{}", card.id, card.commit)),
-        resolved_revision: Value::Known(card.commit.to_string()),
-        architecture: text(model_config.map(|config| config.architecture.as_str())),
-        model_type: text(model_config.map(|config| config.model_type.as_str())),
-        library: text(card.library.as_deref()),
-        pipeline_tag: text(card.pipeline_tag.as_deref()),
-        parameters: number(card.parameters.map(|parameters| parameters.0)),
-        weight_bytes: number(card.weights.as_ref().map(|weights| weights.bytes.0)),
-        max_context_length: number(model_config.and_then(|config| config.max_positions)),
-        licence: text(card.licence.as_deref()),
-        gated: Value::from(match card.gating {
-            Gating::None => "none",
-            Gating::Auto => "auto",
-            Gating::Manual => "manual",
-        }),
-        private: Value::Known(card.private),
-        scan_status: Value::from(scan_status),
-        unsafe_files: Value::Known(
-            unsafe_files
-                .iter()
-                .map(|path| Value::from(path.as_str()))
-                .collect(),
-        ),
-        files: Value::Known(
-            card.files
-                .iter()
-                .map(|file| {
-                    Value::Known(FileModel {
-                        path: file.path.as_str().into(),
-                        size_bytes: number(Some(file.size.0)),
-                        sha256: file.sha256.clone().into(),
-                    })
-                })
-                .collect(),
-        ),
-        ..config
-    }
-}
-
-fn number(number: Option<u64>) -> Value<i64> {
-    number.and_then(|number| i64::try_from(number).ok()).into()
 }
 
 #[cfg(test)]

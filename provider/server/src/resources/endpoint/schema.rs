@@ -11,7 +11,7 @@ use tfplug::schema::{
 };
 use tfplug::value::Type;
 
-use crate::schema_parts::{checked, labels, model_id, no_nulls};
+use crate::schema_parts::{checked, labels, model_id, money, no_nulls};
 use crate::show::performance_attribute;
 use crate::{engines, workload};
 use openmodel_schemas::name::{EndpointName, Region, Revision};
@@ -24,8 +24,6 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts::new(&[
     ("delete", Duration::from_mins(20)),
 ]);
 
-/// Money: digits, with at most four after the point.
-const MONEY: &str = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,4})?$";
 const SECRET_VERSION: &str =
     r"^projects/[^/]+/secrets/[A-Za-z0-9_-]{1,255}/versions/(latest|[0-9]+)$";
 
@@ -381,12 +379,5 @@ fn member() -> Validator {
             )));
             }
         },
-    )
-}
-
-fn money() -> Validator {
-    regex(
-        MONEY,
-        "be an amount of US dollars in quotes, such as `\"900.00\"`",
     )
 }

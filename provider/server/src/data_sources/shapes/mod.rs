@@ -1,0 +1,202 @@
+//! `data.openmodel_shapes`: what holds a model under a load, ranked, at today's prices.
+//!
+//! ```text
+//!   configuration ─► card (Hub, or facts) ─► Question ─► rank ─► attributes (show.rs)
+//! ```
+
+mod model;
+mod schema;
+mod show;
+
+use std::sync::Arc;
+
+use openmodel_resolve::Field;
+use openmodel_resolve::market::Catalog;
+use openmodel_resolve::memory::MemoryError;
+use openmodel_resolve::ranking::{Question, rank};
+use openmodel_schemas::catalog::PurchaseOption;
+use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::name::{ModelId, Region, Revision};
+use openmodel_schemas::spec::{Budget, Objective, Surface};
+use rust_decimal::Decimal;
+use tfplug::framework::{Context, DataSource};
+use tfplug::schema::Schema;
+use tfplug::value::Value;
+use tfplug::{Diagnostic, Diagnostics};
+
+use self::model::{ShapesModel, Texts};
+use crate::client::Client;
+use crate::data_sources::model::parse;
+use crate::errors;
+use crate::facts::{self, Beside};
+use crate::schema_parts::named;
+use crate::workload;
+
+/// `data "openmodel_shapes"`.
+pub(crate) struct ShapesDataSource;
+
+impl DataSource for ShapesDataSource {
+    const TYPE: &'static str = "shapes";
+    type Client = Client;
+    type Model = ShapesModel;
+
+    fn schema(&self) -> Schema {
+        schema::schema()
+    }
+
+    fn validate(&self, config: &ShapesModel) -> Diagnostics {
+        let mut found = Diagnostics::new();
+        workload::validate(&config.workload, &mut found);
+        for (name, value) in [
+            ("parameters", &config.parameters),
+            ("weight_bytes", &config.weight_bytes),
+        ] {
+            if value.is_known() && config.facts.is_null() {
+                found.push(Diagnostic::error("Argument has no effect").at(name).detail(format!(
+                    "{name} stands beside a config.json in facts; without one the Hub says it. Set facts, or remove \
+                     {name}."
+                )));
+            }
+        }
+        found
+    }
+
+    async fn read(
+        &self,
+        context: &Context<Client>,
+        mut config: ShapesModel,
+    ) -> Result<ShapesModel, Diagnostics> {
+        let client = context.client()?;
+        config.workload = config.workload.map(workload::with_typical_request);
+        let question = question(&config, client.catalog())?;
+        let card = card(client, &config).await?;
+        let limit = config.limit.as_known().copied().unwrap_or_default();
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let ranking =
+            rank(&card, &question, client.catalog(), most).map_err(|error| refused(&error))?;
+        Ok(show::show(config, &card, ranking))
+    }
+}
+
+async fn card(client: &Client, config: &ShapesModel) -> Result<Arc<ModelCard>, Diagnostics> {
+    let model: ModelId = parse(&config.model, "model")?;
+    if let Value::Known(text) = &config.facts {
+        let count = |value: &Value<i64>| {
+            value
+                .as_known()
+                .and_then(|count| u64::try_from(*count).ok())
+        };
+        let beside = Beside {
+            parameters: count(&config.parameters),
+            weight_bytes: count(&config.weight_bytes),
+        };
+        return facts::from_text(text, Some(&model), beside)
+            .map(Arc::new)
+            .map_err(|why| {
+                Diagnostic::error("Facts cannot be used")
+                    .at("facts")
+                    .detail(why)
+                    .into()
+            });
+    }
+    let revision: Revision = parse(&config.revision, "revision")?;
+    client
+        .hub()
+        .card(&model, &revision)
+        .await
+        .map_err(|error| errors::hub(client, &error))
+}
+
+fn question(config: &ShapesModel, catalog: &Catalog) -> Result<Question, Diagnostics> {
+    let regions = texts(&config.regions)
+        .map(|name| region(name, catalog))
+        .collect::<Result<Vec<_>, _>>()?;
+    let amount = |value: &Value<String>| {
+        value
+            .as_known()
+            .and_then(|text| text.parse::<Decimal>().ok())
+    };
+    let objective = config.objective.as_known().map_or("", String::as_str);
+    Ok(Question {
+        surfaces: texts(&config.surfaces)
+            .filter_map(|word| named(&Surface::ALL, Surface::as_str, word))
+            .collect(),
+        regions,
+        options: texts(&config.purchase_options)
+            .filter_map(|word| named(&PurchaseOption::ALL, PurchaseOption::as_str, word))
+            .collect(),
+        accelerators: texts(&config.accelerators).map(str::to_owned).collect(),
+        // `none` is the one word that is no quantization.
+        quantizations: texts(&config.quantizations)
+            .map(|word| word.parse().ok())
+            .collect(),
+        engine: config.engine.as_known().cloned(),
+        licences: texts(&config.allowed_licenses).map(str::to_owned).collect(),
+        objective: named(&Objective::ALL, Objective::as_str, objective).unwrap_or_default(),
+        budget: Budget {
+            max_hourly_cost: amount(&config.max_hourly_cost),
+            max_monthly_cost: amount(&config.max_monthly_cost),
+        },
+        ..Question::of(workload::spec(&config.workload, &mut None))
+    })
+}
+
+/// A region that the catalog knows: in another nothing is sold, and a slip would look so.
+fn region(name: &str, catalog: &Catalog) -> Result<Region, Diagnostics> {
+    let mut known: Vec<&Region> = catalog.sales().filter_map(|sale| sale.region).collect();
+    known.sort();
+    known.dedup();
+    if let Some(region) = known.iter().find(|region| region.as_str() == name) {
+        return Ok((*region).clone());
+    }
+    let known: Vec<&str> = known.into_iter().map(Region::as_str).collect();
+    Err(Diagnostic::error("Region has no accelerators")
+        .at("regions")
+        .detail(format!(
+            "The catalog sells nothing in {name:?}. Choose from {}.",
+            known.join(", ")
+        ))
+        .into())
+}
+
+fn texts(value: &Texts) -> impl Iterator<Item = &str> {
+    let items = value.as_known().map(Vec::as_slice).unwrap_or_default();
+    items
+        .iter()
+        .filter_map(|item| item.as_known().map(String::as_str))
+}
+
+/// A question that has no answer, on the argument at fault.
+fn refused(error: &MemoryError) -> Diagnostics {
+    let path = match error.field {
+        Field::Licence => "allowed_licenses",
+        Field::Region => "regions",
+        Field::Quantization => "quantizations",
+        Field::ShapeAccelerator => "accelerators",
+        Field::Engine => "engine",
+        Field::BudgetHourly => "max_hourly_cost",
+        Field::BudgetMonthly => "max_monthly_cost",
+        field => errors::path(field),
+    };
+    Diagnostic::error(error.summary)
+        .at(path)
+        .detail(error.detail.clone())
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn struct_and_schema_agree() {
+        tfplug::testing::assert_model_matches::<ShapesModel>(&ShapesDataSource.schema());
+    }
+
+    #[test]
+    fn a_region_that_sells_nothing_is_a_slip() {
+        let catalog = Catalog::embedded();
+        assert!(region("us-central1", catalog).is_ok());
+        assert!(region("us-central9", catalog).is_err());
+    }
+}

@@ -33,3 +33,12 @@ bench *args:
 # The binaries for a release.
 release:
     cargo build --release --bin terraform-provider-openmodel --bin openmodel
+
+# Our errors beside those of AIConfigurator and of KAITO's rule: writes and prints docs/accuracy.md.
+accuracy:
+    cargo build -p openmodel-cli
+    python3 -m venv target/peers/venv
+    target/peers/venv/bin/pip install --quiet -r tests/accuracy/requirements.txt
+    target/peers/venv/bin/python tests/accuracy/peers.py target/debug/openmodel > target/peers/accuracy.md
+    cp target/peers/accuracy.md docs/accuracy.md
+    cat docs/accuracy.md

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::AcceleratorKind;
-use crate::model_card::ModelKind;
 use crate::catalog::Source;
+use crate::model_card::ModelKind;
 
 /// The engines that ship in the binary.
 pub const EMBEDDED_ENGINES: &str = include_str!("../catalog/engines.json");

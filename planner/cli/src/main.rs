@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use openmodel_cli::evaluate;
+use openmodel_cli::evaluate::{self, Show};
 use openmodel_cli::models_file::ModelsFile;
 use openmodel_cli::quickstart;
-use openmodel_resolve::Catalog;
 use openmodel_cli::recommend::{self, Recommend};
+use openmodel_resolve::Catalog;
 use openmodel_sandbox::{Options, Sandbox};
 
 /// Plan and run open models on Google Cloud.
@@ -63,6 +63,9 @@ struct EvaluateFile {
     /// Add a line of error statistics
     #[arg(long)]
     summary: bool,
+    /// Add to each line how its figures were made
+    #[arg(long)]
+    detail: bool,
 }
 
 fn main() -> ExitCode {
@@ -114,14 +117,16 @@ fn evaluate(what: &Evaluate) -> Result<()> {
     let (Evaluate::Memory(file) | Evaluate::Shapes(file) | Evaluate::Throughput(file)) = what;
     let models = ModelsFile::read(&file.models)?;
     let catalog = Catalog::embedded();
+    let show = Show {
+        summary: file.summary,
+        detail: file.detail,
+    };
     let out = &mut stdout().lock();
     match what {
-        Evaluate::Memory(_) => evaluate::memory::run(&file.file, &models, file.summary, out),
-        Evaluate::Shapes(_) => {
-            evaluate::shapes::run(&file.file, &models, catalog, file.summary, out)
-        }
+        Evaluate::Memory(_) => evaluate::memory::run(&file.file, &models, catalog, show, out),
+        Evaluate::Shapes(_) => evaluate::shapes::run(&file.file, &models, catalog, show, out),
         Evaluate::Throughput(_) => {
-            evaluate::throughput::run(&file.file, &models, catalog, file.summary, out)
+            evaluate::throughput::run(&file.file, &models, catalog, show, out)
         }
     }
 }

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use openmodel_schemas::model_card::{
-    EncoderStack, Experts, Gating, Indexer, LatentAttention, LayerKinds, ModelCard, ModelConfig, ModelKind,
-    Recurrent, RopeScaling, ScanStatus, StoredQuantization, WeightBasis, WeightBytes,
+    EncoderStack, Experts, Gating, Indexer, LatentAttention, LayerKinds, ModelCard, ModelConfig,
+    ModelKind, Recurrent, RopeScaling, ScanStatus, StoredQuantization, WeightBasis, WeightBytes,
 };
 use openmodel_schemas::quantity::{Bytes, Parameters};
 use serde_json::Value;
@@ -52,6 +52,12 @@ impl ModelsFile {
     /// The names of all models.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.cards.iter().map(|card| card.id.as_str())
+    }
+
+    /// All models, in the order of the file.
+    #[must_use]
+    pub fn cards(&self) -> &[ModelCard] {
+        &self.cards
     }
 
     fn add(&mut self, card: ModelCard) {
@@ -189,7 +195,9 @@ fn config(row: &Row) -> ModelConfig {
             .unwrap_or_else(|| architecture.starts_with("Gemma")),
         max_positions,
         dtype: row.text("torch_dtype").map(str::to_owned),
-        quantization: quant_method(row)
+        quantization: row
+            .text("quant_method")
+            .or_else(|| implied_method(row))
             .map(|method| quantization(method, row, latent.is_some())),
         rope_scaling: rope_scaling(&architecture),
         experts,
@@ -289,24 +297,29 @@ fn leading_dense(row: &Row, _layers: u64, _total: Option<u64>) -> u64 {
     }
 }
 
-/// The quantisation of a checkpoint: as stated, else as its name says, else as its bytes say: far
-/// fewer than two for each parameter.
-fn quant_method<'a>(row: &Row<'a>) -> Option<&'a str> {
-    if let Some(stated) = row.text("quant_method") {
-        return Some(stated);
-    }
-    let name = row.text("model_id").unwrap_or_default().to_uppercase();
-    if name.contains("NVFP4") {
-        return Some("modelopt");
-    }
-    if name.contains("FP8") {
-        return Some("fp8");
+/// The method of a checkpoint whose facts leave it out: by its name, else by the bytes of a
+/// parameter.
+fn implied_method(row: &Row) -> Option<&'static str> {
+    let name = row.text("model_id").unwrap_or_default().to_lowercase();
+    let named = [
+        ("nvfp4", "modelopt"),
+        ("mxfp4", "mxfp4"),
+        ("fp8", "fp8"),
+        ("awq", "awq"),
+        ("w4a16", "awq"),
+        ("gptq", "gptq"),
+        ("int4", "gptq"),
+        ("bnb-4bit", "bitsandbytes"),
+    ];
+    if let Some((_, method)) = named.iter().find(|(word, _)| name.contains(word)) {
+        return Some(method);
     }
     let bytes = row.number("safetensors_bytes")?;
-    let parameters = row.billions("params_total_b")?;
-    match bytes.saturating_mul(10).checked_div(parameters)? {
-        0..=7 => Some("compressed-tensors"),
-        8..=13 => Some("fp8"),
+    let parameters = row.billions("params_total_b").filter(|count| *count > 0)?;
+    match bytes.saturating_mul(100) / parameters {
+        // Four bits and what is left in 16: the routed experts of Kimi K2.5 and DeepSeek V4.
+        50..80 => Some("compressed-tensors"),
+        80..140 => Some("fp8"),
         _ => None,
     }
 }

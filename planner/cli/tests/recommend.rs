@@ -86,7 +86,7 @@ fn a_narrow_terminal_shows_less() {
 
 #[test]
 fn an_embedding_model_has_no_cache() {
-    insta::assert_snapshot!(page(110, "BAAI/bge-m3 --limit 3 --max-ttft-ms 50", 0));
+    insta::assert_snapshot!(page(110, "BAAI/bge-m3 --limit 3", 0));
 }
 
 #[test]

@@ -254,7 +254,9 @@ fn with_less_load(request: &Request, catalog: &Catalog) -> Vec<String> {
             max_concurrency: u32::try_from(sequences).ok()?,
             ..load.clone()
         })?;
-        Some(format!("With max_concurrency = {sequences} it fits {shape}."))
+        Some(format!(
+            "With max_concurrency = {sequences} it fits {shape}."
+        ))
     });
     shorter.into_iter().chain(fewer).collect()
 }
@@ -282,13 +284,17 @@ fn in_fp8(request: &Request, catalog: &Catalog) -> Option<String> {
             variants,
             ..need.clone()
         };
-        let survey =
-            request.survey_of(&changed, &request.regions, catalog, &request.spec.shape);
-        let choice = survey.feasible.first()?;
+        let survey = request.survey_of(&changed, &request.regions, catalog, &request.spec.shape);
+        let choice = survey.first()?;
         let needs = survey.fits[choice.fit].footprint.needs();
-        Some((needs, priced(choice)))
+        Some((needs, priced(&choice)))
     };
-    let loads = request.spec.quantization.is_none().then(|| with(fp8)).flatten();
+    let loads = request
+        .spec
+        .quantization
+        .is_none()
+        .then(|| with(fp8))
+        .flatten();
     if let Some((needs, shape)) = loads {
         return Some(format!(
             "With quantization = \"fp8\" it needs {needs} and fits {shape}."
@@ -307,8 +313,7 @@ fn in_fp8(request: &Request, catalog: &Catalog) -> Option<String> {
 fn elsewhere(request: &Request, catalog: &Catalog) -> Option<String> {
     let survey = request.survey_of(request.need, &[], catalog, &request.spec.shape);
     let mut regions: Vec<&Region> = survey
-        .feasible
-        .iter()
+        .choices()
         .filter_map(|choice| choice.sale.region)
         .filter(|region| **region != request.spec.region)
         .collect();
@@ -324,7 +329,7 @@ fn first<'c>(
     fixed: &ShapeRequest,
 ) -> Option<Choice<'c>> {
     let survey = request.survey_of(need, &request.regions, catalog, fixed);
-    survey.feasible.into_iter().next()
+    survey.first()
 }
 
 fn priced(choice: &Choice) -> String {

@@ -189,8 +189,8 @@ impl<'a> Architecture<'a> {
             || c.vocab_size == 0
             || (dense_needed && c.intermediate_size == 0 && c.kind != ModelKind::EncoderDecoder);
         // A stated state-space model has no feed-forward layers of its own.
-        let stateful = matches!(c.recurrent, Some(Recurrent::Mamba1 { .. }))
-            && self.attention_layers() == 0;
+        let stateful =
+            matches!(c.recurrent, Some(Recurrent::Mamba1 { .. })) && self.attention_layers() == 0;
         if incomplete && !(stateful && c.vocab_size > 0) {
             return None;
         }
@@ -209,7 +209,11 @@ impl<'a> Architecture<'a> {
                 } else {
                     others
                 };
-                let beside = if experts.beside_dense { with_experts } else { 0 };
+                let beside = if experts.beside_dense {
+                    with_experts
+                } else {
+                    0
+                };
                 (dense.saturating_add(beside), with_experts)
             }
         };
@@ -250,11 +254,8 @@ impl<'a> Architecture<'a> {
             // Self-attention of four square matrices and the feed-forward layer; the decoder
             // attends to it with four more.
             let square = product(&[4, c.hidden_size, c.hidden_size]);
-            let layer = square.saturating_add(product(&[
-                matrices,
-                c.hidden_size,
-                c.intermediate_size,
-            ]));
+            let layer =
+                square.saturating_add(product(&[matrices, c.hidden_size, c.intermediate_size]));
             product(&[encoder.layers, layer]).saturating_add(product(&[c.layers, square]))
         });
         Some(ParameterCount {
@@ -315,16 +316,16 @@ impl<'a> Architecture<'a> {
             let layers = self.attention_layers();
             return (product(&[layers, split]), 0, product(&[layers, whole]));
         }
-        let gate = if has_output_gate(&c.architecture) { 2 } else { 1 };
+        let gate = if has_output_gate(&c.architecture) {
+            2
+        } else {
+            1
+        };
         let per_layer = |head_dim: u64, kv_heads: u64| {
             let value_dim = c.value_head_dim.unwrap_or(head_dim);
             let query = product(&[c.hidden_size, c.attention_heads, head_dim, gate]);
             let output = product(&[c.attention_heads, value_dim, c.hidden_size]);
-            let key_value = product(&[
-                c.hidden_size,
-                kv_heads,
-                head_dim.saturating_add(value_dim),
-            ]);
+            let key_value = product(&[c.hidden_size, kv_heads, head_dim.saturating_add(value_dim)]);
             (query.saturating_add(output), key_value)
         };
         let (local, local_kv) = per_layer(c.head_dim, c.kv_heads);
@@ -341,8 +342,9 @@ impl<'a> Architecture<'a> {
                 let value_dim = c.value_head_dim.unwrap_or(c.head_dim);
                 product(&[c.hidden_size, heads, c.head_dim.saturating_add(value_dim)])
             }
-            None => product(&[kinds.full, global_kv])
-                .saturating_add(product(&[local_layers, local_kv])),
+            None => {
+                product(&[kinds.full, global_kv]).saturating_add(product(&[local_layers, local_kv]))
+            }
         };
         (
             product(&[kinds.full, global]).saturating_add(product(&[local_layers, local])),
@@ -367,10 +369,7 @@ fn numbers(c: &ModelConfig) -> Vec<(&'static str, u64)> {
         ("vocab_size", c.vocab_size),
         ("max_position_embeddings", c.max_positions.unwrap_or(0)),
         ("sliding_window", c.window.unwrap_or(0)),
-        (
-            "num_global_key_value_heads",
-            c.global_kv_heads.unwrap_or(0),
-        ),
+        ("num_global_key_value_heads", c.global_kv_heads.unwrap_or(0)),
         ("global_head_dim", c.global_head_dim.unwrap_or(0)),
         ("v_head_dim", c.value_head_dim.unwrap_or(0)),
         ("num_nextn_predict_layers", c.mtp_layers),
@@ -429,7 +428,10 @@ fn latent_parameters(c: &ModelConfig, latent: &LatentAttention) -> (u64, u64) {
         ),
         None => (0, product(&[c.hidden_size, heads, query_dim])),
     };
-    let kv_down = product(&[c.hidden_size, latent.kv_rank.saturating_add(latent.rope_dim)]);
+    let kv_down = product(&[
+        c.hidden_size,
+        latent.kv_rank.saturating_add(latent.rope_dim),
+    ]);
     let kv_up = product(&[
         latent.kv_rank,
         heads,
@@ -466,12 +468,9 @@ fn recurrent_parameters(c: &ModelConfig) -> u64 {
         }) => {
             let inner = product(&[heads, head_dim]);
             let mixed = inner.saturating_add(product(&[2, groups, state]));
-            product(&[
-                h,
-                inner.saturating_add(mixed).saturating_add(heads),
-            ])
-            .saturating_add(product(&[mixed, conv]))
-            .saturating_add(product(&[inner, h]))
+            product(&[h, inner.saturating_add(mixed).saturating_add(heads)])
+                .saturating_add(product(&[mixed, conv]))
+                .saturating_add(product(&[inner, h]))
         }
         Some(Recurrent::DeltaNet {
             key_heads,
@@ -515,148 +514,4 @@ fn unknown(card: &ModelCard, field: &str, why: &str) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use openmodel_schemas::model_card::Experts;
-
-    use super::*;
-    use crate::testing;
-
-    #[test]
-    fn parameters_by_formula_are_those_of_the_checkpoints() {
-        let count = |card: &ModelCard| {
-            let architecture = Architecture::of(card).expect("known");
-            architecture.parameters().expect("complete").total()
-        };
-        // The Hub's own counts; the formula leaves out biases and the last norm.
-        for (card, billions) in [
-            (testing::llama_8b(), 8.030),
-            (testing::llama_70b(), 70.554),
-            (testing::gemma_9b(), 9.242),
-            (testing::qwen_7b(), 7.616),
-            (testing::qwen3_30b_moe(), 30.532),
-        ] {
-            #[expect(clippy::cast_precision_loss, reason = "compared to four digits")]
-            let got = count(&card) as f64 / 1e9;
-            assert!(
-                (got - billions).abs() / billions < 0.001,
-                "{}: {got} B",
-                card.id
-            );
-        }
-    }
-
-    #[test]
-    fn latent_attention_and_dense_layers_add_up_to_deepseek_v3() {
-        let mut card = testing::llama_8b();
-        card.config = Some(ModelConfig {
-            architecture: "DeepseekV3ForCausalLM".to_owned(),
-            hidden_size: 7168,
-            layers: 61,
-            attention_heads: 128,
-            kv_heads: 128,
-            head_dim: 192,
-            intermediate_size: 18_432,
-            vocab_size: 129_280,
-            latent: Some(LatentAttention {
-                kv_rank: 512,
-                q_rank: Some(1536),
-                rope_dim: 64,
-                nope_dim: 128,
-                value_dim: 128,
-            }),
-            experts: Some(Experts {
-                count: 256,
-                per_token: 8,
-                intermediate_size: 2048,
-                shared: 1,
-                dense_layers: 3,
-                ..Experts::default()
-            }),
-            ..ModelConfig::default()
-        });
-        let architecture = Architecture::of(&card).expect("known");
-        let total = architecture.parameters().expect("complete").total();
-        // 671.03 billion, without the 14 billion of the prediction layer.
-        assert!(total.abs_diff(671_026_000_000) < 200_000_000, "{total}");
-        let active = architecture.active_parameters().expect("complete");
-        assert!(active.abs_diff(37_000_000_000) < 1_000_000_000, "{active}");
-    }
-
-    #[test]
-    fn leading_dense_layers_of_a_mixture_are_dense() {
-        let total = |card: &ModelCard| {
-            let architecture = Architecture::of(card).expect("known");
-            architecture.parameters().expect("complete").total()
-        };
-        let mut card = testing::qwen3_30b_moe();
-        let all_experts = total(&card);
-        let config = card.config.as_mut().expect("it has one");
-        config.experts = config.experts.take().map(|experts| Experts {
-            dense_layers: 1,
-            ..experts
-        });
-        // One layer swaps 128 experts of 768 and their router for one of 6,144.
-        assert_eq!(
-            all_experts - total(&card),
-            3 * 2048 * (128 * 768 - 6144) + 2048 * 128
-        );
-    }
-
-    #[test]
-    fn what_is_beyond_the_formulas_is_said_with_its_field() {
-        #[track_caller]
-        fn check(change: impl FnOnce(&mut ModelCard), field: &str) {
-            let mut card = testing::llama_8b();
-            change(&mut card);
-            let fault = Architecture::of(&card).expect_err("beyond the formulas");
-            assert_eq!(
-                (fault.code, fault.field),
-                ("unknown_architecture", Field::Model)
-            );
-            assert!(fault.detail.contains(field), "{}", fault.detail);
-        }
-        fn config(card: &mut ModelCard) -> &mut ModelConfig {
-            card.config.as_mut().expect("it has one")
-        }
-        check(
-            |card| card.config = None,
-            "config.json: the repository has none",
-        );
-        check(
-            |card| config(card).special = vec!["altup_num_inputs".to_owned()],
-            "altup_num_inputs: this mechanism",
-        );
-        check(
-            |card| config(card).kv_heads = 0,
-            "num_key_value_heads: it is missing",
-        );
-        check(
-            |card| config(card).kv_heads = 7,
-            "7 does not divide num_attention_heads = 32",
-        );
-        check(|card| config(card).layers = 0, "num_hidden_layers");
-        check(
-            |card| config(card).vocab_size = u64::MAX,
-            "vocab_size: 18446744073709551615 cannot be true",
-        );
-        check(
-            |card| {
-                config(card).layer_kinds = LayerKinds {
-                    full: 30,
-                    windowed: 30,
-                    ..LayerKinds::default()
-                };
-            },
-            "less than the 60",
-        );
-        check(
-            |card| {
-                config(card).layer_kinds = LayerKinds {
-                    windowed: 32,
-                    ..LayerKinds::default()
-                };
-            },
-            "sliding_window",
-        );
-    }
-}
+mod tests;

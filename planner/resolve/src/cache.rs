@@ -64,11 +64,7 @@ pub(crate) struct Cache {
 
 impl Cache {
     /// What the sequences of the fullest rank keep.
-    pub(crate) fn of(
-        architecture: Architecture,
-        parallelism: Parallelism,
-        layout: Layout,
-    ) -> Self {
+    pub(crate) fn of(architecture: Architecture, parallelism: Parallelism, layout: Layout) -> Self {
         let c = architecture.config;
         let kinds = architecture.layers();
         let stage = |layers: u64| layers.div_ceil(u64::from(parallelism.pipeline.max(1)));
@@ -146,13 +142,14 @@ impl Cache {
     pub(crate) fn bounds(&self, tokens: u64) -> (Bytes, Bytes) {
         let upper = self.per_token() * tokens + self.per_sequence();
         let tokens = tokens.min(1 << 40);
-        let lower: u64 = self.kept().fold(product(&[self.indexer, tokens]), |sum, kept| {
-            let held = kept.window.map_or_else(
-                || tokens * self.entries / 1000,
-                |window| window.min(tokens),
-            );
-            sum.saturating_add(product(&[kept.layers, kept.per_token, held]))
-        });
+        let lower: u64 = self
+            .kept()
+            .fold(product(&[self.indexer, tokens]), |sum, kept| {
+                let held = kept
+                    .window
+                    .map_or_else(|| tokens * self.entries / 1000, |window| window.min(tokens));
+                sum.saturating_add(product(&[kept.layers, kept.per_token, held]))
+            });
         (Bytes(lower).min(upper) + self.per_sequence(), upper)
     }
 
@@ -169,16 +166,17 @@ impl Cache {
         };
         let attention = match (first, second) {
             (Some(full), Some(windowed)) if self.layout.hybrid => {
-                return Bytes(self.hybrid(full, windowed, tokens).saturating_add(self.fixed));
+                return Bytes(
+                    self.hybrid(full, windowed, tokens)
+                        .saturating_add(self.fixed),
+                );
             }
-            (Some(only), None) if only.window.is_some() && self.layout.hybrid => {
-                product(&[
-                    only.layers,
-                    only.per_token,
-                    self.windowed_blocks(only, tokens, BLOCK),
-                    BLOCK,
-                ])
-            }
+            (Some(only), None) if only.window.is_some() && self.layout.hybrid => product(&[
+                only.layers,
+                only.per_token,
+                self.windowed_blocks(only, tokens, BLOCK),
+                BLOCK,
+            ]),
             (Some(full), Some(windowed)) => alone(full)
                 .saturating_add(alone(windowed))
                 .saturating_sub(indexer),
@@ -251,11 +249,8 @@ impl Cache {
         let block = least.max(BLOCK).next_multiple_of(BLOCK);
         let page = product(&[attention.per_token, block]);
         let size = attention.layers.min(self.states).max(1);
-        let pages = product(&[
-            attention.layers.div_ceil(size),
-            tokens.div_ceil(block),
-        ])
-        .saturating_add(self.states.div_ceil(size));
+        let pages = product(&[attention.layers.div_ceil(size), tokens.div_ceil(block)])
+            .saturating_add(self.states.div_ceil(size));
         product(&[pages, size, page])
     }
 }
@@ -329,8 +324,11 @@ fn state_bytes(state: Recurrent, parallelism: Parallelism) -> u64 {
             state_bytes,
         } => {
             let own = inner.div_ceil(ranks);
-            product(&[own, conv.saturating_sub(1), CONV_ELEMENT])
-                .saturating_add(product(&[own, state, state_bytes]))
+            product(&[own, conv.saturating_sub(1), CONV_ELEMENT]).saturating_add(product(&[
+                own,
+                state,
+                state_bytes,
+            ]))
         }
         Recurrent::Mamba2 {
             heads,
@@ -394,7 +392,9 @@ fn entries(architecture: Architecture) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use openmodel_schemas::model_card::{Indexer, LatentAttention, LayerKinds, ModelCard, ModelConfig};
+    use openmodel_schemas::model_card::{
+        Indexer, LatentAttention, LayerKinds, ModelCard, ModelConfig,
+    };
 
     use super::*;
     use crate::testing;

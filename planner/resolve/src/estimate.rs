@@ -28,4 +28,3 @@ pub fn estimate(placements: &[Placement]) -> Estimate {
         monthly_max: sum(|cost| cost.monthly_max),
     }
 }
-

@@ -29,21 +29,26 @@ pub(crate) struct Fit {
     pub(crate) pace: Option<Pace>,
 }
 
-/// The best way to hold a need on a shape: of the first format that fits, the spread that serves
-/// the objective.
+/// The ways to hold a need on a shape, one for each format that fits: the spread that serves the
+/// objective, or where speed is not asked for, the one with the least time between tokens (the
+/// widest cut of the layers).
 pub(crate) fn fit(
     need: &Need,
     shape: &ShapeRow,
     accelerator: &AcceleratorRow,
     objective: Objective,
+    paced: bool,
 ) -> Result<Vec<Fit>, Reason> {
     let mut fits = Vec::new();
     let mut closest = None;
     for (index, variant) in need.variants.iter().enumerate() {
-        match one(need, index, variant, shape, accelerator, objective) {
+        match one(need, index, variant, shape, accelerator, (objective, paced)) {
             Ok(fit) => fits.push(fit),
             Err(reason) => {
-                if closest.as_ref().is_none_or(|other| came_closer(&reason, other)) {
+                if closest
+                    .as_ref()
+                    .is_none_or(|other| came_closer(&reason, other))
+                {
                     closest = Some(reason);
                 }
             }
@@ -80,7 +85,7 @@ fn one(
     variant: &Variant,
     shape: &ShapeRow,
     accelerator: &AcceleratorRow,
-    objective: Objective,
+    (objective, paced): (Objective, bool),
 ) -> Result<Fit, Reason> {
     let format = variant.weights.format;
     if let Some(has) = accelerator.compute_capability {
@@ -130,7 +135,23 @@ fn one(
             }
             continue;
         }
-        let pace = pace(need, variant, engine, parallelism, accelerator, shape.eighths);
+        if !paced {
+            return Ok(Fit {
+                variant: index,
+                engine,
+                parallelism,
+                footprint,
+                pace: None,
+            });
+        }
+        let pace = pace(
+            need,
+            variant,
+            engine,
+            parallelism,
+            accelerator,
+            shape.eighths,
+        );
         if let Some(reason) = pace.and_then(|pace| misses(need, pace)) {
             slow.get_or_insert(reason);
             continue;
@@ -168,11 +189,7 @@ fn one(
 }
 
 /// Spreads of a model over all devices of a shape: fewest cuts of the cache first.
-fn spreads(
-    devices: u32,
-    engine: &EngineRow,
-    need: &Need,
-) -> impl Iterator<Item = Parallelism> {
+fn spreads(devices: u32, engine: &EngineRow, need: &Need) -> impl Iterator<Item = Parallelism> {
     let experts = need.architecture.config.experts.is_some();
     let pipeline = engine.pipeline;
     let widest = engine.max_tensor.max(1);
@@ -260,8 +277,11 @@ fn choose_engine(
             }
         }
     }
-    let (_, engine, what) =
-        closest.unwrap_or((0, "no engine here", format!("models on {}", accelerator.name)));
+    let (_, engine, what) = closest.unwrap_or((
+        0,
+        "no engine here",
+        format!("models on {}", accelerator.name),
+    ));
     Err(lacks(engine, what))
 }
 
@@ -284,7 +304,12 @@ fn misses(need: &Need, pace: Pace) -> Option<Reason> {
             estimate_ms: estimate,
         })
     };
-    slower("time to the first token", goals.max_ttft_ms, pace.ttft_ms.estimate).or_else(|| {
+    slower(
+        "time to the first token",
+        goals.max_ttft_ms,
+        pace.ttft_ms.estimate,
+    )
+    .or_else(|| {
         slower(
             "time between tokens",
             goals.max_tpot_ms,

@@ -146,9 +146,9 @@ impl Footprint {
             batched_tokens,
         };
         let cache = Cache::of(architecture, parallelism, layout);
-        let typical = demand.typical.map_or(Bytes(0), |(count, tokens)| {
-            cache.request(tokens) * count
-        });
+        let typical = demand
+            .typical
+            .map_or(Bytes(0), |(count, tokens)| cache.request(tokens) * count);
         let activations = activations(
             architecture,
             weights.format,
@@ -172,7 +172,16 @@ impl Footprint {
         } else if constants.graphs.counted || c.kind != ModelKind::Decoder {
             (Bytes(0), Bytes(0))
         } else {
-            (graphs, warm_up(architecture, weights.format, parallelism, sequences, batched_tokens))
+            (
+                graphs,
+                warm_up(
+                    architecture,
+                    weights.format,
+                    parallelism,
+                    sequences,
+                    batched_tokens,
+                ),
+            )
         };
         Self {
             usable,
@@ -346,8 +355,7 @@ fn expert_step(architecture: Architecture, format: Format, ranks: u64, batched: 
 /// (gpt-oss-20b: 1.84 GiB where 1.1 are usual).
 fn graphs(constants: &GraphsRow, architecture: Architecture, format: Format) -> Bytes {
     let c = architecture.config;
-    let mut gib =
-        constants.base_gib + constants.per_layer_gib * Bytes(c.layers).0.min(1000) as f64;
+    let mut gib = constants.base_gib + constants.per_layer_gib * Bytes(c.layers).0.min(1000) as f64;
     if c.experts.is_some() {
         gib += constants.experts_gib;
         if format == Format::Mxfp4 && constants.experts_gib > 0.0 {
@@ -373,7 +381,11 @@ fn warm_up(
         // The same buffers as in a profiled step, here of fused kernels too.
         Some(_) => expert_step(
             architecture,
-            if format == Format::Mxfp4 { Format::Bf16 } else { format },
+            if format == Format::Mxfp4 {
+                Format::Bf16
+            } else {
+                format
+            },
             u64::from(parallelism.tensor.max(1)),
             batched,
         ),

@@ -196,6 +196,21 @@ impl Catalog {
         self.views(entries)
     }
 
+    /// Every way to buy anything on a surface, with its place in the list of all.
+    pub(crate) fn numbered_sales_on(
+        &self,
+        surface: Surface,
+    ) -> impl Iterator<Item = (u32, Sale<'_>)> {
+        let (start, entries) = self.index.range_on(surface);
+        (start..).zip(self.views(entries))
+    }
+
+    /// The sale at a place in the list of all.
+    pub(crate) fn sale_at(&self, place: u32) -> Option<Sale<'_>> {
+        let entry = self.index.entries.get(place as usize)?;
+        self.views(std::slice::from_ref(entry)).next()
+    }
+
     /// One way to buy a shape.
     #[must_use]
     pub fn sale(

@@ -311,7 +311,10 @@ fn verdict(footprint: &Footprint, cut_context: bool) -> (bool, String) {
     }
     if cut_context && footprint.kv_capacity().0 > 0 && footprint.starts() {
         let tokens = footprint.kv_capacity().0;
-        return (true, format!("fits with a context of at most {tokens} tokens"));
+        return (
+            true,
+            format!("fits with a context of at most {tokens} tokens"),
+        );
     }
     if needs > share {
         return (
@@ -335,7 +338,10 @@ fn verdict(footprint: &Footprint, cut_context: bool) -> (bool, String) {
         );
     }
     let spare = share.saturating_sub(needs);
-    (true, format!("fits with {spare} to spare in the engine's share"))
+    (
+        true,
+        format!("fits with {spare} to spare in the engine's share"),
+    )
 }
 
 fn unknown_engine(name: &str) -> MemoryError {

@@ -56,9 +56,8 @@ impl<'a> Need<'a> {
                 let weights = Weights::of(card, architecture, *quantization)?;
                 // What no engine makes of 16 bits while loading is asked of a checkpoint that is
                 // stored so.
-                let made = quantization.is_none_or(|asked| {
-                    matches!(asked, Quantization::Fp8 | Quantization::Bnb4)
-                });
+                let made = quantization
+                    .is_none_or(|asked| matches!(asked, Quantization::Fp8 | Quantization::Bnb4));
                 let weights = if made { weights } else { weights.as_stored() };
                 Ok(Variant {
                     quantization: *quantization,
@@ -128,7 +127,10 @@ impl<'a> Need<'a> {
         let width = product(&[4, c.hidden_size])
             .saturating_add(product(&[2, query]))
             .saturating_add(product(&[2, key_value]))
-            .saturating_add(product(&[3, c.hidden_size.saturating_add(c.intermediate_size)]));
+            .saturating_add(product(&[
+                3,
+                c.hidden_size.saturating_add(c.intermediate_size),
+            ]));
         let all = product(&[
             u64::from(adapters.count),
             u64::from(adapters.rank),
@@ -247,7 +249,10 @@ fn check(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
             detail,
         );
     }
-    if let Some(rate) = load.requests_per_second.filter(|rate| rate.is_sign_negative()) {
+    if let Some(rate) = load
+        .requests_per_second
+        .filter(|rate| rate.is_sign_negative())
+    {
         return fault(
             Field::RequestsPerSecond,
             "invalid_load",

@@ -239,11 +239,7 @@ pub(crate) fn model(card: &ModelCard, architecture: Architecture) -> ModelSpeed 
         kv_bytes_per_token: full,
         window_kv_bytes_per_token: upper - full,
         window_tokens: float(if kinds.windowed > 0 { window } else { 0 }),
-        sparse_tokens: float(
-            c.indexer
-                .and_then(|indexer| indexer.topk)
-                .unwrap_or(0),
-        ),
+        sparse_tokens: float(c.indexer.and_then(|indexer| indexer.topk).unwrap_or(0)),
         kv_heads: float(c.kv_heads),
         attention_width: float(product(&[
             if kinds.full > 0 { kinds.full } else { c.layers },

@@ -82,11 +82,7 @@ pub(crate) enum Indivisible {
     /// The vocabulary, which is padded to multiples of 64.
     Vocabulary { padded: u64, ranks: u32 },
     /// The width of a feed-forward layer or expert, in blocks that share a scale.
-    Width {
-        width: u64,
-        ranks: u32,
-        block: u64,
-    },
+    Width { width: u64, ranks: u32, block: u64 },
     /// Whole experts.
     Experts { experts: u64, ranks: u32 },
     /// Layers.
@@ -100,10 +96,16 @@ impl fmt::Display for Indivisible {
                 write!(f, "{heads} attention heads do not split over {ranks} ranks")
             }
             Self::KvHeads { heads, ranks } => {
-                write!(f, "{heads} KV heads neither split nor repeat evenly over {ranks} ranks")
+                write!(
+                    f,
+                    "{heads} KV heads neither split nor repeat evenly over {ranks} ranks"
+                )
             }
             Self::Vocabulary { padded, ranks } => {
-                write!(f, "a vocabulary of {padded} does not split over {ranks} ranks")
+                write!(
+                    f,
+                    "a vocabulary of {padded} does not split over {ranks} ranks"
+                )
             }
             Self::Width {
                 width,
@@ -243,7 +245,11 @@ mod tests {
         let mut card = testing::qwen3_30b_moe();
         let config: &mut ModelConfig = card.config.as_mut().expect("it has one");
         config.attention_heads = 64;
-        config.experts.as_mut().expect("it has some").intermediate_size = 1536;
+        config
+            .experts
+            .as_mut()
+            .expect("it has some")
+            .intermediate_size = 1536;
         assert!(splits(&card, Format::Fp8, 4).is_ok());
         assert_eq!(
             splits(&card, Format::Fp8, 8).expect_err("192 is no multiple of 128"),

@@ -13,7 +13,9 @@ use openmodel_schemas::model_card::{Gating, ModelCard};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Usd, UsdPerHour};
 use openmodel_schemas::report::{Candidate, Cost, Placement, Recommendation};
-use openmodel_schemas::spec::{Budget, EndpointSpec, Objective, ShapeRequest, Surface, TokenSource};
+use openmodel_schemas::spec::{
+    Budget, EndpointSpec, Objective, ShapeRequest, Surface, TokenSource,
+};
 use rust_decimal::Decimal;
 
 use crate::advice::refuse;
@@ -51,20 +53,20 @@ fn decide(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<Pl
     let survey = request.survey(catalog, &free);
     let fixed_survey = (spec.shape != free).then(|| request.survey(catalog, &spec.shape));
     let considered = fixed_survey.as_ref().unwrap_or(&survey);
-    let Some(choice) = considered.feasible.first() else {
+    let Some(choice) = considered.first() else {
         return Err(refuse(&request, catalog, considered));
     };
     let fit = &considered.fits[choice.fit];
     let cost = choice.cost(catalog, &need, fit, Some(spec.scaling), false);
-    let recommended = survey.feasible.first().unwrap_or(choice);
-    within_budget(&request, catalog, choice, recommended, &cost)?;
+    let recommended = survey.first().unwrap_or_else(|| choice.clone());
+    within_budget(&request, catalog, &choice, &recommended, &cost)?;
     let accelerator = choice.sale.accelerator;
     Ok(Placement {
         surface: spec.surface,
         shape: choice.shape(),
         memory: fit.footprint.memory(basis(&need, fit)),
         performance: fit.pace.map(performance),
-        recommendation: recommendation(&request, catalog, choice, recommended, &survey),
+        recommendation: recommendation(&request, catalog, &choice, &recommended, &survey),
         serving: serving(&need, fit, accelerator, Some(&spec.commit), &spec.engine)?,
         cost,
     })
@@ -103,6 +105,7 @@ impl Request<'_> {
             scaling: Some(self.spec.scaling),
             objective: self.spec.objective.unwrap_or(Objective::Cost),
             stored: false,
+            most: 0,
             budget: &Budget::default(),
         };
         Survey::of(need, &scope)
@@ -280,8 +283,7 @@ fn unpriced(
 fn priced_regions(request: &Request, catalog: &Catalog) -> Vec<String> {
     let everywhere = request.survey_of(request.need, &[], catalog, &ShapeRequest::default());
     let mut regions: Vec<String> = everywhere
-        .feasible
-        .iter()
+        .choices()
         .filter(|choice| choice.hourly.is_some())
         .filter_map(|choice| choice.sale.region.map(ToString::to_string))
         .collect();
@@ -300,10 +302,8 @@ fn recommendation(
     recommended: &Choice,
     survey: &Survey,
 ) -> Recommendation {
-    let (priced, unpriced): (Vec<_>, Vec<_>) = survey
-        .feasible
-        .iter()
-        .partition(|choice| choice.hourly.is_some());
+    let (priced, unpriced): (Vec<_>, Vec<_>) =
+        survey.choices().partition(|choice| choice.hourly.is_some());
     let region = &request.spec.region;
     let mut reason = Vec::new();
     if choice.line() != recommended.line() {
@@ -341,15 +341,14 @@ fn recommendation(
         None => "Zonal redundancy is off: it costs more and has a quota of its own.".to_owned(),
     });
     let others = survey
-        .feasible
-        .iter()
+        .choices()
         .filter(|other| other.line() != recommended.line());
     Recommendation {
         chosen: recommended.line(),
         reason: reason.join(" "),
         runners_up: others
             .take(RUNNERS_UP)
-            .map(|other| runner_up(other, recommended, region.as_str()))
+            .map(|other| runner_up(&other, recommended, region.as_str()))
             .collect(),
         rejected: survey.rejected.iter().map(Rejection::candidate).collect(),
     }

@@ -79,7 +79,7 @@ pub fn rank(
     catalog: &Catalog,
     most: usize,
 ) -> Result<Ranking, MemoryError> {
-    let ranked = Ranked::of(card, question, catalog)?;
+    let ranked = Ranked::of(card, question, catalog, most)?;
     Ok(ranked.report(card, question, catalog, most))
 }
 
@@ -94,6 +94,7 @@ impl<'a> Ranked<'a> {
         card: &'a ModelCard,
         question: &Question,
         catalog: &'a Catalog,
+        most: usize,
     ) -> Result<Self, Fault> {
         licensed(card, &question.licences)?;
         let as_stored = [None];
@@ -131,6 +132,7 @@ impl<'a> Ranked<'a> {
                 scaling: question.scaling,
                 objective: question.objective,
                 stored: true,
+                most,
                 budget: &question.budget,
             },
         );
@@ -144,10 +146,10 @@ impl<'a> Ranked<'a> {
         catalog: &Catalog,
         most: usize,
     ) -> Ranking {
-        let best = self.survey.feasible.first();
-        let shown = |choice: &Choice, first: Option<&Choice>| {
-            self.shown(choice, first, question, catalog)
-        };
+        let best = self.survey.first();
+        let best = best.as_ref();
+        let shown =
+            |choice: &Choice, first: Option<&Choice>| self.shown(choice, first, question, catalog);
         Ranking {
             model: card.id.to_string(),
             objective: question.objective.as_str().to_owned(),
@@ -156,11 +158,10 @@ impl<'a> Ranked<'a> {
             serving: best.and_then(|best| self.serving(card, best)),
             runners_up: self
                 .survey
-                .feasible
-                .iter()
+                .choices()
                 .skip(1)
                 .take(most.saturating_sub(1))
-                .map(|choice| shown(choice, best))
+                .map(|choice| shown(&choice, best))
                 .collect(),
             rejected: self.survey.rejected.iter().map(Rejection::report).collect(),
             currency: catalog.document().currency.clone(),
@@ -178,13 +179,13 @@ impl<'a> Ranked<'a> {
     }
 
     fn reason(&self, question: &Question) -> String {
-        let Some(best) = self.survey.feasible.first() else {
+        let Some(best) = self.survey.first() else {
             return format!(
                 "Nothing holds the load: all {} offers are rejected.",
                 self.survey.rejected.len()
             );
         };
-        let count = self.survey.feasible.len();
+        let count = self.survey.count();
         let timed = self.survey.fits[best.fit].pace.is_some();
         let what = match (question.objective, best.hourly) {
             (Objective::Latency, _) if timed => "the shortest time between tokens",
@@ -307,9 +308,10 @@ impl<'a> Ranked<'a> {
                 "costs_more",
                 format!("costs {} more", UsdPerHour(own.0 - best.0)),
             ),
-            (Some(_), Some(_)) if choice.sale.option != first.sale.option => {
-                ("not_on_demand", format!("is sold {} only", option(choice.sale.option)))
-            }
+            (Some(_), Some(_)) if choice.sale.option != first.sale.option => (
+                "not_on_demand",
+                format!("is sold {} only", option(choice.sale.option)),
+            ),
             (Some(own), Some(best)) if own < best => (
                 "costs_more",
                 "costs less an hour, but more for the load".to_owned(),
@@ -375,3 +377,6 @@ fn accelerator(catalog: &Catalog, name: &str) -> Result<String, Fault> {
         ),
     })
 }
+
+#[cfg(test)]
+mod tests;

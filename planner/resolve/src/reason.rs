@@ -129,17 +129,17 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotInRegion { region, regions } if regions.is_empty() => {
-                write!(f, "not known to be sold in {region}, nor in which regions it is")
+                write!(
+                    f,
+                    "not known to be sold in {region}, nor in which regions it is"
+                )
             }
             Self::NotInRegion { region, regions } => {
                 write!(f, "not sold in {region}; it is in {}", list(regions))
             }
-            Self::NotSoldSo { asked, sold } => write!(
-                f,
-                "not sold {}, only {}",
-                options(asked),
-                options(sold)
-            ),
+            Self::NotSoldSo { asked, sold } => {
+                write!(f, "not sold {}, only {}", options(asked), options(sold))
+            }
             Self::CountUnsupported { asked, sold } => write!(
                 f,
                 "{asked} in one instance are not sold, only {}",
@@ -203,18 +203,31 @@ impl fmt::Display for Reason {
                 goal,
                 asked_ms,
                 estimate_ms,
-            } => write!(f, "{goal} is about {estimate_ms:.0} ms, at most {asked_ms} ms is asked for"),
-            Self::TooManyReplicas { needed, most } => {
-                write!(f, "the load needs {needed} replicas, at most {most} are allowed")
-            }
-            Self::OverHourly { costs, most } => write!(f, "costs {costs}, at most {most} is allowed"),
-            Self::OverMonthly { costs, most } => write!(
+            } => write!(
                 f,
-                "costs {costs} a month, at most {most} is allowed"
+                "{goal} is about {estimate_ms:.0} ms, at most {asked_ms} ms is asked for"
             ),
+            Self::TooManyReplicas { needed, most } => {
+                write!(
+                    f,
+                    "the load needs {needed} replicas, at most {most} are allowed"
+                )
+            }
+            Self::OverHourly { costs, most } => {
+                write!(f, "costs {costs}, at most {most} is allowed")
+            }
+            Self::OverMonthly { costs, most } => {
+                write!(f, "costs {costs} a month, at most {most} is allowed")
+            }
             Self::Unpriced { region } => match region {
-                Some(region) => write!(f, "its price in {region} is not known, so no limit of cost can be checked"),
-                None => write!(f, "its price is not known, so no limit of cost can be checked"),
+                Some(region) => write!(
+                    f,
+                    "its price in {region} is not known, so no limit of cost can be checked"
+                ),
+                None => write!(
+                    f,
+                    "its price is not known, so no limit of cost can be checked"
+                ),
             },
         }
     }

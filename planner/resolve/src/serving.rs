@@ -32,13 +32,7 @@ pub(crate) fn serving(
     let generated_args = args.len();
     args.extend(user.args.iter().cloned());
     let mut env = engine.env.clone();
-    env.extend(values(
-        &engine.variables,
-        need,
-        fit,
-        accelerator,
-        commit,
-    ));
+    env.extend(values(&engine.variables, need, fit, accelerator, commit));
     env.extend(user.env.clone());
     Ok(Serving {
         engine: engine.name.clone(),
@@ -107,8 +101,7 @@ fn values(
         _ => None,
     };
     let made = variant.quantization.filter(|asked| {
-        config.quantization.is_none()
-            && fit.engine.makes.iter().any(|made| made == asked.as_str())
+        config.quantization.is_none() && fit.engine.makes.iter().any(|made| made == asked.as_str())
     });
     let adapters = need.workload.adapters;
     let draft = need.workload.draft_tokens;

@@ -87,13 +87,12 @@ impl Choice<'_> {
             (scaling.min_replicas, scaling.max_replicas)
         });
         let output = fit.pace.map(|pace| pace.output_tokens_per_second.estimate);
-        let input = fit.pace.map(|pace| {
-            pace.requests_per_second.estimate * tokens(need.workload.input_tokens.0)
-        });
+        let input = fit
+            .pace
+            .map(|pace| pace.requests_per_second.estimate * tokens(need.workload.input_tokens.0));
         let mut lines = catalog.lines(&purchase);
         let files = need.variants[fit.variant].weights.files;
-        if stored
-            && let Some(month) = storage(catalog, files, self.sale.surface, self.sale.region)
+        if stored && let Some(month) = storage(catalog, files, self.sale.surface, self.sale.region)
         {
             let hour = month
                 .checked_div(Decimal::from(730))
@@ -118,7 +117,10 @@ impl Choice<'_> {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a request has at most millions of tokens")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a request has at most millions of tokens"
+)]
 const fn tokens(count: u64) -> f64 {
     count as f64
 }

@@ -8,17 +8,24 @@
 //! Nothing is left out and the order is fixed: the objective, then the price, then the size,
 //! then the catalog's own order.
 
+mod checks;
+mod score;
+
 use std::cmp::Ordering;
 
 use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
 use openmodel_schemas::spec::{Budget, Objective, Scaling, ShapeRequest, Surface};
-use rust_decimal::Decimal;
 
+pub(crate) use self::score::{per_million, storage};
+
+use self::checks::{host, mismatch, within};
+use self::score::{Score, Storage, cluster_fee, pico, replicas, score};
 use crate::fit::{Fit, fit};
 use crate::market::{Catalog, Purchase, Sale};
 use crate::need::Need;
+use crate::pace::pace;
 use crate::reason::Reason;
 
 /// Where to look, and what must hold of what is found.
@@ -42,11 +49,24 @@ pub(crate) struct Scope<'a, 's> {
     /// Whether the weights are kept in Cloud Storage, which costs too; without it they come from
     /// the Hub at each start.
     pub(crate) stored: bool,
+    /// How many of those that hold the need are put in order; 0: all.
+    pub(crate) most: usize,
     /// Limits of cost; a shape over them is rejected.
     pub(crate) budget: &'s Budget,
 }
 
-/// A shape that holds the need, as it would be bought.
+/// A shape that holds the need, as it would be bought. Thousands are compared, so it is small; a
+/// [`Choice`] says all of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Candidate {
+    score: Score,
+    /// Place of the sale in the catalog's list.
+    sale: u32,
+    /// Place of the fit in the survey's list.
+    fit: u32,
+}
+
+/// A candidate with everything that is shown of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Choice<'a> {
     pub(crate) sale: Sale<'a>,
@@ -60,8 +80,6 @@ pub(crate) struct Choice<'a> {
     pub(crate) hourly: Option<UsdPerHour>,
     /// The need's replicas for a month, with storage.
     pub(crate) expected: Option<Usd>,
-    /// What the objective compares: the smaller, the better.
-    score: Score,
 }
 
 /// A shape that does not.
@@ -76,30 +94,25 @@ pub(crate) struct Rejection<'a> {
 }
 
 /// All verdicts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Survey<'a> {
-    /// Those that hold the need, the best first.
-    pub(crate) feasible: Vec<Choice<'a>>,
+    /// Those that hold the need: the best `scope.most` first and in order, the others after them.
+    feasible: Vec<Candidate>,
     pub(crate) rejected: Vec<Rejection<'a>>,
     /// How the shapes hold it.
     pub(crate) fits: Vec<Fit>,
+    catalog: &'a Catalog,
+    memory: Option<Bytes>,
+    stored: bool,
+    files: Vec<Bytes>,
+    least: u32,
+    needed: Vec<u32>,
+    /// The fee of a GKE cluster, in picodollars a month.
+    cluster: i128,
 }
 
-/// The order of choices. Compared field by field.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Score {
-    /// Bought otherwise than asked for by default.
-    fallback: bool,
-    unpriced: bool,
-    /// Nobody but one list says that the hardware stands there.
-    unconfirmed: bool,
-    money: Option<Decimal>,
-    number: f64,
-    hourly: Option<UsdPerHour>,
-    size: f64,
-    cpu: u32,
-    memory: Bytes,
-}
+/// Of how many the speed is told where all are in order.
+const SHOWN: usize = 64;
 
 impl<'a> Survey<'a> {
     /// Look at everything the surfaces sell that agrees with the scope.
@@ -108,25 +121,127 @@ impl<'a> Survey<'a> {
             feasible: Vec::new(),
             rejected: Vec::new(),
             fits: Vec::new(),
+            catalog: scope.catalog,
+            memory: scope.fixed.memory,
+            stored: scope.stored,
+            files: need
+                .variants
+                .iter()
+                .map(|variant| variant.weights.files)
+                .collect(),
+            least: scope
+                .scaling
+                .map_or(1, |scaling| scaling.min_replicas.max(1)),
+            needed: Vec::new(),
+            cluster: cluster_fee(scope.catalog, Surface::Gke).map_or(0, pico),
         };
         let mut known: Vec<Known<'a>> = Vec::new();
+        let mut storage = Storage::default();
+        let mut of_shape = Vec::new();
         for surface in scope.surfaces {
-            let mut sales = scope.catalog.sales_on(*surface).peekable();
-            while let Some(first) = sales.peek().copied() {
+            let mut sales = scope.catalog.numbered_sales_on(*surface).peekable();
+            while let Some((_, first)) = sales.peek() {
                 let shape = first.shape;
-                let mut of_shape = Vec::new();
-                while let Some(sale) =
-                    sales.next_if(|sale| std::ptr::eq(sale.shape, shape))
-                {
+                of_shape.clear();
+                while let Some(sale) = sales.next_if(|(_, sale)| std::ptr::eq(sale.shape, shape)) {
                     of_shape.push(sale);
                 }
-                survey.look_at(need, scope, &of_shape, &mut known);
+                survey.look_at(need, scope, &of_shape, &mut known, &mut storage);
             }
         }
         survey.drop_what_is_not_meant();
-        // A stable sort: the catalog's order breaks ties.
-        survey.feasible.sort_by(|a, b| a.score.order(&b.score));
+        survey.order(scope.most);
+        survey.tell_pace(need, scope.most);
         survey
+    }
+
+    /// How many hold the need.
+    pub(crate) fn count(&self) -> usize {
+        self.feasible.len()
+    }
+
+    /// The best.
+    pub(crate) fn first(&self) -> Option<Choice<'a>> {
+        self.feasible
+            .first()
+            .map(|candidate| self.choice(candidate))
+    }
+
+    /// Those that hold the need, the best first as far as they are in order.
+    pub(crate) fn choices(&self) -> impl Iterator<Item = Choice<'a>> + use<'_, 'a> {
+        self.feasible.iter().map(|candidate| self.choice(candidate))
+    }
+
+    /// Put the best in order; the rest stays as it comes.
+    fn order(&mut self, most: usize) {
+        let compare = |a: &Candidate, b: &Candidate| {
+            a.score
+                .partial_cmp(&b.score)
+                .unwrap_or(Ordering::Equal)
+                .then((a.sale, a.fit).cmp(&(b.sale, b.fit)))
+        };
+        if most > 0 && most < self.feasible.len() {
+            self.feasible.select_nth_unstable_by(most - 1, compare);
+            self.feasible[..most].sort_unstable_by(compare);
+        } else {
+            self.feasible.sort_unstable_by(compare);
+        }
+    }
+
+    /// The speed of what is shown, where nothing asked for it before.
+    fn tell_pace(&mut self, need: &Need, most: usize) {
+        let shown = if most == 0 { SHOWN } else { most };
+        for candidate in self.feasible.iter().take(shown) {
+            let fit = &mut self.fits[candidate.fit as usize];
+            if fit.pace.is_none()
+                && let Some(sale) = self.catalog.sale_at(candidate.sale)
+            {
+                fit.pace = pace(
+                    need,
+                    &need.variants[fit.variant],
+                    fit.engine,
+                    fit.parallelism,
+                    sale.accelerator,
+                    sale.shape.eighths,
+                );
+            }
+        }
+    }
+
+    /// Everything of a candidate.
+    fn choice(&self, candidate: &Candidate) -> Choice<'a> {
+        let sale = self
+            .catalog
+            .sale_at(candidate.sale)
+            .expect("it came from the catalog's list");
+        let fit = candidate.fit as usize;
+        let memory = self
+            .memory
+            .unwrap_or(Bytes::gib(sale.shape.memory_gib.into()));
+        let hourly = price(self.catalog, self.memory, &sale);
+        let replicas = self.needed[fit].max(self.least);
+        let files = self.files[self.fits[fit].variant];
+        let expected = hourly.and_then(|hourly| {
+            let stored = self
+                .stored
+                .then(|| storage(self.catalog, files, sale.surface, sale.region))
+                .flatten();
+            (hourly * replicas)
+                .per_month()
+                .0
+                .checked_add(stored.unwrap_or_default())?
+                .checked_add(cluster_fee(self.catalog, sale.surface).unwrap_or_default())
+                .map(Usd)
+        });
+        Choice {
+            sale,
+            cpu: sale.shape.cpu,
+            memory,
+            fit,
+            replicas,
+            hourly,
+            expected,
+        }
     }
 
     /// All ways to buy one shape on one surface.
@@ -134,10 +249,11 @@ impl<'a> Survey<'a> {
         &mut self,
         need: &Need,
         scope: &Scope<'a, '_>,
-        sales: &[Sale<'a>],
+        sales: &[(u32, Sale<'a>)],
         known: &mut Vec<Known<'a>>,
+        storage: &mut Storage,
     ) {
-        let Some(first) = sales.first().copied() else {
+        let Some((_, first)) = sales.first().copied() else {
             return;
         };
         let (surface, shape) = (first.surface, first.shape);
@@ -162,15 +278,17 @@ impl<'a> Survey<'a> {
         if let Some(reason) = mismatch(scope, surface, shape) {
             return self.reject(reject(reason, None));
         }
-        let here = |sale: &&Sale<'a>| {
+        let here = |(_, sale): &&(u32, Sale<'a>)| {
             scope.regions.is_empty()
                 || sale
                     .region
                     .is_some_and(|region| scope.regions.contains(region))
         };
         let Some(_) = sales.iter().find(here) else {
-            let mut regions: Vec<Region> =
-                sales.iter().filter_map(|sale| sale.region.cloned()).collect();
+            let mut regions: Vec<Region> = sales
+                .iter()
+                .filter_map(|(_, sale)| sale.region.cloned())
+                .collect();
             regions.sort();
             regions.dedup();
             let region = scope.regions[0].clone();
@@ -178,14 +296,14 @@ impl<'a> Survey<'a> {
         };
         let on_demand = sales
             .iter()
-            .any(|sale| sale.option == PurchaseOption::OnDemand);
-        let bought = |sale: &&Sale<'a>| match (scope.options, on_demand) {
+            .any(|(_, sale)| sale.option == PurchaseOption::OnDemand);
+        let bought = |(_, sale): &&(u32, Sale<'a>)| match (scope.options, on_demand) {
             ([], true) => sale.option == PurchaseOption::OnDemand,
             ([], false) => true,
             (options, _) => options.contains(&sale.option),
         };
         if !sales.iter().any(|sale| bought(&sale)) {
-            let mut sold: Vec<PurchaseOption> = sales.iter().map(|sale| sale.option).collect();
+            let mut sold: Vec<PurchaseOption> = sales.iter().map(|(_, sale)| sale.option).collect();
             sold.sort();
             sold.dedup();
             let asked = scope.options.to_vec();
@@ -202,34 +320,53 @@ impl<'a> Survey<'a> {
                 return self.reject(reject(reason, None));
             }
         };
-        let price = |sale: &Sale<'a>| {
-            if fixed.memory.is_some() {
-                let purchase = Purchase {
-                    memory,
-                    ..Purchase::from(*sale)
-                };
-                scope.catalog.hourly(&purchase).map(|priced| priced.hourly)
-            } else {
-                sale.hourly
-            }
-        };
         let chosen = || sales.iter().filter(here).filter(bought);
         for index in fits {
             let host = host(need, surface, shape, memory, &self.fits[index]);
             if let Err(reason) = host {
-                let hourly = chosen().filter_map(price).min();
+                let hourly = chosen()
+                    .filter_map(|(_, sale)| price(scope.catalog, fixed.memory, sale))
+                    .min();
                 self.reject(reject(reason, hourly));
                 continue;
             }
-            for sale in chosen() {
-                let hourly = price(sale);
-                let fallback =
-                    scope.options.is_empty() && sale.option != PurchaseOption::OnDemand;
-                match choice(need, scope, *sale, memory, hourly, index, &self.fits[index], fallback)
-                {
-                    Ok(choice) => self.feasible.push(choice),
-                    Err(reason) => self.reject(reject(reason, hourly)),
+            let needed = self.needed[index].max(self.least);
+            if let Some(scaling) = scope
+                .scaling
+                .filter(|scaling| needed > scaling.max_replicas)
+            {
+                let most = scaling.max_replicas;
+                self.reject(reject(Reason::TooManyReplicas { needed, most }, None));
+                continue;
+            }
+            for (place, sale) in chosen() {
+                let hourly = price(scope.catalog, fixed.memory, sale);
+                let most = scope.scaling.map_or(needed, |scaling| scaling.max_replicas);
+                if let Err(reason) = within(scope.budget, hourly, most, sale.region) {
+                    self.reject(reject(reason, hourly));
+                    continue;
                 }
+                let fallback = scope.options.is_empty() && sale.option != PurchaseOption::OnDemand;
+                let files = self.files[self.fits[index].variant];
+                let stored = if scope.stored {
+                    storage.of(scope.catalog, files, sale)
+                } else {
+                    0
+                };
+                let score = score(
+                    scope,
+                    sale,
+                    hourly,
+                    &self.fits[index],
+                    needed,
+                    (stored, self.cluster),
+                    fallback,
+                );
+                self.feasible.push(Candidate {
+                    score,
+                    sale: *place,
+                    fit: u32::try_from(index).unwrap_or(u32::MAX),
+                });
             }
         }
     }
@@ -248,7 +385,16 @@ impl<'a> Survey<'a> {
             return found.verdict.clone();
         }
         let start = self.fits.len();
-        let verdict = fit(need, shape, accelerator, scope.objective).map(|fits| {
+        let verdict = fit(
+            need,
+            shape,
+            accelerator,
+            scope.objective,
+            paced(need, scope),
+        )
+        .map(|fits| {
+            self.needed
+                .extend(fits.iter().map(|fit| replicas(need, fit)));
             self.fits.extend(fits);
             start..self.fits.len()
         });
@@ -270,9 +416,15 @@ impl<'a> Survey<'a> {
                     | Reason::MemoryUnsupported { .. }
             )
         };
-        let mut meant: Vec<(Surface, &str)> = self
-            .feasible
+        if !self
+            .rejected
             .iter()
+            .any(|rejection| picks(&rejection.reason))
+        {
+            return;
+        }
+        let mut meant: Vec<(Surface, &str)> = self
+            .choices()
             .map(|choice| (choice.sale.surface, choice.sale.accelerator.name.as_str()))
             .collect();
         meant.extend(
@@ -331,255 +483,23 @@ struct Known<'a> {
     verdict: Result<std::ops::Range<usize>, Reason>,
 }
 
-/// The part of a shape that the user fixes and this one has not.
-fn mismatch(scope: &Scope, surface: Surface, shape: &ShapeRow) -> Option<Reason> {
-    let fixed = scope.fixed;
-    if let Some(asked) = fixed.accelerator_count.filter(|count| *count != shape.count) {
-        let mut sold: Vec<u32> = scope
-            .catalog
-            .sales_on(surface)
-            .filter(|sale| sale.shape.accelerator == shape.accelerator)
-            .map(|sale| sale.shape.count)
-            .collect();
-        sold.sort_unstable();
-        sold.dedup();
-        // Another machine with this accelerator has the number: this one is just not meant.
-        return Some(Reason::CountUnsupported { asked, sold });
-    }
-    if let Some(asked) = fixed.cpu.filter(|cpu| *cpu != shape.cpu) {
-        return Some(Reason::CpuUnsupported {
-            asked,
-            sold: vec![shape.cpu],
-        });
-    }
-    let least = shape.min_memory_gib.unwrap_or(shape.memory_gib);
-    let range = Bytes::gib(least.into())..=Bytes::gib(shape.memory_gib.into());
-    fixed
-        .memory
-        .filter(|memory| !range.contains(memory))
-        .map(|asked| Reason::MemoryUnsupported {
-            asked,
-            sold: vec![(shape.cpu, least, shape.memory_gib)],
-        })
+/// Whether speed has a part in the verdict or the order.
+fn paced(need: &Need, scope: &Scope) -> bool {
+    scope.objective != Objective::Cost
+        || need.workload.requests_per_second.is_some()
+        || !need.workload.goals.is_empty()
 }
 
-/// Whether the host holds the engine's processes; and on Cloud Run, whose file system is memory,
-/// the files of the weights too.
-fn host(
-    need: &Need,
-    surface: Surface,
-    shape: &ShapeRow,
-    memory: Bytes,
-    fit: &Fit,
-) -> Result<(), Reason> {
-    let files = need.variants[fit.variant].weights.files;
-    let needs = if surface == Surface::CloudRun {
-        fit.footprint.host
-    } else {
-        fit.footprint.host.saturating_sub(files)
-    };
-    // Hugging Face says nothing of the memory of its hosts beyond what the instance is made for.
-    let has = if surface == Surface::HuggingFace {
-        memory.max(needs)
-    } else {
-        memory * u64::from(shape.hosts.max(1))
-    };
-    if needs <= has {
-        return Ok(());
-    }
-    Err(Reason::HostMemory { needs, files, has })
-}
-
-#[expect(clippy::too_many_arguments, reason = "one call, right above")]
-fn choice<'a>(
-    need: &Need,
-    scope: &Scope<'a, '_>,
-    sale: Sale<'a>,
-    memory: Bytes,
-    hourly: Option<UsdPerHour>,
-    index: usize,
-    fit: &Fit,
-    fallback: bool,
-) -> Result<Choice<'a>, Reason> {
-    let least = scope.scaling.map_or(1, |scaling| scaling.min_replicas.max(1));
-    let needed = replicas(need, fit).max(least);
-    if let Some(scaling) = scope.scaling
-        && needed > scaling.max_replicas
-    {
-        return Err(Reason::TooManyReplicas {
-            needed,
-            most: scaling.max_replicas,
-        });
-    }
-    let most = scope.scaling.map_or(needed, |scaling| scaling.max_replicas);
-    within(scope.budget, hourly, most, sale.region)?;
-    let files = need.variants[fit.variant].weights.files;
-    let stored = scope
-        .stored
-        .then(|| storage(scope.catalog, files, sale.surface, sale.region))
-        .flatten();
-    let cluster = cluster_fee(scope.catalog, sale.surface);
-    let expected = hourly.and_then(|hourly| {
-        let month = (hourly * needed).per_month();
-        month
-            .0
-            .checked_add(stored.unwrap_or_default())
-            .and_then(|usd| usd.checked_add(cluster.unwrap_or_default()))
-            .map(Usd)
-    });
-    let tokens = fit
-        .pace
-        .map(|pace| pace.output_tokens_per_second.estimate);
-    let money = match scope.objective {
-        Objective::Cost => expected.map(|usd| usd.0),
-        Objective::CostPerToken => per_million(hourly, tokens).map(|usd| usd.0),
-        Objective::Latency | Objective::Throughput => None,
-    };
-    let number = match scope.objective {
-        Objective::Latency => fit.pace.map_or(f64::MAX, |pace| pace.tpot_ms.estimate),
-        Objective::Throughput => fit
-            .pace
-            .map_or(0.0, |pace| -pace.output_tokens_per_second.estimate),
-        Objective::Cost | Objective::CostPerToken => 0.0,
-    };
-    Ok(Choice {
-        sale,
-        cpu: sale.shape.cpu,
-        memory,
-        fit: index,
-        replicas: needed,
-        hourly,
-        expected,
-        score: Score {
-            fallback,
-            unpriced: hourly.is_none(),
-            unconfirmed: !sale.confirmed,
-            money,
-            number,
-            hourly,
-            size: sale.accelerator.usable_gib
-                * f64::from(sale.accelerator.devices)
-                * f64::from(sale.shape.count)
-                * f64::from(sale.shape.eighths),
-            cpu: sale.shape.cpu,
-            memory,
-        },
-    })
-}
-
-/// Replicas that the requested load needs: requests a second over what one serves at its
-/// concurrency.
-fn replicas(need: &Need, fit: &Fit) -> u32 {
-    let Some(asked) = need.workload.requests_per_second else {
-        return 1;
-    };
-    let one = fit.pace.map_or(0.0, |pace| pace.requests_per_second.estimate);
-    let asked: f64 = asked.try_into().unwrap_or(f64::MAX);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "float casts saturate"
-    )]
-    if one > 0.0 {
-        ((asked / one).ceil() as u32).max(1)
-    } else {
-        1
-    }
-}
-
-/// What a million tokens cost when a replica is busy.
-pub(crate) fn per_million(hourly: Option<UsdPerHour>, tokens_per_second: Option<f64>) -> Option<Usd> {
-    let hour = tokens_per_second.filter(|tokens| *tokens > 0.0)? * 3600.0;
-    let hour = Decimal::try_from(hour).ok()?;
-    let million = Decimal::from(1_000_000);
-    hourly?
-        .0
-        .checked_mul(million)?
-        .checked_div(hour)
-        .map(|usd| Usd(usd.round_dp(6)))
-}
-
-/// Storage of the weights for a month, in the region's bucket; Inference Endpoints keep their own
-/// copy.
-pub(crate) fn storage(
-    catalog: &Catalog,
-    files: Bytes,
-    surface: Surface,
-    region: Option<&Region>,
-) -> Option<Decimal> {
-    if surface == Surface::HuggingFace {
-        return None;
-    }
-    let item = openmodel_schemas::catalog::PricedItem::StorageGib {
-        class: "STANDARD".to_owned(),
-    };
-    let (usd, _) = catalog.item(&item, PurchaseOption::OnDemand, region)?;
-    let gib = Decimal::from(files.0).checked_div(Decimal::from(1_u64 << 30))?;
-    usd.checked_mul(gib).map(|usd| usd.round_dp(4))
-}
-
-/// The management fee of the one GKE cluster that all replicas share, for a month.
-fn cluster_fee(catalog: &Catalog, surface: Surface) -> Option<Decimal> {
-    if surface != Surface::Gke {
-        return None;
-    }
-    let item = openmodel_schemas::catalog::PricedItem::GkeCluster;
-    let (usd, _) = catalog.item(&item, PurchaseOption::OnDemand, None)?;
-    Some(UsdPerHour(usd).per_month().0)
-}
-
-/// Limits of cost hold for the most replicas, gross of credits and discounts.
-fn within(
-    budget: &Budget,
-    hourly: Option<UsdPerHour>,
-    replicas: u32,
-    region: Option<&Region>,
-) -> Result<(), Reason> {
-    if budget.max_hourly_cost.is_none() && budget.max_monthly_cost.is_none() {
-        return Ok(());
-    }
-    let Some(hourly) = hourly else {
-        return Err(Reason::Unpriced {
-            region: region.cloned(),
-        });
-    };
-    let all = hourly * replicas;
-    if let Some(most) = budget.max_hourly_cost.filter(|most| all.0.round_dp(4) > *most) {
-        return Err(Reason::OverHourly {
-            costs: all,
-            most: UsdPerHour(most),
-        });
-    }
-    let month = all.per_month();
-    if let Some(most) = budget.max_monthly_cost.filter(|most| month.0.round_dp(2) > *most) {
-        return Err(Reason::OverMonthly {
-            costs: month,
-            most: Usd(most),
-        });
-    }
-    Ok(())
-}
-
-impl Score {
-    fn order(&self, other: &Self) -> Ordering {
-        let by_number = self.number.total_cmp(&other.number);
-        // A score that is not known comes after all that are.
-        let by_money = match (self.money, other.money) {
-            (Some(a), Some(b)) => a.cmp(&b),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => Ordering::Equal,
-        };
-        let by_hourly = match (self.hourly, other.hourly) {
-            (Some(a), Some(b)) => a.cmp(&b),
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        };
-        (self.fallback, self.unpriced, self.unconfirmed)
-            .cmp(&(other.fallback, other.unpriced, other.unconfirmed))
-            .then(by_money)
-            .then(by_number)
-            .then(by_hourly)
-            .then(self.size.total_cmp(&other.size))
-            .then((self.cpu, self.memory).cmp(&(other.cpu, other.memory)))
+/// One replica for an hour, with the host memory that the user fixes.
+fn price(catalog: &Catalog, memory: Option<Bytes>, sale: &Sale) -> Option<UsdPerHour> {
+    match memory {
+        None => sale.hourly,
+        Some(memory) => {
+            let purchase = Purchase {
+                memory,
+                ..Purchase::from(*sale)
+            };
+            catalog.hourly(&purchase).map(|priced| priced.hourly)
+        }
     }
 }

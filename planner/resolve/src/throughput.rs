@@ -249,48 +249,6 @@ impl Prepared {
             load,
         }
     }
-
-    /// The most sequences in flight, up to `limit`, whose estimates keep both goals; `None` if
-    /// a single one does not. A goal of `f64::INFINITY` is none.
-    pub(crate) fn largest_batch(
-        &self,
-        (input_tokens, output_tokens): (f64, f64),
-        (tpot_ms, ttft_ms): (f64, f64),
-        limit: u32,
-    ) -> Option<u32> {
-        let keeps = |batch: u32| {
-            let speed = self.at(Load {
-                batch: f64::from(batch),
-                input_tokens,
-                output_tokens,
-            });
-            speed.tpot_ms.estimate <= tpot_ms && speed.ttft_ms.estimate <= ttft_ms
-        };
-        if limit == 0 || !keeps(1) {
-            return None;
-        }
-        let (mut good, mut bad) = (1, limit.saturating_add(1));
-        while bad - good > 1 {
-            let middle = good + (bad - good) / 2;
-            if keeps(middle) {
-                good = middle;
-            } else {
-                bad = middle;
-            }
-        }
-        Some(good)
-    }
-}
-
-/// How fast a replica answers under one load.
-pub(crate) fn speed(
-    model: &ModelSpeed,
-    device: &DeviceSpeed<'_>,
-    setup: &Setup<'_>,
-    load: Load,
-    constants: &ThroughputDocument,
-) -> Speed {
-    Prepared::new(model, device, setup, constants).at(load)
 }
 
 fn range(estimate: f64, [low, high]: [f64; 2], beyond: f64) -> Range {

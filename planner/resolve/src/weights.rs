@@ -154,10 +154,9 @@ impl Weights {
                 bytes(float(parameters.0) * stored.bytes_per_weight()),
                 "parameter count",
             ),
-            (None, None, Some(count)) => (
-                bytes(split(count, stored, mix).sum()),
-                "parameter formula",
-            ),
+            (None, None, Some(count)) => {
+                (bytes(split(count, stored, mix).sum()), "parameter formula")
+            }
             (None, None, None) => {
                 return Err(no_weights(
                     card,
@@ -210,17 +209,8 @@ impl Weights {
         }
     }
 
-    /// Mean bytes of one weight, scales and 16-bit parts included.
-    pub(crate) fn bytes_per_parameter(&self, parameters: u64) -> f64 {
-        self.parts.sum() / float(parameters.max(1))
-    }
-
     /// Bytes on the fullest device, with what loading adds: rotary tables, copies of latent
-    pub(crate) fn per_device(
-        &self,
-        architecture: Architecture,
-        parallelism: Parallelism,
-    ) -> Bytes {
+    pub(crate) fn per_device(&self, architecture: Architecture, parallelism: Parallelism) -> Bytes {
         let c = architecture.config;
         let tensor = float(u64::from(parallelism.tensor.max(1)));
         let kv_ranks = if c.latent.is_some() || c.kv_heads == 0 {
@@ -230,8 +220,7 @@ impl Weights {
         };
         let parts = self.parts;
         let experts = parts.experts / float(u64::from(parallelism.expert_ranks().max(1)));
-        let layers =
-            parts.linear / tensor + parts.key_value / kv_ranks + experts + parts.whole;
+        let layers = parts.linear / tensor + parts.key_value / kv_ranks + experts + parts.whole;
         // Engines cut the layers evenly, the rest one each; embeddings lie in the first stage,
         // the head (a copy where it is tied) in the last.
         let stages = u64::from(parallelism.pipeline.max(1));
@@ -271,10 +260,7 @@ impl Parts {
 }
 
 /// The format the checkpoint is stored in.
-pub(crate) fn stored_format(
-    card: &ModelCard,
-    architecture: Architecture,
-) -> Result<Format, Fault> {
+pub(crate) fn stored_format(card: &ModelCard, architecture: Architecture) -> Result<Format, Fault> {
     let config = architecture.config;
     if let Some(stored) = &config.quantization {
         return Format::of_checkpoint(stored).ok_or_else(|| Fault {
@@ -304,11 +290,12 @@ fn files(card: &ModelCard) -> Result<Option<(Bytes, &'static str)>, Fault> {
     let Some(weights) = &card.weights else {
         return Ok(None);
     };
-    let kind = card.config.as_ref().map_or(ModelKind::Decoder, |config| config.kind);
-    let loadable = || {
-        kind == ModelKind::Diffusion
-            || card.files.iter().any(|file| is_loadable(&file.path))
-    };
+    let kind = card
+        .config
+        .as_ref()
+        .map_or(ModelKind::Decoder, |config| config.kind);
+    let loadable =
+        || kind == ModelKind::Diffusion || card.files.iter().any(|file| is_loadable(&file.path));
     match weights.basis {
         WeightBasis::SafetensorsIndex => Ok(Some((weights.bytes, "safetensors index"))),
         WeightBasis::SingleSafetensors => Ok(Some((weights.bytes, "safetensors file"))),
@@ -348,9 +335,7 @@ fn in_memory(card: &ModelCard, files: Bytes, stored: Format, format: Format) -> 
     // The Hub counts parameters by the type they are stored in, whatever the configuration says.
     match card.parameters_by_dtype.get("F32") {
         Some(fp32) => files.saturating_sub(Bytes(*fp32) * 2),
-        None if card.parameters_by_dtype.is_empty() && stored == Format::Fp32 => {
-            Bytes(files.0 / 2)
-        }
+        None if card.parameters_by_dtype.is_empty() && stored == Format::Fp32 => Bytes(files.0 / 2),
         None => files,
     }
 }
@@ -528,173 +513,4 @@ fn bytes(count: f64) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests {
-    use openmodel_schemas::model_card::{
-        Experts, ModelConfig, RopeScaling, StoredQuantization, WeightBytes,
-    };
-    use openmodel_schemas::quantity::Parameters;
-
-    use super::*;
-    use crate::testing;
-
-    #[track_caller]
-    fn of(card: &ModelCard, quantization: Option<Quantization>) -> Weights {
-        let architecture = Architecture::of(card).expect("known");
-        Weights::of(card, architecture, quantization).expect("known")
-    }
-
-    fn per_device(card: &ModelCard, quantization: Option<Quantization>, spread: Parallelism) -> f64 {
-        let architecture = Architecture::of(card).expect("known");
-        let gib = of(card, quantization)
-            .per_device(architecture, spread)
-            .as_gib();
-        (gib * 100.0).round() / 100.0
-    }
-
-    /// Start-up logs of vLLM 0.19 on H100 (llm-d-planner PR#205), in GiB on each device.
-    #[test]
-    #[expect(clippy::float_cmp, reason = "rounded to the digits of the logs")]
-    fn weights_are_those_of_the_logs() {
-        let llama = testing::llama_8b();
-        let one = Parallelism::ONE;
-        assert_eq!(per_device(&llama, None, one), 14.99);
-        assert_eq!(per_device(&llama, Some(Quantization::Fp8), one), 8.49);
-        assert_eq!(per_device(&llama, None, Parallelism::tensor(2)), 7.51);
-        assert_eq!(per_device(&llama, None, Parallelism::tensor(4)), 3.77);
-        let stages = |pipeline| Parallelism {
-            pipeline,
-            ..Parallelism::ONE
-        };
-        assert_eq!(per_device(&llama, None, stages(2)), 7.51);
-        assert_eq!(per_device(&llama, None, stages(4)), 4.26);
-        assert_eq!(per_device(&testing::gemma_9b(), None, one), 17.22);
-        assert_eq!(per_device(&testing::qwen3_30b_moe(), None, one), 56.88);
-    }
-
-    #[test]
-    fn checkpoints_in_32_bits_are_loaded_in_16() {
-        let mut card = testing::llama_8b();
-        card.parameters_by_dtype = [("F32".to_owned(), 8_030_261_248)].into();
-        card.weights = Some(WeightBytes {
-            bytes: Bytes(8_030_261_248 * 4),
-            basis: WeightBasis::SafetensorsIndex,
-        });
-        card.config.as_mut().expect("it has one").dtype = Some("float32".to_owned());
-        let weights = of(&card, None);
-        assert_eq!(weights.files.to_string(), "29.92 GiB");
-        assert_eq!(weights.loaded().to_string(), "14.96 GiB");
-    }
-
-    #[test]
-    fn a_quantised_checkpoint_stays_as_stored_and_cannot_be_quantised_otherwise() {
-        let stored = |method: &str, bits| StoredQuantization {
-            method: method.to_owned(),
-            bits: Some(bits),
-            ..StoredQuantization::default()
-        };
-        let mut card = testing::llama_8b();
-        card.weights = Some(WeightBytes {
-            bytes: Bytes::from_gib(5.3),
-            basis: WeightBasis::SafetensorsIndex,
-        });
-        let config = |card: &mut ModelCard, stored| {
-            card.config.as_mut().expect("it has one").quantization = Some(stored);
-        };
-        config(&mut card, stored("awq", 4));
-        assert_eq!(of(&card, None).loaded().to_string(), "5.30 GiB");
-        let architecture = Architecture::of(&card).expect("known");
-        let fault = Weights::of(&card, architecture, Some(Quantization::Fp8))
-            .expect_err("twice quantised");
-        assert_eq!(
-            (fault.field, fault.code),
-            (Field::Quantization, "already_quantized")
-        );
-        config(&mut card, stored("fp8", 8));
-        assert_eq!(
-            of(&card, Some(Quantization::Fp8)).loaded().to_string(),
-            "5.30 GiB"
-        );
-        config(&mut card, stored("mystery", 3));
-        let architecture = Architecture::of(&card).expect("known");
-        let fault = Weights::of(&card, architecture, None).expect_err("unknown");
-        assert_eq!(fault.code, "unknown_quantization");
-    }
-
-    #[test]
-    fn without_an_index_the_parameters_count_and_then_the_formula() {
-        let mut card = testing::llama_8b();
-        card.weights = None;
-        card.parameters = Some(Parameters(8_030_261_248));
-        let counted = of(&card, None);
-        assert_eq!(
-            (counted.basis, counted.files),
-            ("parameter count", Bytes(16_060_522_496))
-        );
-        card.parameters = None;
-        let computed = of(&card, None);
-        assert_eq!(
-            (computed.basis, computed.files.to_string()),
-            ("parameter formula", "14.96 GiB".to_owned())
-        );
-    }
-
-    #[test]
-    fn stretched_positions_take_memory() {
-        // gemma-3-4b: 131,072 positions stretched by eight, head dimension 256: half a GiB.
-        let mut card = testing::gemma_9b();
-        let config = card.config.as_mut().expect("it has one");
-        config.max_positions = Some(131_072);
-        let plain = per_device(&card, None, Parallelism::ONE);
-        card.config.as_mut().expect("it has one").rope_scaling = Some(RopeScaling {
-            kind: "linear".to_owned(),
-            factor: Some(8.0),
-            original_positions: None,
-        });
-        let stretched = per_device(&card, None, Parallelism::ONE);
-        assert!((stretched - plain - 0.5).abs() < 0.02, "{plain} {stretched}");
-    }
-
-    #[test]
-    fn whole_experts_are_spread_over_all_ranks() {
-        let card = testing::qwen3_30b_moe();
-        let ranks = |data, expert| {
-            per_device(
-                &card,
-                None,
-                Parallelism {
-                    tensor: 2,
-                    pipeline: 1,
-                    data,
-                    expert,
-                },
-            )
-        };
-        assert!(ranks(4, true) < ranks(4, false) / 2.0);
-    }
-
-    #[test]
-    fn an_incomplete_configuration_still_has_the_bytes_of_its_files() {
-        let mut card = testing::llama_8b();
-        let config = card.config.as_mut().expect("it has one");
-        *config = ModelConfig {
-            vocab_size: 0,
-            intermediate_size: 0,
-            ..config.clone()
-        };
-        assert_eq!(of(&card, None).loaded().to_string(), "14.96 GiB");
-        card.config.as_mut().expect("it has one").experts = Some(Experts::default());
-        assert_eq!(of(&card, None).loaded().to_string(), "14.96 GiB");
-    }
-
-    #[test]
-    fn a_card_lists_its_weights_by_dtype() {
-        let shown: Vec<String> = weights_by_dtype(&testing::gemma_9b())
-            .iter()
-            .map(|weights| format!("{} {}", weights.dtype, weights.bytes))
-            .collect();
-        assert_eq!(
-            shown,
-            ["stored 17.21 GiB", "bfloat16 17.21 GiB", "fp8 9.46 GiB"]
-        );
-    }
-}
+mod tests;

@@ -4,26 +4,37 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
+use openmodel_resolve::Catalog;
 use openmodel_resolve::memory::{MemoryAnswer, MemoryQuery, memory_of};
 use openmodel_schemas::catalog::AcceleratorKind;
 use openmodel_schemas::quantity::{Bytes, Tokens};
+use openmodel_schemas::spec::Quantization;
 use serde_json::{Value, json};
 
-use super::context::{device_gib, utilization, version};
-use super::rows::{Row, named, read};
+use super::Show;
+use super::context::{count, engine, utilization, version};
+use super::hardware::device_gib;
+use super::names::named;
+use super::rows::{Row, read};
 use crate::models_file::ModelsFile;
 
 /// Print one JSON line for each row of a file, and error statistics where asked for.
-pub fn run(path: &Path, models: &ModelsFile, summary: bool, out: &mut impl Write) -> Result<()> {
+pub fn run(
+    path: &Path,
+    models: &ModelsFile,
+    catalog: &Catalog,
+    show: Show,
+    out: &mut impl Write,
+) -> Result<()> {
     let rows = read(path, &["model", "gpu_total_gib", "tp"])?;
     let mut errors = Errors::default();
     for (index, row) in rows.iter().enumerate() {
-        let answer = answer(row, models);
+        let answer = answer(row, models, catalog);
         let mut line = json!({ "row": index + 1, "model": row.text("model") });
         let fields = match &answer {
-            Ok(answer) => {
-                errors.add(row, answer);
-                shown(answer)
+            Ok(estimate) => {
+                errors.add(row, &estimate.memory);
+                shown(estimate, show.detail)
             }
             Err(reason) => json!({
                 "weights_gib_per_gpu": null,
@@ -37,27 +48,38 @@ pub fn run(path: &Path, models: &ModelsFile, summary: bool, out: &mut impl Write
         merge(&mut line, fields);
         writeln!(out, "{line}")?;
     }
-    if summary {
+    if show.summary {
         writeln!(out, "{}", errors.summary())?;
     }
     Ok(())
 }
 
-fn shown(answer: &MemoryAnswer) -> Value {
-    let gib = |bytes: Bytes| (bytes.as_gib() * 100.0).round() / 100.0;
-    json!({
+fn shown(estimate: &Estimate, detail: bool) -> Value {
+    let answer = &estimate.memory;
+    let gib = |bytes: Bytes| (bytes.as_gib() * 10_000.0).round() / 10_000.0;
+    let mut shown = json!({
         "weights_gib_per_gpu": gib(answer.weights),
         "kv_cache_gib_per_gpu": gib(answer.kv_cache),
         "kv_tokens": answer.kv_tokens.0,
         "total_non_kv_gib": gib(answer.total_non_kv),
         "fits": answer.fits,
         "reason": answer.reason,
-        "kv_bytes_per_token": answer.kv_per_token.0,
-        "activations_gib": gib(answer.activations),
-        "overhead_gib": gib(answer.overhead),
-        "max_model_len": answer.context_length.0,
-        "basis": answer.basis,
-    })
+    });
+    if detail {
+        merge(
+            &mut shown,
+            json!({
+                "kv_bytes_per_token": answer.kv_per_token.0,
+                "activations_gib": gib(answer.activations),
+                "overhead_gib": gib(answer.overhead),
+                "max_model_len": answer.context_length.0,
+                "basis": answer.basis,
+                "facts_of": estimate.facts_of,
+                "quantization": estimate.quantization.map(Quantization::as_str),
+            }),
+        );
+    }
+    shown
 }
 
 fn merge(line: &mut Value, fields: Value) {
@@ -66,18 +88,31 @@ fn merge(line: &mut Value, fields: Value) {
     }
 }
 
+/// An estimate, and the facts it was made of.
+struct Estimate {
+    memory: MemoryAnswer,
+    facts_of: String,
+    quantization: Option<Quantization>,
+}
+
 /// The estimate for a row, or the fact that is missing.
-fn answer(row: &Row, models: &ModelsFile) -> Result<MemoryAnswer, String> {
+fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<Estimate, String> {
     let name = row.text("model");
     let format = row.text("dtype_quant");
     let named = named(models, name, format)
         .ok_or_else(|| format!("unknown_model: no facts of {name:?} are known"))?;
-    let usable = row
-        .number("gpu_total_gib")
-        .or_else(|| device_gib(row.text("hardware"), row.text("source")))
-        .filter(|gib| *gib > 0.0)
-        .ok_or("unknown_device: gpu_total_gib is empty and the hardware is not known")?;
-    let tpu = row.text("hardware").contains("TPU") || row.text("engine").contains("tpu");
+    let (stated, hardware) = (row.text("gpu_total_gib"), row.text("hardware"));
+    let usable = match row.number("gpu_total_gib") {
+        Some(gib) if gib > 0.0 && gib < 1e6 => gib,
+        Some(_) => return Err(format!("unknown_device: gpu_total_gib is {stated:?}")),
+        None => device_gib(catalog, hardware, row.text("source")).ok_or_else(|| {
+            format!(
+                "unknown_device: gpu_total_gib is {stated:?}, no memory of {hardware:?} is known"
+            )
+        })?,
+    };
+    let engine_text = row.text("engine").to_lowercase();
+    let tpu = hardware.to_lowercase().contains("tpu") || engine_text.contains("tpu");
     let kind = if tpu {
         AcceleratorKind::Tpu
     } else {
@@ -85,28 +120,36 @@ fn answer(row: &Row, models: &ModelsFile) -> Result<MemoryAnswer, String> {
     };
     let utilization = utilization(row.text("gpu_memory_utilization"));
     let version = version(row, utilization);
-    let count = |column: &str| match row.text(column) {
-        "" => Ok(1),
-        text => text
-            .parse::<u32>()
-            .map(|count| count.max(1))
-            .map_err(|_| format!("unknown_parallelism: {column} is {text:?}")),
-    };
+    let ranks = |column: &str| Ok::<u32, String>(count(column, row.text(column))?.unwrap_or(1));
+    let notes = row.text("notes").to_lowercase();
+    let kv = row.text("kv_cache_dtype").to_lowercase();
     let query = MemoryQuery {
         quantization: named.quantization,
-        float32: format == "float32",
-        tensor: count("tp")?,
-        pipeline: count("pp")?,
-        data: count("dp")?,
+        float32: matches!(format, "float32" | "fp32"),
+        tensor: ranks("tp")?,
+        pipeline: ranks("pp")?,
+        data: ranks("dp")?,
+        engine: engine(&engine_text, kind),
         engine_version: version,
-        context_length: row.whole("max_model_len").map(Tokens),
+        context_length: row
+            .whole("max_model_len")
+            .filter(|len| *len > 0)
+            .map(Tokens),
         utilization,
-        kv_bits: row.text("kv_cache_dtype").contains("fp8").then_some(8),
-        eager: row.text("notes").contains("enforce-eager"),
-        cut_context: row.text("notes").contains("auto max_model_len"),
+        kv_bits: ["fp8", "int8", "e4m3", "e5m2"]
+            .iter()
+            .any(|eight| kv.contains(eight))
+            .then_some(8),
+        eager: notes.replace('_', "-").contains("enforce-eager"),
+        cut_context: notes.contains("auto max_model_len") || notes.contains("max_model_len=auto"),
         ..MemoryQuery::on(kind, Bytes::from_gib(usable))
     };
-    memory_of(named.card, &query).map_err(|error| error.to_string())
+    let memory = memory_of(&named.card, &query).map_err(|error| error.to_string())?;
+    Ok(Estimate {
+        memory,
+        facts_of: named.card.id.to_string(),
+        quantization: named.quantization,
+    })
 }
 
 /// Relative errors against the measured columns.
@@ -150,7 +193,11 @@ impl Errors {
         };
         // What failed for another reason says nothing of memory.
         let notes = row.text("notes");
-        if !started && ["not memory", "later ok", "contention"].iter().any(|other| notes.contains(other)) {
+        if !started
+            && ["not memory", "later ok", "contention"]
+                .iter()
+                .any(|other| notes.contains(other))
+        {
             return;
         }
         counts.1 += 1;

@@ -3,13 +3,15 @@
 //! A row says what its author ran; what it leaves open (the spread, the sequences at once, the
 //! context) is free, so a shape is feasible when some setting of the free variables fits.
 
+mod counts;
+
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
 use openmodel_resolve::Catalog;
 use openmodel_resolve::market::Sale;
-use openmodel_resolve::memory::{MemoryAnswer, MemoryQuery, memory_of, memory_on};
+use openmodel_resolve::memory::{MemoryAnswer, MemoryError, MemoryQuery, memory_of, memory_on};
 use openmodel_schemas::catalog::{AcceleratorKind, AcceleratorRow, PurchaseOption, ShapeRow};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Bytes, Tokens};
@@ -17,8 +19,12 @@ use openmodel_schemas::spec::Surface;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::context::{device_gib, utilization, version};
-use super::rows::{Named, Row, named, read};
+use self::counts::Counts;
+use super::Show;
+use super::context::{MOST_DEVICES, Spread, count, engine, utilization, version};
+use super::hardware::{accelerator, device_gib};
+use super::names::{Named, named};
+use super::rows::{Row, read};
 use crate::models_file::ModelsFile;
 
 /// Print one JSON line for each row of a file, and statistics where asked for.
@@ -26,7 +32,7 @@ pub fn run(
     path: &Path,
     models: &ModelsFile,
     catalog: &Catalog,
-    summary: bool,
+    show: Show,
     out: &mut impl Write,
 ) -> Result<()> {
     let rows = read(path, &["model", "surface", "machine_type", "accelerator"])?;
@@ -34,9 +40,13 @@ pub fn run(
     for (index, row) in rows.iter().enumerate() {
         let answer = Answer::of(row, models, catalog);
         counts.add(row, &answer);
-        writeln!(out, "{}", answer.line(index + 1, row.text("model")))?;
+        writeln!(
+            out,
+            "{}",
+            answer.line(index + 1, row.text("model"), show.detail)
+        )?;
     }
-    if summary {
+    if show.summary {
         writeln!(out, "{}", counts.summary())?;
     }
     Ok(())
@@ -93,13 +103,27 @@ impl Answer {
         let named = named(models, name, row.text("dtype_quant"))
             .ok_or_else(|| format!("unknown_model: no facts of {name:?} are known"))?;
         let documented = documented(row, catalog)?;
-        let runs = runs(row, &named, documented.kind);
-        let (verdict, count) = documented.holds(row, &named, &runs)?;
+        let mut runs = runs(row, &named, documented.kind);
+        let (mut verdict, mut count) = documented.holds(row, &named, &runs)?;
+        if !verdict.fits && row.text("max_model_len").is_empty() && !was_run(row) {
+            // A context that is not stated may be shorter still.
+            let shorter: Vec<MemoryQuery> = runs
+                .iter()
+                .map(|run| MemoryQuery {
+                    context_length: Some(Tokens(SHORTEST_CONTEXT)),
+                    ..run.clone()
+                })
+                .collect();
+            let (again, on) = documented.holds(row, &named, &shorter)?;
+            if again.fits {
+                (verdict, count, runs) = (again, on, shorter);
+            }
+        }
         let surface = surface(row);
         let price = documented.price(catalog, surface, count);
         let chosen = price.as_ref().and_then(|price| {
             let same = (price.region, price.option);
-            choose(catalog, surface, same, documented.hosts, &named, &runs)
+            choose(catalog, surface, same, &documented, &named, &runs)
         });
         Ok(Self {
             feasible: Some(verdict.fits),
@@ -113,8 +137,8 @@ impl Answer {
         })
     }
 
-    fn line(&self, row: usize, model: &str) -> Value {
-        json!({
+    fn line(&self, row: usize, model: &str, detail: bool) -> Value {
+        let mut line = json!({
             "row": row,
             "model": model,
             "feasible": self.feasible,
@@ -126,9 +150,12 @@ impl Answer {
                 "count": chosen.count,
                 "hourly_usd": usd(chosen.hourly),
             })),
-            "purchase_option": self.option.map(PurchaseOption::as_str),
-            "region": self.region,
-        })
+        });
+        if detail {
+            line["purchase_option"] = json!(self.option.map(PurchaseOption::as_str));
+            line["region"] = json!(self.region);
+        }
+        line
     }
 }
 
@@ -141,7 +168,10 @@ fn usd(amount: Decimal) -> Value {
 /// The surface whose prices a row is compared at; rows about engines or machines in general are
 /// at those of Compute Engine.
 fn surface(row: &Row) -> Surface {
-    let text = row.text("surface");
+    let text = row.text("surface").to_lowercase().replace([' ', '-'], "_");
+    if text.starts_with("huggingface") {
+        return Surface::HuggingFace;
+    }
     let known = Surface::ALL
         .into_iter()
         .find(|surface| text.starts_with(surface.as_str()));
@@ -150,37 +180,69 @@ fn surface(row: &Row) -> Surface {
 
 fn documented<'a>(row: &Row, catalog: &'a Catalog) -> Result<Documented<'a>, String> {
     let name = row.text("accelerator");
-    let accelerator = catalog.accelerator(name);
-    let (kind, usable, devices) = match accelerator {
-        Some(row) => (row.kind, Bytes::from_gib(row.usable_gib), row.devices),
-        None => {
-            let gib = device_gib(name, row.text("source"))
-                .ok_or_else(|| format!("unknown_accelerator: no facts of {name:?} are known"))?;
-            (AcceleratorKind::Gpu, Bytes::from_gib(gib), 1)
+    // A row may leave the accelerator to its machine type.
+    let accelerator = accelerator(catalog, name).or_else(|| {
+        let words = machines(row);
+        let shape = catalog
+            .shapes_with(None, None, None)
+            .filter(|_| name.is_empty())
+            .find(|shape| is_named(shape, &words))?;
+        catalog.accelerator(&shape.accelerator)
+    });
+    let (kind, usable, devices) = if let Some(row) = accelerator {
+        (row.kind, Bytes::from_gib(row.usable_gib), row.devices)
+    } else {
+        let gib = device_gib(catalog, name, row.text("source"))
+            .ok_or_else(|| format!("unknown_accelerator: no facts of {name:?} are known"))?;
+        (AcceleratorKind::Gpu, Bytes::from_gib(gib), 1)
+    };
+    let column = "accelerators_total";
+    let stated = Spread::of(row.text("parallelism"));
+    let text = row.text(column);
+    let named = !machines(row).is_empty() && accelerator.is_some();
+    let total = match count(column, text) {
+        Ok(None) => stated.chips,
+        // A number of other things than these accelerators leaves the machine's own.
+        Err(_) if named && text.parse::<f64>().is_err() => None,
+        other => other?,
+    };
+    let hosts = match count("hosts", row.text("hosts"))? {
+        Some(hosts) if hosts > MOST_HOSTS => {
+            return Err(format!("unknown_count: hosts is {:?}", row.text("hosts")));
         }
+        hosts => hosts.unwrap_or(1),
     };
-    let text = row.text("accelerators_total");
-    let count = match text {
-        "" => None,
-        text => Some(
-            text.parse()
-                .ok()
-                .filter(|count| *count > 0)
-                .ok_or_else(|| format!("unknown_count: accelerators_total is {text:?}"))?,
-        ),
-    };
-    let shapes = shapes(row, catalog, accelerator, count);
-    let hosts = row.whole("hosts").and_then(|hosts| u32::try_from(hosts).ok());
+    let shapes = shapes(row, catalog, accelerator, total, hosts);
     Ok(Documented {
         accelerator,
         kind,
         usable,
-        count,
+        count: total,
         devices,
         eighths: shapes.first().map_or(8, |shape| shape.eighths),
-        hosts: hosts.unwrap_or(1).max(1),
+        hosts,
         shapes,
     })
+}
+
+/// Machines that serve one replica together: more than any engine was ever seen to span.
+const MOST_HOSTS: u32 = 128;
+
+/// The words of a row's machine type that can be one: `a3-highgpu-8g / a3-megagpu-8g`.
+fn machines(row: &Row) -> Vec<String> {
+    row.text("machine_type")
+        .to_lowercase()
+        .split([' ', '/', ',', '(', ')', '|'])
+        .filter(|word| word.contains('-'))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn is_named(shape: &ShapeRow, words: &[String]) -> bool {
+    shape
+        .machine_type
+        .as_ref()
+        .is_some_and(|machine| words.contains(machine))
 }
 
 /// The shapes of the catalog that a row's machine type, accelerator and count can mean.
@@ -189,31 +251,29 @@ fn shapes<'a>(
     catalog: &'a Catalog,
     accelerator: Option<&'a AcceleratorRow>,
     count: Option<u32>,
+    hosts: u32,
 ) -> Vec<&'a ShapeRow> {
     let Some(accelerator) = accelerator else {
         return Vec::new();
     };
-    let hosts = row.whole("hosts").unwrap_or(1).max(1);
-    let per_host = count.map(|count| u32::try_from(u64::from(count) / hosts).unwrap_or(count));
-    let machine = row.text("machine_type");
-    let words: Vec<&str> = machine
-        .split([' ', '/', ',', '(', ')'])
-        .filter(|word| word.contains('-'))
-        .collect();
+    let per_host = count.map(|count| count / hosts.max(1));
+    let words = machines(row);
+    // What has no machine type is sold by its accelerator, on its own surface.
+    let surface = surface(row);
+    let machineless = matches!(surface, Surface::CloudRun | Surface::HuggingFace);
     let all: Vec<&ShapeRow> = catalog
         .shapes_with(None, Some(accelerator), None)
         .filter(|shape| {
-            let machine = shape.machine_type.as_deref();
+            if machineless {
+                return catalog.sales_of(surface, shape).next().is_some();
+            }
             // A part of an accelerator is only meant where its machine is named.
-            machine.is_some_and(|machine| shape.eighths == 8 || words.contains(&machine))
+            shape.machine_type.is_some() && (shape.eighths == 8 || is_named(shape, &words))
         })
         .collect();
     let named: Vec<&ShapeRow> = all
         .iter()
-        .filter(|shape| {
-            let machine = shape.machine_type.as_deref().unwrap_or_default();
-            words.contains(&machine)
-        })
+        .filter(|shape| is_named(shape, &words))
         .copied()
         .collect();
     // A machine type with the count of one host, or a slice with the count of all; a row without
@@ -222,9 +282,7 @@ fn shapes<'a>(
         shapes
             .iter()
             .filter(|shape| {
-                count.is_none_or(|count| {
-                    shape.count == count || per_host == Some(shape.count)
-                })
+                count.is_none_or(|count| shape.count == count || per_host == Some(shape.count))
             })
             .copied()
             .collect()
@@ -242,7 +300,9 @@ fn shapes<'a>(
 /// What the free variables of a row may be.
 fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
     let share = utilization(row.text("gpu_memory_utilization"));
-    let sequences = row.whole("max_num_seqs_or_concurrency");
+    let sequences = row
+        .whole("max_num_seqs_or_concurrency")
+        .filter(|sequences| *sequences > 0);
     let engine = engine(row.text("engine"), kind);
     let stated_version = row
         .text("engine")
@@ -255,7 +315,9 @@ fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
         engine_version: stated_version.or_else(|| version(row, share)),
         engine,
         context_length: Some(Tokens(
-            row.whole("max_model_len").unwrap_or(SHORT_CONTEXT),
+            row.whole("max_model_len")
+                .filter(|length| *length > 0)
+                .unwrap_or(SHORT_CONTEXT),
         )),
         utilization: share,
         kv_bits: kv_bits(row),
@@ -265,9 +327,7 @@ fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
     let mut runs = vec![base.clone()];
     // A run that was made, or that states its share of memory, had the engine's defaults for the
     // rest; a configuration leaves them free.
-    let evidence = row.text("evidence_type");
-    let made = evidence.contains("run") || evidence.contains("failure");
-    if share.is_none() && !made {
+    if share.is_none() && !was_run(row) {
         if sequences.is_none() {
             runs.extend([64, 8, 1].map(|few| MemoryQuery {
                 max_sequences: Some(few),
@@ -285,26 +345,21 @@ fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
     runs
 }
 
+/// Whether a row is of a run that was made, or one that failed.
+fn was_run(row: &Row) -> bool {
+    let evidence = row.text("evidence_type");
+    evidence.contains("run") || evidence.contains("failure")
+}
+
+/// The shortest context that still answers a question.
+const SHORTEST_CONTEXT: u64 = 1024;
+
 /// Context assumed where a row states none: a shape that holds less serves nobody.
 const SHORT_CONTEXT: u64 = 2048;
 
 fn kv_bits(row: &Row) -> Option<u64> {
     let text = row.text("dtype_quant").to_lowercase();
     (text.contains("kv") && text.contains("fp8")).then_some(8)
-}
-
-/// The engine whose memory a row's is like.
-fn engine(text: &str, kind: AcceleratorKind) -> String {
-    let text = text.to_lowercase();
-    let known = ["sglang", "tgi", "tei", "llama-cpp", "diffusers"];
-    match kind {
-        AcceleratorKind::Tpu => "vllm-tpu",
-        AcceleratorKind::Gpu => known
-            .into_iter()
-            .find(|engine| text.starts_with(engine))
-            .unwrap_or("vllm"),
-    }
-    .to_owned()
 }
 
 impl Documented<'_> {
@@ -321,15 +376,17 @@ impl Documented<'_> {
             // No count: any that the machine comes with, or a few of them together.
             (None, Some(most)) => {
                 let mut counts: Vec<u32> = self.shapes.iter().map(|shape| shape.count).collect();
-                counts.extend([2, 4].map(|hosts| most.saturating_mul(hosts)));
+                counts.extend([2, 4].map(|hosts| most.saturating_mul(hosts).min(MOST_DEVICES)));
                 counts.sort_unstable();
                 counts
             }
             (None, None) => {
-                return Err("unknown_count: neither a count nor a known machine is stated".to_owned());
+                return Err(
+                    "unknown_count: neither a count nor a known machine is stated".to_owned(),
+                );
             }
         };
-        let spread = spread(row.text("parallelism"));
+        let stated = Spread::of(row.text("parallelism"));
         let mut last = None;
         for (run, count) in counts
             .iter()
@@ -340,47 +397,67 @@ impl Documented<'_> {
                 usable,
                 ..run.clone()
             };
-                let devices = count.saturating_mul(self.devices);
-                let answer = match spread {
-                    Some((tensor, pipeline)) => {
-                        let stated = MemoryQuery {
-                            tensor,
-                            pipeline,
-                            ..run.clone()
-                        };
-                        let answer = memory_of(named.card, &stated);
-                        // A model may be served in several copies, or split otherwise than the
-                        // row says where its numbers count other things than devices.
-                        match answer {
-                            Ok(answer)
-                                if !answer.fits
-                                    && tensor.saturating_mul(pipeline) != devices
-                                    && self.kind == AcceleratorKind::Tpu =>
-                            {
-                                memory_on(named.card, &run, devices)
-                            }
-                            other => other,
-                        }
-                    }
-                    None => memory_on(named.card, &run, devices),
-                }
-                .map_err(|error| error.to_string())?;
-                if answer.fits {
-                    return Ok((answer, count));
-                }
-                last.get_or_insert((answer, count));
+            let devices = count.saturating_mul(self.devices);
+            let answer = match stated.tensor {
+                Some(tensor) => self.spread_as_stated(row, named, &run, (stated, tensor), devices),
+                None => memory_on(&named.card, &run, devices),
+            }
+            .map_err(|error| error.to_string())?;
+            if answer.fits {
+                return Ok((answer, count));
+            }
+            last.get_or_insert((answer, count));
         }
         last.ok_or_else(|| "unknown_count: no devices are stated".to_owned())
     }
 
+    /// A run as a row says that it is spread; what the row leaves open is tried.
+    fn spread_as_stated(
+        &self,
+        row: &Row,
+        named: &Named,
+        run: &MemoryQuery,
+        (stated, tensor): (Spread, u32),
+        devices: u32,
+    ) -> Result<MemoryAnswer, MemoryError> {
+        let experts = moe(named);
+        let query = MemoryQuery {
+            tensor,
+            pipeline: stated.pipeline.unwrap_or(1),
+            data: stated.data.unwrap_or(1),
+            expert: stated.expert && experts,
+            ..run.clone()
+        };
+        let answer = memory_of(&named.card, &query)?;
+        if answer.fits {
+            return Ok(answer);
+        }
+        // Recipes name the ranks and leave out that whole experts lie on them.
+        if experts && !query.expert && !was_run(row) {
+            let whole = memory_of(
+                &named.card,
+                &MemoryQuery {
+                    expert: true,
+                    ..query.clone()
+                },
+            )?;
+            if whole.fits {
+                return Ok(whole);
+            }
+        }
+        // The ranks of TPU recipes count other things than devices.
+        let ranks = tensor
+            .saturating_mul(query.pipeline)
+            .saturating_mul(query.data);
+        if ranks != devices && self.kind == AcceleratorKind::Tpu {
+            return memory_on(&named.card, run, devices);
+        }
+        Ok(answer)
+    }
+
     /// The documented machine's price: in us-central1 where it is sold there, else where it is
     /// cheapest; on demand where it is sold so, else in the plainest way it is.
-    fn price<'c>(
-        &self,
-        catalog: &'c Catalog,
-        surface: Surface,
-        count: u32,
-    ) -> Option<Price<'c>> {
+    fn price<'c>(&self, catalog: &'c Catalog, surface: Surface, count: u32) -> Option<Price<'c>> {
         self.accelerator?;
         PurchaseOption::ALL.into_iter().find_map(|option| {
             let sales = self.shapes.iter().flat_map(|shape| {
@@ -414,15 +491,9 @@ struct Price<'a> {
     region: Option<&'a Region>,
 }
 
-/// `TP2xPP1` as (2, 1); nothing where a row does not say.
-fn spread(text: &str) -> Option<(u32, u32)> {
-    let number = |mark: &str| {
-        let rest = &text[text.find(mark)? + mark.len()..];
-        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().ok()
-    };
-    let tensor = number("TP")?;
-    Some((tensor, number("PP").unwrap_or(1)))
+fn moe(named: &Named) -> bool {
+    let config = named.card.config.as_ref();
+    config.is_some_and(|config| config.experts.is_some())
 }
 
 /// The cheapest shape that holds a row's model in the same place and way of buying.
@@ -430,15 +501,31 @@ fn choose(
     catalog: &Catalog,
     surface: Surface,
     (region, option): (Option<&Region>, PurchaseOption),
-    hosts: u32,
+    documented: &Documented,
     named: &Named,
     runs: &[MemoryQuery],
 ) -> Option<Chosen> {
-    // The documented machine may be several together; so may ours.
+    // The documented machine may be several together; so may ours, if it is the largest of its
+    // kind: nobody joins small machines where there are large ones.
+    let hosts_of = |sale: &Sale| {
+        let shape = sale.shape;
+        let named = documented
+            .shapes
+            .iter()
+            .any(|other| other.name == shape.name);
+        let larger = catalog
+            .shapes_with(None, Some(sale.accelerator), None)
+            .any(|other| other.count > shape.count && other.machine_type.is_some());
+        if named || !larger {
+            documented.hosts
+        } else {
+            1
+        }
+    };
     let mut sales: Vec<(Sale, u32, Decimal)> = catalog
         .sales_on(surface)
         .filter(|sale| sale.option == option && sale.region == region)
-        .flat_map(|sale| (1..=hosts).map(move |hosts| (sale, hosts)))
+        .flat_map(|sale| (1..=hosts_of(&sale)).map(move |hosts| (sale, hosts)))
         .filter_map(|(sale, hosts)| {
             let hourly = sale.hourly?.0.checked_mul(hosts.into())?;
             Some((sale, hosts, hourly))
@@ -462,7 +549,7 @@ fn choose(
                 ..run.clone()
             };
             let devices = count.saturating_mul(sale.accelerator.devices);
-            memory_on(named.card, &run, devices).is_ok_and(|answer| answer.fits)
+            memory_on(&named.card, &run, devices).is_ok_and(|answer| answer.fits)
         });
         holds.then(|| Chosen {
             machine_type: shape.machine_type.clone(),
@@ -471,50 +558,4 @@ fn choose(
             hourly,
         })
     })
-}
-
-/// How verdicts agree with what is documented, over rows of high or medium confidence.
-#[derive(Debug, Default)]
-struct Counts {
-    working: (u32, u32),
-    failing: (u32, u32),
-    dearer: u32,
-    compared: u32,
-    unknown: u32,
-}
-
-impl Counts {
-    fn add(&mut self, row: &Row, answer: &Answer) {
-        if row.text("confidence") == "low" {
-            return;
-        }
-        let Some(feasible) = answer.feasible else {
-            self.unknown += 1;
-            return;
-        };
-        let fits = row.text("fits");
-        if fits.starts_with("yes") || fits == "tight" {
-            self.working.1 += 1;
-            self.working.0 += u32::from(feasible);
-        } else if fits == "no" {
-            self.failing.1 += 1;
-            self.failing.0 += u32::from(!feasible);
-        }
-        if let (Some(documented), Some(chosen), true) =
-            (answer.documented, &answer.chosen, feasible)
-        {
-            self.compared += 1;
-            self.dearer += u32::from(chosen.hourly > documented);
-        }
-    }
-
-    fn summary(&self) -> Value {
-        json!({ "summary": {
-            "working_that_are_feasible": { "rows": self.working.1, "right": self.working.0 },
-            "failing_that_are_rejected": { "rows": self.failing.1, "right": self.failing.0 },
-            "choices_compared": self.compared,
-            "choices_that_cost_more": self.dearer,
-            "rows_without_an_answer": self.unknown,
-        }})
-    }
 }

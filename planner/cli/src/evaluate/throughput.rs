@@ -10,7 +10,11 @@ use openmodel_schemas::report::Range;
 use openmodel_schemas::spec::Quantization;
 use serde_json::{Value, json};
 
-use super::rows::{Row, read, with_parameters};
+use super::Show;
+use super::context::count;
+use super::hardware::accelerator;
+use super::names::{quantization_in, with_parameters};
+use super::rows::{Row, read};
 use crate::models_file::ModelsFile;
 
 /// Print one JSON line for each row of a file, and error statistics where asked for.
@@ -18,12 +22,19 @@ pub fn run(
     path: &Path,
     models: &ModelsFile,
     catalog: &Catalog,
-    summary: bool,
+    show: Show,
     out: &mut impl Write,
 ) -> Result<()> {
     let rows = read(
         path,
-        &["model_path", "system", "backend", "isl", "osl", "batch_size"],
+        &[
+            "model_path",
+            "system",
+            "backend",
+            "isl",
+            "osl",
+            "batch_size",
+        ],
     )?;
     let mut errors = [Errors::default(), Errors::default()];
     for (index, row) in rows.iter().enumerate() {
@@ -50,9 +61,13 @@ pub fn run(
         };
         writeln!(out, "{line}")?;
     }
-    if summary {
+    if show.summary {
         let [tpot, ttft] = errors.map(Errors::summary);
-        writeln!(out, "{}", json!({ "summary": { "tpot": tpot, "ttft": ttft } }))?;
+        writeln!(
+            out,
+            "{}",
+            json!({ "summary": { "tpot": tpot, "ttft": ttft } })
+        )?;
     }
     Ok(())
 }
@@ -74,6 +89,7 @@ fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<PaceAnswe
     let system = row.text("system");
     let accelerator = device(system)
         .and_then(|name| catalog.accelerator(name))
+        .or_else(|| accelerator(catalog, system).filter(|_| !system.contains("pcie")))
         .ok_or_else(|| format!("unknown_accelerator: no facts of {system:?} are known"))?;
     let precision = match row.text("precision") {
         "" => "bf16",
@@ -94,26 +110,29 @@ fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<PaceAnswe
     let spread = spread(row)?;
     let needed = |column: &str| {
         row.number(column)
-            .filter(|number| *number > 0.0)
+            .filter(|number| *number > 0.0 && *number < MOST_TOKENS)
             .ok_or_else(|| format!("unknown_load: {column} is {:?}", row.text(column)))
     };
-    let data = row.number("attention_dp_size").unwrap_or(1.0).max(1.0);
+    let data = count("attention_dp_size", row.text("attention_dp_size"))?.unwrap_or(1);
     let query = PaceQuery {
         accelerator,
         engine: row.text("backend").to_owned(),
         quantization: dense,
         expert_quantization: experts.quantization(),
         tensor: spread.devices / spread.data.max(1),
-        pipeline: 1,
+        pipeline: count("pp_size", row.text("pp_size"))?.unwrap_or(1),
         data: spread.data,
         expert: spread.expert,
         // The column counts sequences of one attention rank.
-        batch: needed("batch_size")? * data,
+        batch: needed("batch_size")? * f64::from(data),
         input_tokens: needed("isl")?,
         output_tokens: needed("osl")?,
     };
     pace_of(card, &query).map_err(|error| error.to_string())
 }
+
+/// Larger than any batch, prompt or answer.
+const MOST_TOKENS: f64 = 1e8;
 
 /// Devices of a row, and how they share the work.
 struct Spread {
@@ -125,21 +144,13 @@ struct Spread {
 /// The columns say ranks of attention (`tp_size`, `attention_dp_size`) and of experts
 /// (`moe_tp_size`, `moe_ep_size`) over the same devices.
 fn spread(row: &Row) -> Result<Spread, String> {
-    let count = |column: &str| {
-        let number = row.number(column)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "float casts saturate"
-        )]
-        Some(number.max(1.0) as u32)
-    };
-    let tensor = count("tp_size")
-        .ok_or_else(|| format!("unknown_parallelism: tp_size is {:?}", row.text("tp_size")))?;
-    let stated_data = count("attention_dp_size");
+    let ranks = |column: &str| count(column, row.text(column));
+    let tensor =
+        ranks("tp_size")?.ok_or_else(|| "unknown_parallelism: tp_size is empty".to_owned())?;
+    let stated_data = ranks("attention_dp_size")?;
     let data = stated_data.unwrap_or(1);
-    let slices = count("moe_tp_size").unwrap_or(1);
-    let experts = count("moe_ep_size").unwrap_or(1);
+    let slices = ranks("moe_tp_size")?.unwrap_or(1);
+    let experts = ranks("moe_ep_size")?.unwrap_or(1);
     // Runs of so many tensor and as many expert ranks were recorded with the product of both.
     let square = slices == experts && experts > 1 && stated_data.is_some();
     let devices = if data > 1 && tensor > 1 {
@@ -186,14 +197,18 @@ impl Format {
 }
 
 fn format(mode: &str) -> Result<Format, String> {
-    Ok(match mode {
+    let mode = mode.to_lowercase();
+    Ok(match mode.as_str() {
         "bf16" | "bfloat16" | "float16" => Format::Plain,
         "fp8" | "fp8_block" | "fp8_static" | "sq" => Format::All(Quantization::Fp8),
         "nvfp4" | "fp4" => Format::All(Quantization::Nvfp4),
         "int8_wo" => Format::All(Quantization::Bnb8),
         "int4_wo" | "w4afp8" => Format::ExpertsOnly(Quantization::Gptq),
         "w4a16_mxfp4" | "w4a8_mxfp4_mxfp8" => Format::ExpertsOnly(Quantization::Mxfp4),
-        other => return Err(format!("unknown_quantization: {other:?} is no known mode")),
+        other => Format::All(
+            quantization_in(other)
+                .ok_or_else(|| format!("unknown_quantization: {other:?} is no known mode"))?,
+        ),
     })
 }
 
@@ -206,7 +221,7 @@ fn device(system: &str) -> Option<&'static str> {
         "gb200" | "gb200_nvl" | "gb200_sxm" => "nvidia-gb200",
         // GB300's figures are those of a B300 with another host.
         "b300_sxm" | "gb300" => "nvidia-gb300",
-        "a100_sxm" => "nvidia-a100-80gb",
+        "a100_sxm" | "a100_pcie" => "nvidia-a100-80gb",
         "l4" => "nvidia-l4",
         _ => return None,
     })

@@ -20,10 +20,9 @@ pub(super) fn card(
     parameters: Option<Parameters>,
     weights: Option<Bytes>,
 ) -> Result<ModelCard> {
-    let text =
-        std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let value = json::from_slice(&text)
-        .with_context(|| format!("{} is not JSON", path.display()))?;
+    let text = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let value =
+        json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))?;
     let config = parse_config(&value)
         .with_context(|| format!("{} is no config.json that can be sized", path.display()))?;
     Ok(ModelCard {

@@ -167,6 +167,7 @@ mod tests {
                 .expect("a commit"),
             config: None,
             parameters: None,
+            active_parameters: None,
             parameters_by_dtype: BTreeMap::new(),
             weights: None,
             files: Vec::new(),

@@ -94,6 +94,14 @@ impl Index {
         self.run(|entry| entry.surface.cmp(&surface))
     }
 
+    /// The entries of a surface, and the place of the first.
+    pub(super) fn range_on(&self, surface: Surface) -> (u32, &[Entry]) {
+        let start = self
+            .entries
+            .partition_point(|entry| entry.surface < surface);
+        (u32::try_from(start).unwrap_or(u32::MAX), self.on(surface))
+    }
+
     pub(super) fn of(&self, surface: Surface, shape: usize) -> &[Entry] {
         self.run(|entry| (entry.surface, entry.shape).cmp(&(surface, shape)))
     }

@@ -18,7 +18,10 @@ fn show(shape: &Shape) -> String {
         cpu,
         memory,
     } = shape;
-    format!("{accelerator} x{accelerator_count}, {cpu} vCPU, {} GiB", memory.as_gib())
+    format!(
+        "{accelerator} x{accelerator_count}, {cpu} vCPU, {} GiB",
+        memory.as_gib()
+    )
 }
 
 /// A placement as a text picture.
@@ -499,7 +502,11 @@ fn brute_force(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Opti
             let rank = (
                 sale.hourly.is_none(),
                 sale.hourly.map_or(Decimal::ZERO, |usd| usd.0),
-                if accelerator.name == "nvidia-l4" { 0 } else { 1 },
+                if accelerator.name == "nvidia-l4" {
+                    0
+                } else {
+                    1
+                },
                 row.cpu,
                 show(&shape),
             );

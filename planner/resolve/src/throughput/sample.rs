@@ -4,7 +4,7 @@ use super::examples::{
     B200, DEEPSEEK_V3, GB200, GB300, GLM_5, H100, H200, LLAMA_8B, LLAMA_70B, MINIMAX_M2, QWEN3_32B,
     QWEN3_235B, QWEN35_397B, constants,
 };
-use super::{Arithmetic, DeviceSpeed, Load, ModelSpeed, Range, Setup, Speed, speed};
+use super::{Arithmetic, DeviceSpeed, Load, ModelSpeed, Range, Setup, Speed, tests::speed};
 
 /// The goals of the model, over a sample of the rows it was fitted to. Its errors on rows that
 /// it has not seen are told by `fit/throughput.py --cross-validate`.

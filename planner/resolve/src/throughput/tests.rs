@@ -8,6 +8,17 @@ use super::examples::{
 };
 use super::*;
 
+/// How fast a replica answers under one load.
+pub(super) fn speed(
+    model: &ModelSpeed,
+    device: &DeviceSpeed<'_>,
+    setup: &Setup<'_>,
+    load: Load,
+    constants: &ThroughputDocument,
+) -> Speed {
+    Prepared::new(model, device, setup, constants).at(load)
+}
+
 #[test]
 fn known_setups_are_measured_others_fitted_unknown_accelerators_roofline() {
     let basis = |model, device: &DeviceSpeed<'_>, setup: &Setup<'_>| {
@@ -52,26 +63,6 @@ fn ranges_widen_as_less_is_known_and_beyond_measured_batches() {
     };
     assert!(width(&H100, 16.0) < width(&H100, 1024.0));
     assert!(width(&H100, 16.0) < width(&L4, 16.0));
-}
-
-#[test]
-fn a_replica_is_sized_by_its_goals() {
-    let setup = dense_setup("vllm", 4, Arithmetic::Fp8);
-    let prepared = Prepared::new(&LLAMA_70B, &H100, &setup, constants());
-    let tokens = (1024.0, 1024.0);
-    let batch = prepared
-        .largest_batch(tokens, (20.0, f64::INFINITY), 1024)
-        .expect("one sequence is faster than that");
-    let tpot = |batch| {
-        prepared
-            .at(load(f64::from(batch), 1024.0, 1024.0))
-            .tpot_ms
-            .estimate
-    };
-    assert!(tpot(batch) <= 20.0 && tpot(batch + 1) > 20.0, "{batch}");
-    assert_eq!(prepared.largest_batch(tokens, (1.0, 1e9), 1024), None);
-    assert_eq!(prepared.largest_batch(tokens, (1e9, 1e9), 64), Some(64));
-    assert_eq!(prepared.largest_batch(tokens, (1e9, 1e9), 0), None);
 }
 
 #[test]
@@ -157,7 +148,6 @@ proptest! {
         };
         let prepared = Prepared::new(&model, &device, &setup, constants());
         check_sane(&prepared.at(load(n[21], n[22], n[23])));
-        prepared.largest_batch((n[24], n[25]), (n[26], n[27]), ways[0]);
     }
 
     #[test]

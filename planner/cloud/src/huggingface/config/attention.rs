@@ -134,13 +134,11 @@ pub(super) fn indexer(
             .and_then(|freq| freq.as_array());
         let on = |flags: &Vec<serde_json::Value>| flags.iter().filter(|flag| **flag == 1).count();
         let layers = flags.map_or(layers, |flags| layers.min(on(flags) as u64));
-        return Ok(dim
-            .filter(|dim| *dim > 0)
-            .map(|dim| Indexer {
-                dim,
-                layers,
-                topk: None,
-            }));
+        return Ok(dim.filter(|dim| *dim > 0).map(|dim| Indexer {
+            dim,
+            layers,
+            topk: None,
+        }));
     }
     let Some(dim) = fields.positive(&["index_head_dim"])? else {
         return Ok(None);

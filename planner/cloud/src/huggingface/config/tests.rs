@@ -263,6 +263,7 @@ fn an_indexer_beside_plain_attention() {
     let expected = Indexer {
         dim: 128,
         layers: 2,
+        topk: None,
     };
     assert_eq!(parse(&llama_with(&sparse)).indexer, Some(expected));
 }

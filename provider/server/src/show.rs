@@ -97,6 +97,11 @@ pub(crate) fn cost_line(line: &CostLine) -> String {
     format!("{}: {price}, {}", line.item, line.source)
 }
 
+/// A count as Terraform's number.
+pub(crate) fn number(number: Option<u64>) -> Value<i64> {
+    number.and_then(|number| i64::try_from(number).ok()).into()
+}
+
 fn money(amount: Decimal, digits: u32) -> String {
     let mut rounded = amount.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero);
     rounded.rescale(digits);

@@ -15,11 +15,13 @@
 //! Secrets travel as [`Secret`], which neither `Debug` nor an error nor a log can print.
 
 pub mod auth;
+mod download;
 pub mod google;
 pub mod huggingface;
 mod secret;
 pub mod transport;
 
+pub use download::download;
 pub use google::GoogleCloud;
 pub use huggingface::{ConfigError, Hub, HubError, parse_config};
 pub use secret::Secret;

@@ -1,6 +1,6 @@
 //! What the provider block makes: settings from configuration and environment, and the clients
 //! they lead to, each made when first needed. Terraform configures a provider several times per
-//! command, so nothing here connects.
+//! command, so nothing here connects, except for a catalog at a URL that is not in the cache yet.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use tfplug::serve::log;
 use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
 
+use crate::catalog;
 use crate::provider::{EndpointsModel, ProviderModel};
 
 /// The configured provider.
@@ -34,18 +35,13 @@ pub(crate) struct Client {
     offline: bool,
     transport: Transport,
     cache: Option<PathBuf>,
-    catalog: Catalogs,
+    catalog: catalog::Choice,
     hub: OnceLock<Hub>,
-}
-
-enum Catalogs {
-    Embedded,
-    Own(Box<Catalog>),
 }
 
 impl Client {
     /// Merges the provider block with the environment. Values may be unknown while planning.
-    pub(crate) fn configure(
+    pub(crate) async fn configure(
         config: ProviderModel,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Diagnostics> {
@@ -101,6 +97,16 @@ impl Client {
         {
             log::conceal(secret);
         }
+        let offline = config.offline.as_known().copied().unwrap_or(false);
+        let cache = cache_folder(environment);
+        let catalog = catalog::Source {
+            catalog: &config.catalog,
+            sha256: &config.catalog_sha256,
+            offline,
+            cache: cache.as_deref(),
+            on_request: Arc::new(log_exchange),
+        };
+        let catalog = catalog.read().await?;
         Ok(Self {
             project: or(
                 config.project,
@@ -111,7 +117,7 @@ impl Client {
             hub_token_is_unknown,
             hub_is_unknown,
             waiting,
-            offline: config.offline.as_known().copied().unwrap_or(false),
+            offline,
             transport: Transport::new(transport::Options {
                 endpoints,
                 auth,
@@ -119,8 +125,8 @@ impl Client {
                 on_request: Some(Arc::new(log_exchange)),
                 ..transport::Options::default()
             }),
-            cache: cache_folder(environment),
-            catalog: catalog(&config.catalog)?,
+            cache,
+            catalog,
             hub: OnceLock::new(),
         })
     }
@@ -157,12 +163,9 @@ impl Client {
         (!self.waiting.is_empty()).then(|| self.waiting.join(", "))
     }
 
-    /// Shapes and prices.
-    pub(crate) fn catalog(&self) -> &Catalog {
-        match &self.catalog {
-            Catalogs::Embedded => Catalog::embedded(),
-            Catalogs::Own(catalog) => catalog,
-        }
+    /// Shapes and prices; none while it is not known yet which.
+    pub(crate) fn catalog(&self) -> Option<&Catalog> {
+        self.catalog.known()
     }
 }
 
@@ -249,21 +252,4 @@ fn cache_folder(environment: impl Fn(&str) -> Option<String>) -> Option<PathBuf>
             .or_else(|| folder("HOME").map(|home| home.join(".cache")));
         caches.map(|caches| caches.join("openmodel"))
     })
-}
-
-fn catalog(path: &Value<String>) -> Result<Catalogs, Diagnostic> {
-    let Some(path) = path.as_known() else {
-        return Ok(Catalogs::Embedded);
-    };
-    let error = |what: &dyn std::fmt::Display| {
-        Diagnostic::error("Catalog cannot be used")
-            .at("catalog")
-            .detail(format!(
-                "{path}: {what}. Remove catalog to use the one in the provider."
-            ))
-    };
-    let bytes = std::fs::read(path).map_err(|why| error(&why))?;
-    Catalog::parse(&bytes)
-        .map(|catalog| Catalogs::Own(Box::new(catalog)))
-        .map_err(|why| error(&why))
 }

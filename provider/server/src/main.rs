@@ -4,11 +4,13 @@
 //! provider.rs        the provider block          client.rs    what its settings make
 //! resources/         openmodel_endpoint          data_sources/  openmodel_model, openmodel_shapes
 //! functions/         parse_shape, memory_estimate, … ephemeral/     openmodel_access_token
+//! catalog.rs         shapes and prices
 //! errors.rs          our errors as diagnostics on attributes
 //! workload.rs        the load, wherever it is asked for      show.rs      figures as text
 //! engines.rs         names of serving engines
 //! ```
 
+mod catalog;
 mod client;
 mod data_sources;
 mod engines;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tfplug::Diagnostics;
 use tfplug::framework::{ConfigureRequest, Context, Parts, Provider};
-use tfplug::schema::{Attribute, Schema, conflicts_with};
-use tfplug::value::{Type, Value};
+use tfplug::schema::{Attribute, Schema, Validator, conflicts_with, length, regex, required_with};
+use tfplug::value::{Dynamic, Type, Value};
 
+use crate::catalog;
 use crate::client::Client;
 use crate::data_sources::model::ModelDataSource;
 use crate::data_sources::shapes::ShapesDataSource;
@@ -36,6 +37,7 @@ pub(crate) struct ProviderModel {
     pub(crate) hugging_face_token: Value<String>,
     pub(crate) default_labels: Value<BTreeMap<String, Value<String>>>,
     pub(crate) catalog: Value<String>,
+    pub(crate) catalog_sha256: Value<String>,
     pub(crate) endpoints: Value<EndpointsModel>,
     pub(crate) sandbox: Value<String>,
     pub(crate) offline: Value<bool>,
@@ -102,8 +104,15 @@ impl Provider for OpenModel {
                 .description("Labels of every object, under those of the object itself."),
             text(
                 "catalog",
-                "Path of a newer catalog of shapes and prices. Default: the one in the provider; the plan shows its date.",
-            ),
+                "Path or `https://` URL of a newer catalog of shapes and prices; a URL needs `catalog_sha256`, is read \
+                 once and kept. `terraform validate` does not read it. Default: the one in the provider. The plan shows \
+                 the date of the prices it used, and keeps them until an input of the endpoint changes.",
+            )
+            .validate(length(1, 4096))
+            .validate(pinned()),
+            text("catalog_sha256", "SHA-256 of the catalog, in hexadecimal. Another content is an error.")
+                .validate(regex(r"^[0-9a-fA-F]{64}$", "be a SHA-256 of 64 hexadecimal digits"))
+                .validate(required_with(&["catalog"])),
             Attribute::object(
                 "endpoints",
                 ["run", "secret_manager", "iam_credentials", "resource_manager", "hub"].map(url),
@@ -139,12 +148,23 @@ impl Provider for OpenModel {
         _context: &Context<()>,
         request: ConfigureRequest<ProviderModel>,
     ) -> Result<Client, Diagnostics> {
-        Client::configure(request.config, |name| std::env::var(name).ok())
+        Client::configure(request.config, |name| std::env::var(name).ok()).await
     }
 }
 
-fn checked_url() -> tfplug::schema::Validator {
-    tfplug::schema::regex(
+/// A catalog from a network is pinned.
+fn pinned() -> Validator {
+    Validator::new("", |args, found| {
+        let place = args.value.as_str().unwrap_or_default();
+        let unpinned = args.sibling("catalog_sha256").is_none_or(Dynamic::is_null);
+        if catalog::is_url(place) && unpinned {
+            found.push(catalog::unpinned(place));
+        }
+    })
+}
+
+fn checked_url() -> Validator {
+    regex(
         r"^https?://[^\s]+$",
         "be a URL that starts with `https://` or `http://`",
     )

@@ -67,13 +67,18 @@ impl DataSource for ShapesDataSource {
         mut config: ShapesModel,
     ) -> Result<ShapesModel, Diagnostics> {
         let client = context.client()?;
+        let catalog = client.catalog().ok_or_else(|| {
+            Diagnostic::error("Provider configuration is not known yet").detail(
+                "No shape can be priced before the provider's catalog is known. Apply what it comes from first, with \
+                 -target.",
+            )
+        })?;
         config.workload = config.workload.map(workload::with_typical_request);
-        let question = question(&config, client.catalog())?;
+        let question = question(&config, catalog)?;
         let card = card(client, &config).await?;
         let limit = config.limit.as_known().copied().unwrap_or_default();
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        let ranking =
-            rank(&card, &question, client.catalog(), most).map_err(|error| refused(&error))?;
+        let ranking = rank(&card, &question, catalog, most).map_err(|error| refused(&error))?;
         Ok(show::show(config, &card, ranking))
     }
 }

@@ -117,13 +117,21 @@ pub(crate) async fn plan(
             frozen
         }
         _ => {
+            let Some(catalog) = client.catalog() else {
+                wait(&mut planned, &config, "the provider's catalog");
+                return Ok(Plan {
+                    planned,
+                    requires_replace,
+                    private: None,
+                });
+            };
             let card = client
                 .hub()
                 .card(&model, &commit.clone().into())
                 .await
                 .map_err(|error| errors::hub(client, &error))?;
             let placement =
-                place(&spec, &card, client.catalog()).map_err(|error| errors::resolve(&error))?;
+                place(&spec, &card, catalog).map_err(|error| errors::resolve(&error))?;
             advice::show(&placement, &mut planned);
             Frozen {
                 inputs,

@@ -113,7 +113,7 @@ pub struct Workload {
     pub goals: Goals,
 }
 
-/// Low-rank adapters (LoRA).
+/// Low-rank adapters (`LoRA`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adapters {
     /// How many are in memory at once.

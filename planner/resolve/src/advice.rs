@@ -222,10 +222,13 @@ fn help(request: &Request, catalog: &Catalog, survey: &Survey) -> Vec<String> {
 
 /// The least number of replicas that serves the requested load.
 fn with_more_replicas(survey: &Survey) -> Option<String> {
-    let needed = survey.rejected.iter().filter_map(|rejection| match rejection.reason {
-        Reason::TooManyReplicas { needed, .. } => Some((needed, rejection.line())),
-        _ => None,
-    });
+    let needed = survey
+        .rejected
+        .iter()
+        .filter_map(|rejection| match rejection.reason {
+            Reason::TooManyReplicas { needed, .. } => Some((needed, rejection.line())),
+            _ => None,
+        });
     needed
         .min_by_key(|(needed, _)| *needed)
         .map(|(needed, line)| format!("With max_replicas = {needed} it fits {line}."))

@@ -124,17 +124,16 @@ impl Footprint {
             .or(step.map(|row| row.sequences))
             .unwrap_or(1)
             .max(1);
-        let batched_tokens = match demand.batched_tokens {
-            Some(stated) => stated,
-            None => {
-                let default = step.map_or(2048, |row| row.tokens);
-                let step = if constants.chunked_prefill {
-                    default
-                } else {
-                    default.max(demand.context)
-                };
-                step.max(sequences)
-            }
+        let batched_tokens = if let Some(stated) = demand.batched_tokens {
+            stated
+        } else {
+            let default = step.map_or(2048, |row| row.tokens);
+            let step = if constants.chunked_prefill {
+                default
+            } else {
+                default.max(demand.context)
+            };
+            step.max(sequences)
         };
         let utilization = demand
             .utilization
@@ -355,7 +354,9 @@ fn expert_step(architecture: Architecture, format: Format, ranks: u64, batched: 
 /// (gpt-oss-20b: 1.84 GiB where 1.1 are usual).
 fn graphs(constants: &GraphsRow, architecture: Architecture, format: Format) -> Bytes {
     let c = architecture.config;
-    let mut gib = constants.base_gib + constants.per_layer_gib * Bytes(c.layers).0.min(1000) as f64;
+    let mut gib = constants.base_gib
+        + constants.per_layer_gib
+            * f64::from(u32::try_from(c.layers).unwrap_or(u32::MAX).min(1000));
     if c.experts.is_some() {
         gib += constants.experts_gib;
         if format == Format::Mxfp4 && constants.experts_gib > 0.0 {

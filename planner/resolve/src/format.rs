@@ -64,9 +64,10 @@ impl Format {
     /// `get_min_capability`; below 8.0 there is no bf16, which an engine serves as fp16.
     pub(crate) const fn min_compute_capability(self) -> u32 {
         match self {
-            Self::Fp32 | Self::Bf16 | Self::Fp16 | Self::Gguf { .. } => 70,
+            Self::Fp32 | Self::Bf16 | Self::Fp16 | Self::Gguf { .. } | Self::Bnb4 | Self::Bnb8 => {
+                70
+            }
             Self::Int4 { .. } | Self::Fp8 | Self::Int8 => 75,
-            Self::Bnb4 | Self::Bnb8 => 70,
             Self::Mxfp4 | Self::Nvfp4 => 80,
         }
     }

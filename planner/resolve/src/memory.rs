@@ -17,6 +17,10 @@ use crate::weights::Weights;
 /// What is asked: a model on devices, served by an engine. What is not stated is the engine's
 /// default.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of an engine, each on its own"
+)]
 pub struct MemoryQuery {
     /// Format of the linear layers; none leaves the checkpoint as it is.
     pub quantization: Option<Quantization>,

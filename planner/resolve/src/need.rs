@@ -5,6 +5,8 @@ use openmodel_schemas::model_card::{ModelCard, ModelKind};
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::spec::{Quantization, Workload};
 
+use rust_decimal::Decimal;
+
 use crate::architecture::{Architecture, product};
 use crate::engines::{engine, engines};
 use crate::error::{Fault, Field};
@@ -249,10 +251,7 @@ fn check(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
             detail,
         );
     }
-    if let Some(rate) = load
-        .requests_per_second
-        .filter(|rate| rate.is_sign_negative())
-    {
+    if let Some(rate) = load.requests_per_second.filter(Decimal::is_sign_negative) {
         return fault(
             Field::RequestsPerSecond,
             "invalid_load",

@@ -10,7 +10,7 @@ use openmodel_schemas::report::Range;
 use openmodel_schemas::spec::Quantization;
 use openmodel_schemas::throughput::{EMBEDDED_THROUGHPUT, ThroughputDocument};
 
-use crate::architecture::{Architecture, product};
+use crate::architecture::{Architecture, ParameterCount, product};
 use crate::cache::{Cache, Layout};
 use crate::format::{Compute, Format};
 use crate::memory::MemoryError;
@@ -194,7 +194,7 @@ pub(crate) fn model(card: &ModelCard, architecture: Architecture) -> ModelSpeed 
     let total = card
         .parameters
         .map(|parameters| parameters.0)
-        .or(formula.map(|count| count.total()))
+        .or(formula.map(ParameterCount::total))
         .unwrap_or(0);
     let active = card
         .active_parameters

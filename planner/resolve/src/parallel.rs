@@ -227,7 +227,8 @@ mod tests {
         for tensor in [1, 2, 4, 7, 14, 28] {
             assert_eq!(
                 splits(&qwen, Format::Bf16, tensor).is_ok(),
-                matches!(tensor, 1 | 2 | 4 | 28) && (qwen_vocabulary() % u64::from(tensor) == 0),
+                matches!(tensor, 1 | 2 | 4 | 28)
+                    && qwen_vocabulary().is_multiple_of(u64::from(tensor)),
                 "{tensor}"
             );
         }

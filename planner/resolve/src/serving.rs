@@ -167,7 +167,7 @@ fn speculation(tokens: u32) -> String {
     format!(r#"{{"method":"mtp","num_speculative_tokens":{tokens}}}"#)
 }
 
-/// A configuration whose positions are stretched by YaRN to a longer context.
+/// A configuration whose positions are stretched by `YaRN` to a longer context.
 fn stretched(native: u64, context: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a ratio to two digits")]
     let factor = (context as f64 / native.max(1) as f64 * 100.0).ceil() / 100.0;

@@ -1,11 +1,10 @@
 //! The form of the answers: a line a row, whatever the row says.
 
-use std::io::Write as _;
-
+use openmodel_cli::evaluate::Show;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{MODELS, What, facts, table};
+use super::{What, facts, table};
 
 /// A line has its fields and no others; without an answer it has a reason.
 #[track_caller]

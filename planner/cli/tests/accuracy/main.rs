@@ -3,6 +3,8 @@
 
 mod form;
 
+use std::io::Write as _;
+
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 

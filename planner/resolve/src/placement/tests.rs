@@ -502,11 +502,7 @@ fn brute_force(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Opti
             let rank = (
                 sale.hourly.is_none(),
                 sale.hourly.map_or(Decimal::ZERO, |usd| usd.0),
-                if accelerator.name == "nvidia-l4" {
-                    0
-                } else {
-                    1
-                },
+                u32::from(accelerator.name != "nvidia-l4"),
                 row.cpu,
                 show(&shape),
             );

@@ -212,8 +212,8 @@ fn without_facts_it_says_how_to_give_them() {
     );
 }
 
-/// An embedding model, a small one, and two replicas of a larger one.
-const POOL: &str = "BAAI/bge-m3 openai/gpt-oss-20b=2 meta-llama/Llama-3.1-8B-Instruct";
+/// Two replicas of an embedding model, two of a mixture of experts, and one of a dense model.
+const POOL: &str = "BAAI/bge-m3=2 openai/gpt-oss-20b=2 meta-llama/Llama-3.1-8B-Instruct";
 
 #[test]
 fn several_models_are_pooled() {
@@ -245,7 +245,7 @@ fn a_pool_as_json_is_the_document_of_its_schema() {
     }
     let report: PoolReport = serde_json::from_value(json).expect("it is a pool");
     let seats = report.machines.iter().flat_map(|machine| &machine.seats);
-    assert_eq!(seats.count(), 4);
+    assert_eq!(seats.count(), 5);
     assert!(report.optimal && report.hourly < report.separate_hourly);
 }
 

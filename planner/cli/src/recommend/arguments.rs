@@ -163,12 +163,7 @@ impl Recommend {
     /// The one model that is asked about; `None` where a pool is.
     pub(crate) fn only(&self) -> Option<&ModelId> {
         match self.model.as_slice() {
-            [
-                Wanted {
-                    id,
-                    replicas: None,
-                },
-            ] => Some(id),
+            [Wanted { id, replicas: None }] => Some(id),
             _ => None,
         }
     }

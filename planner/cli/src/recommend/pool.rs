@@ -53,8 +53,8 @@ fn place(asked: &Recommend) -> Result<Place> {
         [] => Ok(None),
         [one] => Ok(Some(one.clone())),
         several => Err(wrong(format!(
-            "{flag}: a pool is bought in one way, not in {}: name one",
-            several.join(", ")
+            "{flag}: a pool has one, not {}",
+            several.join(" and ")
         ))),
     };
     let surface = one("--surface", &asked.surface)?;
@@ -75,7 +75,11 @@ fn place(asked: &Recommend) -> Result<Place> {
         Some(word) => PurchaseOption::ALL
             .into_iter()
             .find(|option| option.as_str() == word)
-            .ok_or_else(|| wrong(format!("--option: a pool is bought in one way: {word} is none")))?,
+            .ok_or_else(|| {
+                wrong(format!(
+                    "--option: a pool is bought in one way: name it, not {word}"
+                ))
+            })?,
     };
     let region = one("--region", &asked.region)?;
     Ok(Place {
@@ -87,26 +91,53 @@ fn place(asked: &Recommend) -> Result<Place> {
 
 /// Flags that say nothing of a pool.
 fn refuse(asked: &Recommend) -> Result<(), clap::Error> {
-    let replicas = "say MODEL=REPLICAS, and limit the models' speed or price elsewhere";
+    let price = "the cheapest is looked for, whatever it costs";
     let facts = "it is of one model: give facts of several with --models";
     let all = [
-        ("--rps", asked.rps.is_some(), "say how many replicas there are: MODEL=REPLICAS"),
-        ("--max-hourly-cost", asked.max_hourly_cost.is_some(), replicas),
-        ("--max-monthly-cost", asked.max_monthly_cost.is_some(), replicas),
-        ("--objective", asked.objective != "cost", "the cheapest is looked for"),
-        ("--limit", asked.limit.is_some(), "all its machines are shown"),
+        (
+            "--rps",
+            asked.rps.is_some(),
+            "say how many replicas there are: MODEL=REPLICAS",
+        ),
+        ("--max-hourly-cost", asked.max_hourly_cost.is_some(), price),
+        (
+            "--max-monthly-cost",
+            asked.max_monthly_cost.is_some(),
+            price,
+        ),
+        (
+            "--objective",
+            asked.objective != "cost",
+            "the cheapest is looked for, nothing else",
+        ),
+        (
+            "--limit",
+            asked.limit.is_some(),
+            "all its machines are shown",
+        ),
         ("--config", asked.config.is_some(), facts),
-        ("--revision", asked.revision.as_str() != "main", "its models have no common revision"),
+        (
+            "--revision",
+            asked.revision.as_str() != "main",
+            "its models have no common revision",
+        ),
     ];
     for (flag, stated, why) in all {
         if stated {
             return Err(wrong(format!("{flag} is not for a pool of models: {why}")));
         }
     }
-    let mut names: Vec<&str> = asked.model.iter().map(|wanted| wanted.id.as_str()).collect();
+    let mut names: Vec<&str> = asked
+        .model
+        .iter()
+        .map(|wanted| wanted.id.as_str())
+        .collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        let said = format!("{0} is named twice: for two replicas of it say {0}=2", pair[0]);
+        let said = format!(
+            "{0} is named twice: for two replicas of it say {0}=2",
+            pair[0]
+        );
         return Err(wrong(said));
     }
     Ok(())

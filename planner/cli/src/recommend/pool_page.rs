@@ -13,6 +13,9 @@ use super::page::load;
 use super::rows::option;
 use crate::page::{FAINT, GOOD, Lean, NAME, PLAIN, Page, STRONG, Table, Text, WARN};
 
+/// Rejected shapes that are named where not all are asked for.
+const NAMED: usize = 8;
+
 /// The page, `width` columns wide.
 pub(super) fn page(
     asked: &Recommend,
@@ -39,9 +42,9 @@ pub(super) fn page(
 fn heading(page: &mut Page, report: &PoolReport) {
     let replicas: u32 = report.models.iter().map(|model| model.replicas).sum();
     let what = format!(
-        "{} and {} on {} in {}, {}",
-        count(report.models.len(), "model"),
+        "{} of {} on {} in {}, {}",
         count(replicas as usize, "replica"),
+        count(report.models.len(), "model"),
         report.surface.as_str(),
         report.region,
         option(&report.purchase_option),
@@ -83,7 +86,11 @@ fn machines(report: &PoolReport, width: usize) -> Table {
         table
     };
     let full = rows(true);
-    if full.width() <= width { full } else { rows(false) }
+    if full.width() <= width {
+        full
+    } else {
+        rows(false)
+    }
 }
 
 fn notes(page: &mut Page, report: &PoolReport) {
@@ -105,7 +112,11 @@ fn seats(page: &mut Page, report: &PoolReport) {
             }
             page.entry(label, &name);
             label = "";
-            for seat in machine.seats.iter().filter(|seat| seat.instance == instance) {
+            for seat in machine
+                .seats
+                .iter()
+                .filter(|seat| seat.instance == instance)
+            {
                 page.under(2, &sits(seat, machine, report));
             }
         }
@@ -212,7 +223,10 @@ fn alone(model: &PoolModel) -> Text {
 
 /// What does not hold a model, and what was not looked at.
 fn rejected(page: &mut Page, report: &PoolReport, each: bool) {
-    let models = report.models.iter().map(|model| (model.model.as_str(), &model.rejected));
+    let models = report
+        .models
+        .iter()
+        .map(|model| (model.model.as_str(), &model.rejected));
     let all: Vec<(&str, &Vec<RejectedShape>)> = models
         .chain([("not looked at", &report.left_out)])
         .filter(|(_, rejected)| !rejected.is_empty())
@@ -222,13 +236,19 @@ fn rejected(page: &mut Page, report: &PoolReport, each: bool) {
     }
     page.gap();
     let hint = if each { "" } else { " (--all lists each)" };
-    page.entry("Rejected", &Text::plain("what holds no replica").and(FAINT, hint));
+    page.entry(
+        "Rejected",
+        &Text::plain("what holds no replica").and(FAINT, hint),
+    );
     for (name, shapes) in all {
         page.under(0, &Text::new(STRONG, name));
         if each {
             for shape in shapes {
                 let line = Text::new(NAME, format!("{} ", shape.code));
-                page.under(2, &line.and(PLAIN, format!("{}: {}", shape.shape, shape.reason)));
+                page.under(
+                    2,
+                    &line.and(PLAIN, format!("{}: {}", shape.shape, shape.reason)),
+                );
             }
             continue;
         }
@@ -237,7 +257,11 @@ fn rejected(page: &mut Page, report: &PoolReport, each: bool) {
             codes.entry(&shape.code).or_default().push(shape);
         }
         for (code, shapes) in codes {
-            let names: Vec<&str> = shapes.iter().map(|shape| short(&shape.shape)).collect();
+            let names = shapes.iter().map(|shape| short(&shape.shape));
+            let mut names: Vec<String> = names.take(NAMED).map(str::to_owned).collect();
+            if shapes.len() > NAMED {
+                names.push(format!("{} more", shapes.len() - NAMED));
+            }
             let line = Text::new(NAME, code).and(FAINT, format!(" {}  ", shapes.len()));
             page.under(2, &line.and(PLAIN, names.join(", ")));
             // The one that lacks least.
@@ -268,6 +292,8 @@ fn count(number: usize, what: &str) -> String {
 }
 
 fn percent(part: Decimal, of: Decimal, decimals: u32) -> String {
-    let part = (part * Decimal::ONE_HUNDRED).checked_div(of).unwrap_or_default();
+    let part = (part * Decimal::ONE_HUNDRED)
+        .checked_div(of)
+        .unwrap_or_default();
     money(part, decimals)
 }

@@ -42,7 +42,10 @@ impl<'a> Stock<'a> {
             let (code, reason) = if sale.shape.hosts > 1 {
                 ("several_hosts", "a replica in a pool is within one host")
             } else if !sale.confirmed {
-                ("unconfirmed", "the vendor does not confirm that it stands there")
+                (
+                    "unconfirmed",
+                    "the vendor does not confirm that it stands there",
+                )
             } else if sale.hourly.is_none() {
                 ("unpriced", "its price there is not known")
             } else {

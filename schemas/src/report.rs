@@ -351,7 +351,15 @@ mod tests {
 
     #[test]
     fn the_checked_in_schemas_are_those_that_these_types_generate() {
-        check(&schemars::schema_for!(Ranking), "ranking.schema.json", RANKING_SCHEMA);
-        check(&schemars::schema_for!(PoolReport), "pool.schema.json", POOL_SCHEMA);
+        check(
+            &schemars::schema_for!(Ranking),
+            "ranking.schema.json",
+            RANKING_SCHEMA,
+        );
+        check(
+            &schemars::schema_for!(PoolReport),
+            "pool.schema.json",
+            POOL_SCHEMA,
+        );
     }
 }

@@ -264,7 +264,10 @@ fn what_makes_no_sense_for_a_pool_is_refused_by_name() {
         error("BAAI/bge-m3 BAAI/bge-m3", 2),
         error("BAAI/bge-m3=0", 2),
         error("BAAI/bge-m3 openai/gpt-oss-20b --context 9000", 1),
-        error("BAAI/bge-m3 deepseek-ai/DeepSeek-R1 --accelerator l4 --accelerator t4", 1),
+        error(
+            "BAAI/bge-m3 deepseek-ai/DeepSeek-R1 --accelerator l4 --accelerator t4",
+            1,
+        ),
     ];
     insta::assert_snapshot!(said.join("\n"));
 }

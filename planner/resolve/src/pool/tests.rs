@@ -237,6 +237,7 @@ fn what_cannot_be_pooled_is_said() {
 /// `cargo test --release -p openmodel-resolve twenty -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
 fn twenty_models_in_a_second() {
     let all = [
         small(),

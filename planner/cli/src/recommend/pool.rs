@@ -133,11 +133,8 @@ fn refuse(asked: &Recommend) -> Result<(), clap::Error> {
         .map(|wanted| wanted.id.as_str())
         .collect();
     names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        let said = format!(
-            "{0} is named twice: for two replicas of it say {0}=2",
-            pair[0]
-        );
+    if let Some([name, _]) = names.array_windows().find(|[one, next]| one == next) {
+        let said = format!("{name} is named twice: for two replicas of it say {name}=2");
         return Err(wrong(said));
     }
     Ok(())

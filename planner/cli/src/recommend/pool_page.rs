@@ -260,7 +260,7 @@ fn rejected(page: &mut Page, report: &PoolReport, each: bool) {
             let names = shapes.iter().map(|shape| short(&shape.shape));
             let mut names: Vec<String> = names.take(NAMED).map(str::to_owned).collect();
             if shapes.len() > NAMED {
-                names.push(format!("{} more", shapes.len() - NAMED));
+                names.push(format!("and {} more", shapes.len() - NAMED));
             }
             let line = Text::new(NAME, code).and(FAINT, format!(" {}  ", shapes.len()));
             page.under(2, &line.and(PLAIN, names.join(", ")));

@@ -1,5 +1,4 @@
-use std::io::{Write as _, stderr};
-use std::time::Instant;
+//! Pools of small and large models: who shares, who sits alone, what it saves.
 
 use openmodel_schemas::catalog::PurchaseOption;
 use openmodel_schemas::model_card::{ModelCard, ModelKind};
@@ -232,35 +231,4 @@ fn what_cannot_be_pooled_is_said() {
     no machine holds Qwen/Qwen2.5-1.5B-Instruct: none of its accelerators (nvidia-gb300) is sold there at a known price
     Qwen/Qwen2.5-1.5B-Instruct is named twice
     ");
-}
-
-/// `cargo test --release -p openmodel-resolve twenty -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn twenty_models_in_a_second() {
-    let all = [
-        small(),
-        embedder(),
-        llama_8b(),
-        gemma_9b(),
-        qwen3_30b_moe(),
-        llama_70b(),
-        qwen_7b(),
-    ];
-    let cards: Vec<ModelCard> = (0..20)
-        .map(|index| {
-            let card = &all[index % all.len()];
-            named(card, &format!("{}-{index}", card.id))
-        })
-        .collect();
-    let _ = catalog();
-    for replicas in [1, 3] {
-        let models: Vec<(&ModelCard, u32)> = cards.iter().map(|card| (card, replicas)).collect();
-        let start = Instant::now();
-        let report = asked(&models);
-        let took = start.elapsed();
-        let proven = report.optimal;
-        let _ = writeln!(stderr(), "{replicas} of each: {took:?}, proven: {proven}");
-        assert!(took.as_millis() < 1000, "{took:?}: {}", picture(&report));
-    }
 }

@@ -5,7 +5,7 @@
 //!     └───► at most half of one, by vLLM? ─────────────┴─► ways, or a Rejection
 //! ```
 
-use openmodel_schemas::catalog::{AcceleratorRow, ShapeRow};
+use openmodel_schemas::catalog::AcceleratorRow;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::report::RejectedShape;
@@ -92,9 +92,9 @@ impl<'a> Candidate<'a> {
     fn look_at(&mut self, kind: &Kind<'a>, place: &Place) {
         match alone(&self.need, kind) {
             Ok((count, fit)) => self.ways.push(self.way(kind, Takes::Whole(count), fit)),
-            Err((shape, reason)) => self.rejected.push(RejectedShape {
+            Err((count, reason)) => self.rejected.push(RejectedShape {
                 surface: place.surface,
-                shape: show::accelerators(&shape),
+                shape: show::accelerators(&kind.shape(count)),
                 hourly: None,
                 code: reason.code().to_owned(),
                 reason: reason.to_string(),
@@ -141,11 +141,16 @@ impl<'a> Candidate<'a> {
 }
 
 /// The fewest of a kind that hold a replica alone; or the number that came closest, and why not.
-fn alone(need: &Need, kind: &Kind) -> Result<(u32, Fit), (ShapeRow, Reason)> {
-    let mut closest: Option<(ShapeRow, Reason)> = None;
+fn alone(need: &Need, kind: &Kind) -> Result<(u32, Fit), (u32, Reason)> {
+    let mut closest: Option<(u32, Reason)> = None;
     for count in kind.counts() {
-        let shape = kind.shape(count);
-        match fit(need, &shape, kind.accelerator, Objective::Cost, true) {
+        match fit(
+            need,
+            &kind.shape(count),
+            kind.accelerator,
+            Objective::Cost,
+            true,
+        ) {
             // The formats come in the order of preference.
             Ok(fits) => {
                 if let Some(fit) = fits.into_iter().next() {
@@ -157,7 +162,7 @@ fn alone(need: &Need, kind: &Kind) -> Result<(u32, Fit), (ShapeRow, Reason)> {
                     .as_ref()
                     .is_none_or(|(_, other)| came_closer(&reason, other));
                 if closer {
-                    closest = Some((shape, reason));
+                    closest = Some((count, reason));
                 }
             }
         }
@@ -165,7 +170,7 @@ fn alone(need: &Need, kind: &Kind) -> Result<(u32, Fit), (ShapeRow, Reason)> {
     Err(closest.unwrap_or_else(|| {
         let what = format!("models on {}", kind.name);
         let engine = "no engine here".to_owned();
-        (kind.shape(1), Reason::EngineLacksIt { engine, what })
+        (1, Reason::EngineLacksIt { engine, what })
     }))
 }
 

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::quantity::{Bytes, Tokens, Usd, UsdPerHour};
 use crate::spec::Surface;
 
+mod pool;
+
+pub use self::pool::{POOL_SCHEMA, PoolMachine, PoolModel, PoolReport, PoolSeat};
+
 /// The JSON Schema of a [`Ranking`].
 pub const RANKING_SCHEMA: &str = include_str!("../json/ranking.schema.json");
 
@@ -331,18 +335,31 @@ mod tests {
     use super::*;
 
     /// `UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas` writes it anew.
-    #[test]
-    fn the_checked_in_schema_is_the_one_these_types_generate() {
-        let schema = schemars::schema_for!(Ranking);
-        let fresh = serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n";
+    #[track_caller]
+    fn check(schema: &schemars::Schema, name: &str, checked_in: &str) {
+        let fresh = serde_json::to_string_pretty(schema).expect("a schema is JSON") + "\n";
         if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/json/ranking.schema.json");
+            let path = format!("{}/json/{name}", env!("CARGO_MANIFEST_DIR"));
             std::fs::write(path, &fresh).expect("the schema can be written");
         } else {
             assert!(
-                fresh == RANKING_SCHEMA,
-                "schemas/json/ranking.schema.json is stale: run UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas"
+                fresh == checked_in,
+                "schemas/json/{name} is stale: run UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas"
             );
         }
+    }
+
+    #[test]
+    fn the_checked_in_schemas_are_those_that_these_types_generate() {
+        check(
+            &schemars::schema_for!(Ranking),
+            "ranking.schema.json",
+            RANKING_SCHEMA,
+        );
+        check(
+            &schemars::schema_for!(PoolReport),
+            "pool.schema.json",
+            POOL_SCHEMA,
+        );
     }
 }

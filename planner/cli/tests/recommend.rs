@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use openmodel_schemas::report::{RANKING_SCHEMA, Ranking};
+use openmodel_schemas::report::{POOL_SCHEMA, PoolReport, RANKING_SCHEMA, Ranking};
 use serde_json::Value;
 
 fn command(columns: u32, arguments: &str) -> Command {
@@ -210,4 +210,64 @@ fn without_facts_it_says_how_to_give_them() {
         said.contains("--config") && said.contains("--models"),
         "{said}"
     );
+}
+
+/// Two replicas of an embedding model, two of a mixture of experts, and one of a dense model.
+const POOL: &str = "BAAI/bge-m3=2 openai/gpt-oss-20b=2 meta-llama/Llama-3.1-8B-Instruct";
+
+#[test]
+fn several_models_are_pooled() {
+    insta::assert_snapshot!(page(110, POOL, 0));
+}
+
+#[test]
+fn a_pool_on_a_narrow_terminal() {
+    let asked = "BAAI/bge-m3=3 meta-llama/Llama-3.3-70B-Instruct --surface compute --option spot \
+                 --region us-east4";
+    insta::assert_snapshot!(page(80, asked, 0));
+}
+
+#[test]
+fn the_order_of_pooled_models_changes_nothing() {
+    let mut models: Vec<&str> = POOL.split(' ').collect();
+    models.reverse();
+    assert_eq!(page(110, &models.join(" "), 0), page(110, POOL, 0));
+}
+
+#[test]
+fn a_pool_as_json_is_the_document_of_its_schema() {
+    let schema: Value = serde_json::from_str(POOL_SCHEMA).expect("it is JSON");
+    let schema = jsonschema::validator_for(&schema).expect("it is a schema");
+    let output = run(110, &format!("{POOL} --json"));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    if let Err(error) = schema.validate(&json) {
+        panic!("{error} at {}", error.instance_path());
+    }
+    let report: PoolReport = serde_json::from_value(json).expect("it is a pool");
+    let seats = report.machines.iter().flat_map(|machine| &machine.seats);
+    assert_eq!(seats.count(), 5);
+    assert!(report.optimal && report.hourly < report.separate_hourly);
+}
+
+#[test]
+fn what_makes_no_sense_for_a_pool_is_refused_by_name() {
+    let said = [
+        error(&format!("{POOL} --rps 2"), 2),
+        error(&format!("{POOL} --max-monthly-cost 2000"), 2),
+        error(&format!("{POOL} --objective latency"), 2),
+        error(&format!("{POOL} --limit 3"), 2),
+        error(&format!("{POOL} --revision v2"), 2),
+        error(&format!("{POOL} --config config.json"), 2),
+        error(&format!("{POOL} --surface vertex"), 2),
+        error(&format!("{POOL} --region us-east4 --region us-central1"), 2),
+        error(&format!("{POOL} --option any"), 2),
+        error("BAAI/bge-m3 BAAI/bge-m3", 2),
+        error("BAAI/bge-m3=0", 2),
+        error("BAAI/bge-m3 openai/gpt-oss-20b --context 9000", 1),
+        error(
+            "BAAI/bge-m3 deepseek-ai/DeepSeek-R1 --accelerator l4 --accelerator t4",
+            1,
+        ),
+    ];
+    insta::assert_snapshot!(said.join("\n"));
 }

@@ -13,13 +13,14 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use openmodel_resolve::Catalog;
+use openmodel_resolve::pool::{Place, pool};
 use openmodel_resolve::ranking::{Question, rank};
 use openmodel_schemas::catalog::{EMBEDDED_CATALOG, PurchaseOption};
 use openmodel_schemas::model_card::{
     Experts, Gating, LatentAttention, ModelCard, ModelConfig, ScanStatus, StoredQuantization,
 };
 use openmodel_schemas::quantity::{Parameters, Tokens};
-use openmodel_schemas::spec::{Goals, Quantization, Workload};
+use openmodel_schemas::spec::{Goals, Quantization, Surface, Workload};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -47,6 +48,34 @@ fn main() {
         row(&what, time, bytes, "2 ms, 5 MB");
         assert!(ranking.chosen.is_some(), "{name} is held somewhere");
     }
+    let models: Vec<ModelCard> = (0..20)
+        .map(|index| {
+            let [(_, mut small, _), (_, mut large, _), _] = cards();
+            let id = format!("acme/model-{index}").parse().expect("an id");
+            if index % 4 == 3 {
+                large.id = id;
+                large
+            } else {
+                small.id = id;
+                small
+            }
+        })
+        .collect();
+    let asked: Vec<_> = models
+        .iter()
+        .map(|card| (card, Question::of(load()), 1))
+        .collect();
+    let place = Place {
+        surface: Surface::Gke,
+        region: "us-central1".parse().expect("a region"),
+        option: PurchaseOption::OnDemand,
+    };
+    let (time, bytes) = measure(|| {
+        black_box(pool(&asked, &place, catalog).is_ok());
+    });
+    row("pool: 20 models, one replica each", time, bytes, "1 s");
+    let report = pool(&asked, &place, catalog).expect("they can be placed");
+    assert!(report.optimal, "the pool is the cheapest");
 }
 
 fn row(what: &str, time: Duration, bytes: usize, goal: &str) {

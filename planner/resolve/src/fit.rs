@@ -61,7 +61,7 @@ pub(crate) fn fit(
 }
 
 /// Whether a format came closer to holding the need than another did.
-fn came_closer(reason: &Reason, other: &Reason) -> bool {
+pub(crate) fn came_closer(reason: &Reason, other: &Reason) -> bool {
     let step = |reason: &Reason| match reason {
         Reason::MissesGoal { .. } => 3,
         Reason::TooSmall { .. } => 2,

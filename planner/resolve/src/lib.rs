@@ -16,7 +16,7 @@
 //! | `throughput`, `pace` | how fast it is |
 //! | `need`, `fit`, `survey`, `reason` | which shapes hold it, and why not the others |
 //! | [`ranking`], `placement`, `advice` | the choice, and what would help if there is none |
-//! | [`joint`] | the cheapest pool for several models |
+//! | [`joint`], [`pool`] | the cheapest pool for several models: the search, and the question around it |
 //! | `serving`, [`lowering`] | what is run, and the operations that bring it about |
 
 mod advice;
@@ -36,6 +36,7 @@ mod need;
 pub mod pace;
 mod parallel;
 mod placement;
+pub mod pool;
 pub mod ranking;
 mod reason;
 mod serving;

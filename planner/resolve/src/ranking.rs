@@ -83,6 +83,24 @@ pub fn rank(
     Ok(ranked.report(card, question, catalog, most))
 }
 
+/// What a question asks to be placed.
+pub(crate) fn need<'a>(card: &'a ModelCard, question: &Question) -> Result<Need<'a>, Fault> {
+    licensed(card, &question.licences)?;
+    let as_stored = [None];
+    let quantizations = if question.quantizations.is_empty() {
+        &as_stored[..]
+    } else {
+        &question.quantizations
+    };
+    Need::of(
+        card,
+        &question.workload,
+        question.engine.as_deref(),
+        quantizations,
+        question.kv_bits,
+    )
+}
+
 /// The survey behind a ranking.
 struct Ranked<'a> {
     need: Need<'a>,
@@ -96,20 +114,7 @@ impl<'a> Ranked<'a> {
         catalog: &'a Catalog,
         most: usize,
     ) -> Result<Self, Fault> {
-        licensed(card, &question.licences)?;
-        let as_stored = [None];
-        let quantizations = if question.quantizations.is_empty() {
-            &as_stored[..]
-        } else {
-            &question.quantizations
-        };
-        let need = Need::of(
-            card,
-            &question.workload,
-            question.engine.as_deref(),
-            quantizations,
-            question.kv_bits,
-        )?;
+        let need = need(card, question)?;
         let accelerators = question
             .accelerators
             .iter()
@@ -324,7 +329,7 @@ impl<'a> Ranked<'a> {
 }
 
 /// The word for a format on an accelerator: without bf16 it is held as fp16.
-fn held_in(format: Format, accelerator: &AcceleratorRow) -> &'static str {
+pub(crate) fn held_in(format: Format, accelerator: &AcceleratorRow) -> &'static str {
     if format == Format::Bf16 && lacks_bf16(accelerator) {
         Format::Fp16.as_str()
     } else {
@@ -357,7 +362,7 @@ fn licensed(card: &ModelCard, licences: &[String]) -> Result<(), Fault> {
 }
 
 /// The catalog's name of an accelerator.
-fn accelerator(catalog: &Catalog, name: &str) -> Result<String, Fault> {
+pub(crate) fn accelerator(catalog: &Catalog, name: &str) -> Result<String, Fault> {
     if let Some(row) = catalog.accelerator(name) {
         return Ok(row.name.clone());
     }

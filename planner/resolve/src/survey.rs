@@ -18,10 +18,10 @@ use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
 use openmodel_schemas::spec::{Budget, Objective, Scaling, ShapeRequest, Surface};
 
-pub(crate) use self::score::{per_million, storage};
+pub(crate) use self::score::{cluster_fee, per_million, storage};
 
 use self::checks::{host, mismatch, within};
-use self::score::{Score, Storage, cluster_fee, pico, replicas, score};
+use self::score::{Score, Storage, pico, replicas, score};
 use crate::fit::{Fit, fit};
 use crate::market::{Catalog, Purchase, Sale};
 use crate::need::Need;

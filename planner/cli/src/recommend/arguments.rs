@@ -24,13 +24,17 @@ const CONCURRENCY: u32 = 8;
 /// `openmodel_endpoint`.
 const INPUT: u64 = 1024;
 const OUTPUT: u64 = 256;
+/// Machines that are shown where `--limit` does not say.
+const LIMIT: usize = 10;
 
 /// Rank every machine that is sold for a model under a load: what holds it, what it costs, and
-/// why not the others.
+/// why not the others. Of several models: the cheapest pool of machines that holds them together.
 #[derive(Debug, Clone, Args)]
 pub struct Recommend {
-    /// Repository on the Hugging Face Hub, such as meta-llama/Llama-3.1-8B-Instruct
-    pub model: ModelId,
+    /// Repository on the Hugging Face Hub, such as meta-llama/Llama-3.1-8B-Instruct; several, or
+    /// one with a number of replicas, are pooled
+    #[arg(value_name = "MODEL[=REPLICAS]", required = true, value_parser = wanted)]
+    pub model: Vec<Wanted>,
     /// Branch, tag or commit of the repository
     #[arg(long, value_name = "REVISION", default_value = "main")]
     pub revision: Revision,
@@ -60,10 +64,10 @@ pub struct Recommend {
     #[arg(long, help_heading = "Load")]
     pub extend_context: bool,
 
-    /// Where it may run; may be repeated [default: everywhere]
+    /// Where it may run; may be repeated [default: everywhere; of a pool: gke]
     #[arg(long, value_name = "SURFACE", value_parser = words(surfaces()), help_heading = "Choices")]
     pub surface: Vec<String>,
-    /// Region; may be repeated [default: all]
+    /// Region; may be repeated [default: all; of a pool: us-central1]
     #[arg(long, value_name = "REGION", help_heading = "Choices")]
     pub region: Vec<String>,
     /// How it is bought; may be repeated [default: on demand where that is sold]
@@ -125,13 +129,14 @@ pub struct Recommend {
     #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "config", help_heading = "Facts")]
     pub weights_bytes: Option<Bytes>,
 
-    /// Most machines that are shown
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive, help_heading = "Output")]
-    pub limit: usize,
+    /// Most machines that are shown [default: 10]
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Output")]
+    pub limit: Option<usize>,
     /// Show every machine in every region, and every one that is rejected
     #[arg(long, action = ArgAction::SetTrue, help_heading = "Output")]
     pub all: bool,
-    /// Print the ranking as JSON (schemas/json/ranking.schema.json); regions are not grouped
+    /// Print the ranking as JSON (schemas/json/ranking.schema.json), regions not grouped; or the
+    /// pool (schemas/json/pool.schema.json)
     #[arg(long, help_heading = "Output")]
     pub json: bool,
     /// Colours
@@ -145,7 +150,29 @@ pub struct Recommend {
     pub color: Color,
 }
 
+/// A model, and how many replicas of it are to be pooled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The model.
+    pub id: ModelId,
+    /// Replicas, where they are stated.
+    pub replicas: Option<u32>,
+}
+
 impl Recommend {
+    /// The one model that is asked about; `None` where a pool is.
+    pub(crate) fn only(&self) -> Option<&ModelId> {
+        match self.model.as_slice() {
+            [Wanted { id, replicas: None }] => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Most machines that are shown.
+    pub(crate) fn most(&self) -> usize {
+        self.limit.unwrap_or(LIMIT)
+    }
+
     /// The question, for this model, after the names of regions, accelerators and the engine were
     /// checked.
     pub(crate) fn question(&self, card: &ModelCard) -> Question {
@@ -254,6 +281,19 @@ fn formats() -> Vec<&'static str> {
 
 fn objectives() -> Vec<&'static str> {
     Objective::ALL.map(Objective::as_str).to_vec()
+}
+
+fn wanted(text: &str) -> Result<Wanted, String> {
+    let (name, replicas) = match text.split_once('=') {
+        Some((name, count)) => {
+            let count = count.parse().ok().filter(|count| *count > 0);
+            let count = count.ok_or("a number of replicas from 1 is expected after =")?;
+            (name, Some(count))
+        }
+        None => (text, None),
+    };
+    let id = name.parse::<ModelId>().map_err(|error| error.to_string())?;
+    Ok(Wanted { id, replicas })
 }
 
 fn amount(text: &str) -> Result<Decimal, String> {

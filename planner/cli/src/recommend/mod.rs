@@ -1,8 +1,10 @@
-//! `openmodel recommend`: which machine holds a model under a load, where, for how much.
+//! `openmodel recommend`: which machine holds a model under a load, where, for how much; and
+//! which machines hold several models together.
 //!
 //! ```text
 //!   flags ─► model ─► card ─┐
 //!     └────► names ─► question ─► rank ─► Ranking ─► page (text) or JSON
+//!                └─► of several: pool ─► PoolReport ─► page or JSON
 //! ```
 
 mod advice;
@@ -14,6 +16,8 @@ mod groups;
 mod model;
 mod names;
 mod page;
+mod pool;
+mod pool_page;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -22,7 +26,8 @@ use anyhow::{Context as _, Result};
 use openmodel_resolve::market::Catalog;
 use openmodel_resolve::ranking::rank;
 
-pub use self::arguments::Recommend;
+pub use self::arguments::{Recommend, Wanted};
+use self::model::Facts;
 use self::page::Answer;
 use crate::terminal;
 
@@ -31,13 +36,17 @@ pub async fn run(asked: &Recommend) -> Result<bool> {
     let own = asked.catalog.as_deref().map(catalog).transpose()?;
     let catalog = own.as_ref().unwrap_or_else(|| Catalog::embedded());
     names::check(asked, catalog)?;
-    let card = model::card(asked).await?;
+    let Some(id) = asked.only() else {
+        pool::run(asked, catalog).await?;
+        return Ok(true);
+    };
+    let card = Facts::of(asked)?.card(id).await?;
     let question = asked.question(&card);
     // The page groups all that there is, and counts it.
     let most = if asked.all || !asked.json {
         usize::MAX
     } else {
-        asked.limit
+        asked.most()
     };
     let ranking = rank(&card, &question, catalog, most).map_err(|error| names::in_flags(&error))?;
     let text = if asked.json {

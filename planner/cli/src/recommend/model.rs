@@ -1,39 +1,70 @@
-//! The facts of the model that is asked about.
+//! The facts of the models that are asked about.
+
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use openmodel_cloud::huggingface::HubOptions;
 use openmodel_cloud::transport::{self, Api, Endpoints};
 use openmodel_cloud::{Hub, Secret, Transport};
 use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::name::{ModelId, Revision};
 
 use super::arguments::Recommend;
 use super::config_file;
 use crate::models_file::ModelsFile;
 
-/// The card of the model: from a file of facts, from its config.json, or from the Hub.
-pub(super) async fn card(asked: &Recommend) -> Result<ModelCard> {
-    if let Some(path) = &asked.models {
-        let file = ModelsFile::read(path).context("--models")?;
-        let Some(card) = file.find(asked.model.as_str()) else {
-            bail!(
-                "--models: {} has no model {}{}",
-                path.display(),
-                asked.model,
-                similar(&file, asked.model.as_str())
-            );
-        };
-        return Ok(card.clone());
-    }
-    if let Some(path) = &asked.config {
-        return config_file::card(&asked.model, path, asked.parameters, asked.weights_bytes)
-            .context("--config");
-    }
-    from_hub(asked).await
+/// Where facts of models are found.
+pub(super) enum Facts<'a> {
+    /// In a file of facts.
+    File(&'a Path, ModelsFile),
+    /// In the model's config.json.
+    Config(&'a Path, &'a Recommend),
+    /// On the Hub, at a revision.
+    Hub(Box<Hub>, &'a Revision),
 }
 
-/// The card as the Hub has it, from its cache where it was read before. The environment says
-/// which Hub (`OPENMODEL_SANDBOX`, `HF_ENDPOINT`) and as whom (`HF_TOKEN`).
-async fn from_hub(asked: &Recommend) -> Result<ModelCard> {
+impl<'a> Facts<'a> {
+    /// Where the flags say.
+    pub(super) fn of(asked: &'a Recommend) -> Result<Self> {
+        Ok(if let Some(path) = &asked.models {
+            Self::File(path, ModelsFile::read(path).context("--models")?)
+        } else if let Some(path) = &asked.config {
+            Self::Config(path, asked)
+        } else {
+            Self::Hub(Box::new(hub()?), &asked.revision)
+        })
+    }
+
+    /// The card of a model.
+    pub(super) async fn card(&self, id: &ModelId) -> Result<ModelCard> {
+        match self {
+            Self::File(path, file) => match file.find(id.as_str()) {
+                Some(card) => Ok(card.clone()),
+                None => bail!(
+                    "--models: {} has no model {id}{}",
+                    path.display(),
+                    similar(file, id.as_str())
+                ),
+            },
+            Self::Config(path, asked) => {
+                config_file::card(id, path, asked.parameters, asked.weights_bytes)
+                    .context("--config")
+            }
+            Self::Hub(hub, revision) => {
+                let card = hub.card(id, revision).await.with_context(|| {
+                    "facts of a model that the Hub does not give can be given with --config \
+                     config.json or --models FILE"
+                        .to_owned()
+                })?;
+                Ok(ModelCard::clone(&card))
+            }
+        }
+    }
+}
+
+/// The Hub, with its cache of what was read before. The environment says which
+/// (`OPENMODEL_SANDBOX`, `HF_ENDPOINT`) and as whom (`HF_TOKEN`).
+fn hub() -> Result<Hub> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut endpoints = match variable("OPENMODEL_SANDBOX") {
         Some(url) => Endpoints::sandbox(&url).context("OPENMODEL_SANDBOX")?,
@@ -47,14 +78,7 @@ async fn from_hub(asked: &Recommend) -> Result<ModelCard> {
         hugging_face_token: variable("HF_TOKEN").map(Secret::new),
         ..transport::Options::default()
     });
-    let hub = Hub::new(transport, HubOptions::default());
-    let revision = asked.revision.clone();
-    let card = hub.card(&asked.model, &revision).await.with_context(|| {
-        "facts of a model that the Hub does not give can be given with --config config.json or \
-         --models FILE"
-            .to_owned()
-    })?;
-    Ok(ModelCard::clone(&card))
+    Ok(Hub::new(transport, HubOptions::default()))
 }
 
 /// Names of a file that could have been meant.

@@ -9,7 +9,7 @@ use openmodel_schemas::catalog::AcceleratorKind;
 use openmodel_schemas::model_card::{ModelCard, ModelKind};
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::report::Ranking;
-use openmodel_schemas::spec::Objective;
+use openmodel_schemas::spec::{Objective, Workload};
 
 use super::arguments::Recommend;
 use super::figures::{size, whole};
@@ -57,7 +57,7 @@ impl Answer<'_> {
         if let Some(cache) = self.cache() {
             page.entry("KV cache", &Text::plain(cache));
         }
-        page.entry("Load", &self.load());
+        page.entry("Load", &load(&self.question.workload, self.asked));
         if let Some(limits) = self.limits() {
             page.entry("Limits", &limits);
         }
@@ -140,59 +140,6 @@ impl Answer<'_> {
         Some(text)
     }
 
-    /// The load, with a star on what nobody stated.
-    fn load(&self) -> Text {
-        let (load, asked) = (&self.question.workload, self.asked);
-        let assumed = [
-            asked.context.is_none(),
-            asked.concurrency.is_none(),
-            asked.input_tokens.is_none(),
-            asked.output_tokens.is_none(),
-        ]
-        .contains(&true);
-        let mut text = Text::default();
-        let mut part = |value: String, stated: bool| {
-            let before = if text.width() == 0 { "" } else { " · " };
-            text = std::mem::take(&mut text)
-                .and(FAINT, before)
-                .and(PLAIN, value);
-            if !stated {
-                text = std::mem::take(&mut text).and(WARN, "*");
-            }
-        };
-        part(
-            format!("{} requests at once", load.max_concurrency),
-            asked.concurrency.is_some(),
-        );
-        part(
-            format!("context of {} tokens", whole(load.context_length.0)),
-            asked.context.is_some(),
-        );
-        part(
-            format!("{} tokens in", whole(load.input_tokens.0)),
-            asked.input_tokens.is_some(),
-        );
-        part(
-            format!("{} out", whole(load.output_tokens.0)),
-            asked.output_tokens.is_some(),
-        );
-        let more = [
-            load.requests_per_second
-                .map(|rate| format!("{rate} requests a second")),
-            load.adapters
-                .map(|lora| format!("{} adapters of rank {}", lora.count, lora.rank)),
-            load.draft_tokens
-                .map(|tokens| format!("{tokens} tokens drafted ahead")),
-        ];
-        for value in more.into_iter().flatten() {
-            part(value, true);
-        }
-        if text.width() > 0 && assumed {
-            text = text.and(WARN, "  * ").and(FAINT, "assumed");
-        }
-        text
-    }
-
     /// What it must keep to, and whether that could be checked.
     fn limits(&self) -> Option<Text> {
         let (goals, budget) = (self.question.workload.goals, &self.question.budget);
@@ -227,7 +174,7 @@ impl Answer<'_> {
         let limit = if self.asked.all {
             usize::MAX
         } else {
-            self.asked.limit
+            self.asked.most()
         };
         let shown: Vec<&Group> = groups.iter().take(limit).collect();
         let by_token = self.question.objective == Objective::CostPerToken;
@@ -300,6 +247,58 @@ impl Answer<'_> {
             }
         }
     }
+}
+
+/// The load, with a star on what nobody stated.
+pub(super) fn load(load: &Workload, asked: &Recommend) -> Text {
+    let assumed = [
+        asked.context.is_none(),
+        asked.concurrency.is_none(),
+        asked.input_tokens.is_none(),
+        asked.output_tokens.is_none(),
+    ]
+    .contains(&true);
+    let mut text = Text::default();
+    let mut part = |value: String, stated: bool| {
+        let before = if text.width() == 0 { "" } else { " · " };
+        text = std::mem::take(&mut text)
+            .and(FAINT, before)
+            .and(PLAIN, value);
+        if !stated {
+            text = std::mem::take(&mut text).and(WARN, "*");
+        }
+    };
+    part(
+        format!("{} requests at once", load.max_concurrency),
+        asked.concurrency.is_some(),
+    );
+    part(
+        format!("context of {} tokens", whole(load.context_length.0)),
+        asked.context.is_some(),
+    );
+    part(
+        format!("{} tokens in", whole(load.input_tokens.0)),
+        asked.input_tokens.is_some(),
+    );
+    part(
+        format!("{} out", whole(load.output_tokens.0)),
+        asked.output_tokens.is_some(),
+    );
+    let more = [
+        load.requests_per_second
+            .map(|rate| format!("{rate} requests a second")),
+        load.adapters
+            .map(|lora| format!("{} adapters of rank {}", lora.count, lora.rank)),
+        load.draft_tokens
+            .map(|tokens| format!("{tokens} tokens drafted ahead")),
+    ];
+    for value in more.into_iter().flatten() {
+        part(value, true);
+    }
+    if text.width() > 0 && assumed {
+        text = text.and(WARN, "  * ").and(FAINT, "assumed");
+    }
+    text
 }
 
 fn objective(objective: Objective) -> &'static str {

@@ -48,7 +48,8 @@ fn speeds_stand_under_each_machine_and_in_full_with_the_chosen() {
     ])
     .asked;
     let models = ModelsFile::read(&fixture("models.json")).expect("it is readable");
-    let card = models.find(asked.model.as_str()).expect("it is there");
+    let id = asked.only().expect("it is one model");
+    let card = models.find(id.as_str()).expect("it is there");
     let bytes = std::fs::read(fixture("catalog.json")).expect("it is readable");
     let catalog = Catalog::parse(&bytes).expect("it is sound");
     let question = asked.question(card);

@@ -178,7 +178,7 @@ pub(crate) fn storage(
 }
 
 /// The management fee of the one GKE cluster that all replicas share, for a month.
-pub(super) fn cluster_fee(catalog: &Catalog, surface: Surface) -> Option<Decimal> {
+pub(crate) fn cluster_fee(catalog: &Catalog, surface: Surface) -> Option<Decimal> {
     if surface != Surface::Gke {
         return None;
     }

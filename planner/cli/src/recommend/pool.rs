@@ -1,0 +1,163 @@
+//! Several models at once: the cheapest pool of machines, from the same flags.
+
+use anyhow::Result;
+use clap::error::ErrorKind;
+use openmodel_resolve::joint::JointError;
+use openmodel_resolve::market::Catalog;
+use openmodel_resolve::pool::{Place, PoolError, pool};
+use openmodel_schemas::catalog::PurchaseOption;
+use openmodel_schemas::spec::Surface;
+
+use super::arguments::Recommend;
+use super::model::Facts;
+use super::names;
+use super::pool_page::page;
+use crate::terminal;
+
+/// Where a pool is bought where no flag says.
+const SURFACE: Surface = Surface::Gke;
+const REGION: &str = "us-central1";
+
+/// Answer on the standard output; that nothing holds the models is an error that names one.
+pub(super) async fn run(asked: &Recommend, catalog: &Catalog) -> Result<()> {
+    refuse(asked)?;
+    let place = place(asked)?;
+    let facts = Facts::of(asked)?;
+    let mut cards = Vec::with_capacity(asked.model.len());
+    for wanted in &asked.model {
+        let card = facts.card(&wanted.id).await?;
+        cards.push((card, wanted.replicas.unwrap_or(1)));
+    }
+    let models: Vec<_> = cards
+        .iter()
+        .map(|(card, replicas)| (card, asked.question(card), *replicas))
+        .collect();
+    let report = pool(&models, &place, catalog).map_err(in_flags)?;
+    let text = if asked.json {
+        serde_json::to_string_pretty(&report)? + "\n"
+    } else {
+        // The longest context stands for all.
+        let load = models
+            .iter()
+            .map(|(_, question, _)| &question.workload)
+            .max_by_key(|load| load.context_length);
+        page(asked, load, &report, terminal::width())
+    };
+    terminal::print(&text, asked.color)?;
+    Ok(())
+}
+
+/// The place that the flags name.
+fn place(asked: &Recommend) -> Result<Place> {
+    let one = |flag: &str, values: &[String]| match values {
+        [] => Ok(None),
+        [one] => Ok(Some(one.clone())),
+        several => Err(wrong(format!(
+            "{flag}: a pool has one, not {}",
+            several.join(" and ")
+        ))),
+    };
+    let surface = one("--surface", &asked.surface)?;
+    let surface = match surface.as_deref() {
+        None => SURFACE,
+        Some("gke") => Surface::Gke,
+        Some("compute") => Surface::Compute,
+        Some(other) => {
+            let said = format!(
+                "--surface: {other} has no machines that models can share: name compute or gke"
+            );
+            return Err(wrong(said).into());
+        }
+    };
+    let option = one("--option", &asked.option)?;
+    let option = match option.as_deref() {
+        None => PurchaseOption::OnDemand,
+        Some(word) => PurchaseOption::ALL
+            .into_iter()
+            .find(|option| option.as_str() == word)
+            .ok_or_else(|| {
+                wrong(format!(
+                    "--option: a pool is bought in one way: name it, not {word}"
+                ))
+            })?,
+    };
+    let region = one("--region", &asked.region)?;
+    Ok(Place {
+        surface,
+        region: region.as_deref().unwrap_or(REGION).parse()?,
+        option,
+    })
+}
+
+/// Flags that say nothing of a pool.
+fn refuse(asked: &Recommend) -> Result<(), clap::Error> {
+    let price = "the cheapest is looked for, whatever it costs";
+    let facts = "it is of one model: give facts of several with --models";
+    let all = [
+        (
+            "--rps",
+            asked.rps.is_some(),
+            "say how many replicas there are: MODEL=REPLICAS",
+        ),
+        ("--max-hourly-cost", asked.max_hourly_cost.is_some(), price),
+        (
+            "--max-monthly-cost",
+            asked.max_monthly_cost.is_some(),
+            price,
+        ),
+        (
+            "--objective",
+            asked.objective != "cost",
+            "the cheapest is looked for, nothing else",
+        ),
+        (
+            "--limit",
+            asked.limit.is_some(),
+            "all its machines are shown",
+        ),
+        ("--config", asked.config.is_some(), facts),
+        (
+            "--revision",
+            asked.revision.as_str() != "main",
+            "its models have no common revision",
+        ),
+    ];
+    for (flag, stated, why) in all {
+        if stated {
+            return Err(wrong(format!("{flag} is not for a pool of models: {why}")));
+        }
+    }
+    let mut names: Vec<&str> = asked
+        .model
+        .iter()
+        .map(|wanted| wanted.id.as_str())
+        .collect();
+    names.sort_unstable();
+    if let Some([name, _]) = names.array_windows().find(|[one, next]| one == next) {
+        let said = format!("{name} is named twice: for two replicas of it say {name}=2");
+        return Err(wrong(said));
+    }
+    Ok(())
+}
+
+/// As clap says it of flags.
+fn wrong(said: String) -> clap::Error {
+    clap::Error::raw(ErrorKind::ArgumentConflict, said + "\n")
+}
+
+/// A refusal of the planner, in the words of the flags.
+fn in_flags(error: PoolError) -> anyhow::Error {
+    match error {
+        PoolError::Model { model, error } => names::in_flags(&error).context(model),
+        PoolError::Joint(JointError::NothingHolds { tenant, reasons }) => {
+            let mut said = format!("no machine of the pool's place holds {tenant}:\n");
+            for reason in reasons {
+                said += "\n  ";
+                said += &reason;
+            }
+            said += "\n\nTry another --region, a smaller --context or --concurrency, or --quantization fp8.";
+            anyhow::anyhow!(said)
+        }
+        other => other.into(),
+    }
+}

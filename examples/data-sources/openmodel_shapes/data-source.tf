@@ -23,7 +23,7 @@ output "ranking" {
       "${shape.shape} on ${shape.surface} in ${shape.region}",
       shape.quantization == null ? "as stored" : shape.quantization,
       "${coalesce(shape.tpot_ms, "?")} ms a token",
-      shape.hourly == null ? "price not known" : "$${shape.hourly}/h",
+      shape.hourly == null ? "price not known" : "${shape.hourly} USD/h",
     ])
   ]
 }

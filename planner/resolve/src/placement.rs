@@ -375,7 +375,10 @@ fn runner_up(
         (Some(other), Some(recommended)) if other < recommended => match objective {
             Objective::Latency | Objective::Throughput => (
                 "slower",
-                format!("is slower; costs {} less", UsdPerHour(recommended.0 - other.0)),
+                format!(
+                    "is slower; costs {} less",
+                    UsdPerHour(recommended.0 - other.0)
+                ),
             ),
             Objective::CostPerToken => (
                 "costs_more",

@@ -89,7 +89,7 @@ fn new_prices_do_not_move_what_was_planned() -> Result<()> {
     let bench = Bench::of(&configuration("", 8))?;
     bench.apply()?;
     let before = bench.state()?;
-    bench.workspace.write("prices.json", &catalog("0.0003")?)?;
+    bench.workspace.write("prices.json", &catalog("0.00028")?)?;
     let own = "  catalog = \"prices.json\"";
     bench.workspace.write("main.tf", &configuration(own, 8))?;
     bench.assert_plan_is_empty()?;
@@ -111,7 +111,7 @@ fn new_prices_do_not_move_what_was_planned() -> Result<()> {
 
 #[test]
 fn a_url_is_pinned_read_once_and_kept() -> Result<()> {
-    let text = catalog("0.0003")?;
+    let text = catalog("0.00028")?;
     let (url, served) = serve(text.clone())?;
     let pinned = format!(
         "  catalog = \"{url}\"\n  catalog_sha256 = \"{}\"",
@@ -135,7 +135,7 @@ fn a_url_is_pinned_read_once_and_kept() -> Result<()> {
 
 #[test]
 fn a_catalog_that_cannot_be_used_is_an_error_on_the_argument() -> Result<()> {
-    let text = catalog("0.0003")?;
+    let text = catalog("0.00028")?;
     let (url, _) = serve(text.clone())?;
     let wrong = "0".repeat(64);
     let bench = Bench::of(&configuration("", 8))?;

@@ -305,6 +305,7 @@ fn recommendation(
     let (priced, unpriced): (Vec<_>, Vec<_>) =
         survey.choices().partition(|choice| choice.hourly.is_some());
     let region = &request.spec.region;
+    let objective = request.spec.objective.unwrap_or_default();
     let mut reason = Vec::new();
     if choice.line() != recommended.line() {
         reason.push(format!(
@@ -325,7 +326,13 @@ fn recommendation(
         (1, 0) => "It is the only shape that holds the load.".to_owned(),
         (1, _) => "It is the only shape with a known price that holds the load.".to_owned(),
         (many, _) => {
-            format!("It is the cheapest of {many} shapes with a known price that hold the load.")
+            let best = match objective {
+                Objective::Cost => "the cheapest",
+                Objective::CostPerToken => "the cheapest by the token",
+                Objective::Latency => "the one with the shortest time between tokens",
+                Objective::Throughput => "the one with the most tokens a second",
+            };
+            format!("It is {best} of {many} shapes with a known price that hold the load.")
         }
     });
     if let Some(note) = recommended.sale.note() {
@@ -348,18 +355,37 @@ fn recommendation(
         reason: reason.join(" "),
         runners_up: others
             .take(RUNNERS_UP)
-            .map(|other| runner_up(&other, recommended, region.as_str()))
+            .map(|other| runner_up(&other, recommended, objective, region.as_str()))
             .collect(),
         rejected: survey.rejected.iter().map(Rejection::candidate).collect(),
     }
 }
 
-fn runner_up(other: &Choice, recommended: &Choice, region: &str) -> Candidate {
+fn runner_up(
+    other: &Choice,
+    recommended: &Choice,
+    objective: Objective,
+    region: &str,
+) -> Candidate {
     let (code, reason) = match (other.hourly, recommended.hourly) {
         (Some(other), Some(recommended)) if other > recommended => (
             "costs_more",
             format!("costs {} more", UsdPerHour(other.0 - recommended.0)),
         ),
+        (Some(other), Some(recommended)) if other < recommended => match objective {
+            Objective::Latency | Objective::Throughput => (
+                "slower",
+                format!("is slower; costs {} less", UsdPerHour(recommended.0 - other.0)),
+            ),
+            Objective::CostPerToken => (
+                "costs_more",
+                "costs less an hour, but more by the token".to_owned(),
+            ),
+            Objective::Cost => (
+                "costs_more",
+                "costs less an hour, but more for the load".to_owned(),
+            ),
+        },
         (Some(_), Some(_)) => ("costs_the_same", "costs the same and is larger".to_owned()),
         (None, Some(_)) => ("unpriced", format!("its price in {region} is not known")),
         (_, None) => (

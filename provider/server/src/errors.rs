@@ -10,8 +10,18 @@ use crate::client::Client;
 pub(crate) fn resolve(error: &ResolveError) -> Diagnostics {
     Diagnostic::error(error.summary)
         .at(path(error.field))
-        .detail(error.detail.clone())
+        .detail(with_move(error.code, &error.detail))
         .into()
+}
+
+/// With the move that only an attribute of ours makes possible.
+pub(crate) fn with_move(code: &str, detail: &str) -> String {
+    match code {
+        "context_too_long" => {
+            format!("{detail} To go beyond that all the same, set workload.extend_context = true.")
+        }
+        _ => detail.to_owned(),
+    }
 }
 
 /// The attribute of an endpoint that a planner's input comes from.

@@ -185,7 +185,7 @@ fn refused(error: &MemoryError) -> Diagnostics {
     };
     Diagnostic::error(error.summary)
         .at(path)
-        .detail(error.detail.clone())
+        .detail(errors::with_move(error.code, &error.detail))
         .into()
 }
 

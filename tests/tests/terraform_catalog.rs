@@ -48,7 +48,8 @@ fn catalog(per_second: &str) -> Result<String> {
 
 fn sum(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.concat()
 }
 
 fn hourly(plan: &Value) -> String {

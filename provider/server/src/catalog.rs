@@ -8,6 +8,7 @@
 //! What a URL gives is pinned by its checksum: the plan in review and the plan in the pipeline see
 //! the same prices, and a file that was read once is not asked for again.
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -159,8 +160,10 @@ fn file(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -25,10 +25,12 @@ deny:
 docs:
     cargo doc --workspace --no-deps
 
-# Ratios against terraform_data in the same run; start-up, schema, memory, binary size.
+# Ratios against terraform_data in the same run; start-up, schema, memory, binary size; time and
+# memory of a recommendation.
 bench *args:
     cargo run --release --bin bench -- {{args}}
     cargo bench -p tfplug --bench process -- "$PWD/target/release/terraform-provider-openmodel"
+    cargo bench -p openmodel-resolve --bench choose
 
 # The binaries for a release.
 release:

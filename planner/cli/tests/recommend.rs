@@ -271,3 +271,38 @@ fn what_makes_no_sense_for_a_pool_is_refused_by_name() {
     ];
     insta::assert_snapshot!(said.join("\n"));
 }
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    const COMMAND: &str = "-- recommend openai/gpt-oss-120b --context 8192 --concurrency 16 \\\n    \
+                           --limit 4 --models tests/facts/models.json ";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let path = root.join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("README.md");
+    let (head, rest) = readme
+        .split_once(COMMAND)
+        .expect("README.md has the command");
+    let (between, rest) = rest.split_once("```text\n").expect("its output");
+    let (shown, tail) = rest.split_once("\n…\n```").expect("its end");
+    let words = COMMAND
+        .split_whitespace()
+        .filter(|word| !["--", "\\"].contains(word));
+    let output = Command::new(env!("CARGO_BIN_EXE_openmodel"))
+        .args(words)
+        .env("COLUMNS", "100")
+        .env_remove("CLICOLOR_FORCE")
+        .current_dir(&root)
+        .output()
+        .expect("the binary runs");
+    let page = text(&output.stdout);
+    let (fresh, _) = page.split_once("\nSettings").expect("the page");
+    if std::env::var_os("OPENMODEL_BLESS").is_some() {
+        let readme = format!("{head}{COMMAND}{between}```text\n{fresh}\n…\n```{tail}");
+        std::fs::write(&path, readme).expect("README.md is written");
+    } else {
+        assert_eq!(
+            shown, fresh,
+            "README.md shows another page: `just bless` copies the new one"
+        );
+    }
+}

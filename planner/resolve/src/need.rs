@@ -251,6 +251,19 @@ fn check(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
             detail,
         );
     }
+    if let Some(tokens) = load
+        .draft_tokens
+        .filter(|tokens| !(1..=16).contains(tokens))
+    {
+        return fault(
+            Field::DraftTokens,
+            "invalid_load",
+            "Number of drafted tokens cannot be used",
+            format!(
+                "draft_tokens = {tokens}: 1 to 16 tokens can be drafted ahead, 1 to 3 are usual."
+            ),
+        );
+    }
     if let Some(rate) = load.requests_per_second.filter(Decimal::is_sign_negative) {
         return fault(
             Field::RequestsPerSecond,

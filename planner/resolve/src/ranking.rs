@@ -190,7 +190,7 @@ impl<'a> Ranked<'a> {
                 self.survey.rejected.len()
             );
         };
-        let count = self.survey.count();
+        let (count, peers) = (self.survey.count(), self.survey.peers());
         let timed = self.survey.fits[best.fit].pace.is_some();
         let what = match (question.objective, best.hourly) {
             (Objective::Latency, _) if timed => "the shortest time between tokens",
@@ -203,8 +203,15 @@ impl<'a> Ranked<'a> {
         let mut words = vec![if count == 1 {
             "It is the only offer that holds the load.".to_owned()
         } else {
-            format!("It has {what} of {count} offers that hold the load.")
+            format!("It has {what} of {peers} offers that hold the load.")
         }];
+        if count > peers {
+            words.push(format!(
+                "{} more come after these whatever they cost: not confirmed to stand there, not \
+                 priced, or bought in another way.",
+                count - peers
+            ));
+        }
         if best.sale.option != PurchaseOption::OnDemand && question.options.is_empty() {
             words.push(format!(
                 "Nothing that holds the load is sold on demand there; this is {}.",

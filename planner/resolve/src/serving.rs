@@ -103,13 +103,23 @@ fn values(
     let made = variant.quantization.filter(|asked| {
         config.quantization.is_none() && fit.engine.makes.iter().any(|made| made == asked.as_str())
     });
+    // A format that no engine makes while loading is that of another repository, whose name we do
+    // not know: started with this one, the engine would load 16 bits.
+    let elsewhere = variant
+        .quantization
+        .filter(|_| made.is_none() && config.quantization.is_none());
+    let source = elsewhere.map_or_else(
+        || need.card.id.to_string(),
+        |format| format!("<repository of {} in {}>", need.card.id, format.as_str()),
+    );
+    let commit = commit.filter(|_| elsewhere.is_none());
     let adapters = need.workload.adapters;
     let draft = need.workload.draft_tokens;
     let stretch = config
         .max_positions
         .filter(|native| need.workload.context_length.0 > *native);
     let all = [
-        (&flags.model, Some(need.card.id.to_string())),
+        (&flags.model, Some(source)),
         (&flags.revision, commit.map(ToString::to_string)),
         (&flags.served_name, Some(need.card.id.to_string())),
         (&flags.port, Some(fit.engine.port.to_string())),

@@ -12,7 +12,7 @@ use crate::market::{Catalog, Purchase};
 use crate::need::Need;
 use crate::pace::Pace;
 use crate::reason::Reason;
-use crate::survey::{Choice, Rejection, per_million, storage};
+use crate::survey::{Choice, Rejection, cluster_fee, per_million, storage};
 
 /// A shape in one line: `nvidia-l4 x1, 4 vCPU, 16 GiB` where the surface hides its machines,
 /// `g2-standard-12 (nvidia-l4 x1)` where not.
@@ -79,9 +79,20 @@ impl Choice<'_> {
         stored: bool,
     ) -> Cost {
         let purchase = self.purchase();
+        let files = need.variants[fit.variant].weights.files;
+        let kept = if stored {
+            storage(catalog, files, self.sale.surface, self.sale.region)
+        } else {
+            None
+        };
+        let cluster = cluster_fee(catalog, self.sale.surface);
+        let fixed = kept.unwrap_or_default() + cluster.unwrap_or_default();
         let monthly = |replicas: u32| match (replicas, self.hourly) {
-            (0, _) => Some(Usd(Decimal::ZERO)),
-            (_, hourly) => hourly.map(|hourly| (hourly * replicas).per_month()),
+            (0, _) => Some(Usd(fixed)),
+            (_, hourly) => {
+                let month = (hourly? * replicas).per_month().0;
+                month.checked_add(fixed).map(Usd)
+            }
         };
         let (least, most) = scaling.map_or((self.replicas, self.replicas), |scaling| {
             (scaling.min_replicas, scaling.max_replicas)
@@ -91,16 +102,14 @@ impl Choice<'_> {
             .pace
             .map(|pace| pace.requests_per_second.estimate * tokens(need.workload.input_tokens.0));
         let mut lines = catalog.lines(&purchase);
-        let files = need.variants[fit.variant].weights.files;
-        if stored && let Some(month) = storage(catalog, files, self.sale.surface, self.sale.region)
-        {
+        if let Some(month) = kept {
             let hour = month
                 .checked_div(Decimal::from(730))
                 .map(|usd| UsdPerHour(usd.round_dp(6)));
             lines.push(openmodel_schemas::report::CostLine {
                 item: format!("{files} of weights in Cloud Storage"),
                 hourly: hour,
-                source: format!("{} a month, counted in monthly_expected alone", Usd(month)),
+                source: format!("{} a month, not in hourly", Usd(month)),
             });
         }
         Cost {

@@ -160,6 +160,16 @@ impl<'a> Survey<'a> {
         self.feasible.len()
     }
 
+    /// How many are as well known as the best: bought the way that is asked for, priced, and
+    /// confirmed to stand there. The others come after them, whatever they cost.
+    pub(crate) fn peers(&self) -> usize {
+        let Some(best) = self.feasible.first() else {
+            return 0;
+        };
+        let alike = |candidate: &&Candidate| candidate.score.flags == best.score.flags;
+        self.feasible.iter().filter(alike).count()
+    }
+
     /// The best.
     pub(crate) fn first(&self) -> Option<Choice<'a>> {
         self.feasible
@@ -342,24 +352,30 @@ impl<'a> Survey<'a> {
             for (place, sale) in chosen() {
                 let hourly = price(scope.catalog, fixed.memory, sale);
                 let most = scope.scaling.map_or(needed, |scaling| scaling.max_replicas);
-                if let Err(reason) = within(scope.budget, hourly, most, sale.region) {
-                    self.reject(reject(reason, hourly));
-                    continue;
-                }
-                let fallback = scope.options.is_empty() && sale.option != PurchaseOption::OnDemand;
                 let files = self.files[self.fits[index].variant];
                 let stored = if scope.stored {
                     storage.of(scope.catalog, files, sale)
                 } else {
                     0
                 };
+                let cluster = if sale.surface == Surface::Gke {
+                    self.cluster
+                } else {
+                    0
+                };
+                let fixed = stored.saturating_add(cluster);
+                if let Err(reason) = within(scope.budget, hourly, most, fixed, sale.region) {
+                    self.reject(reject(reason, hourly));
+                    continue;
+                }
+                let fallback = scope.options.is_empty() && sale.option != PurchaseOption::OnDemand;
                 let score = score(
                     scope,
                     sale,
                     hourly,
                     &self.fits[index],
                     needed,
-                    (stored, self.cluster),
+                    fixed,
                     fallback,
                 );
                 self.feasible.push(Candidate {

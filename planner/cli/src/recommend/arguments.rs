@@ -30,6 +30,7 @@ const LIMIT: usize = 10;
 /// Rank every machine that is sold for a model under a load: what holds it, what it costs, and
 /// why not the others. Of several models: the cheapest pool of machines that holds them together.
 #[derive(Debug, Clone, Args)]
+#[command(allow_negative_numbers = true)]
 pub struct Recommend {
     /// Repository on the Hugging Face Hub, such as meta-llama/Llama-3.1-8B-Instruct; several, or
     /// one with a number of replicas, are pooled

@@ -37,6 +37,11 @@ pub(super) fn pico(amount: Decimal) -> i128 {
     }
 }
 
+/// The amount of so many picodollars.
+pub(super) fn dollars(pico: i128) -> Decimal {
+    Decimal::try_from_i128_with_scale(pico, 12).unwrap_or(Decimal::MAX)
+}
+
 /// Hours of a month.
 pub(super) const MONTH: i128 = 730;
 
@@ -73,7 +78,7 @@ pub(super) fn score(
     hourly: Option<UsdPerHour>,
     fit: &Fit,
     needed: u32,
-    (stored, cluster): (i128, i128),
+    fixed: i128,
     fallback: bool,
 ) -> Score {
     let hour = hourly.map(|hourly| pico(hourly.0));
@@ -81,17 +86,10 @@ pub(super) fn score(
     // What is not known comes after all that is.
     let unknown = i128::MAX;
     let money = match (scope.objective, hour) {
-        (Objective::Cost, Some(hour)) => {
-            let cluster = if sale.surface == Surface::Gke {
-                cluster
-            } else {
-                0
-            };
-            hour.saturating_mul(MONTH)
-                .saturating_mul(needed.into())
-                .saturating_add(stored)
-                .saturating_add(cluster)
-        }
+        (Objective::Cost, Some(hour)) => hour
+            .saturating_mul(MONTH)
+            .saturating_mul(needed.into())
+            .saturating_add(fixed),
         (Objective::CostPerToken, _) => {
             per_million(hourly, tokens).map_or(unknown, |usd| pico(usd.0))
         }

@@ -306,3 +306,38 @@ fn the_readme_shows_what_is_printed() {
         );
     }
 }
+
+#[test]
+fn a_month_counts_all_that_is_paid_and_the_budget_is_of_that() {
+    let gke = format!("{LLAMA} --surface gke --region us-east4 --json");
+    let ranking = |arguments: &str| -> Value {
+        serde_json::from_slice(&run(110, arguments).stdout).expect("it is JSON")
+    };
+    let month = |shape: &Value, of: &str| -> f64 {
+        let text = shape["cost"][of].as_str().expect("a price");
+        text.parse().expect("a number")
+    };
+    let free = ranking(&gke);
+    let best = &free["chosen"];
+    let [least, expected, most] =
+        ["monthly_min", "monthly_expected", "monthly_max"].map(|of| month(best, of));
+    assert!(
+        least <= expected && expected <= most,
+        "{least} {expected} {most}"
+    );
+    // The fee of the cluster is paid too.
+    assert!(expected > month(best, "hourly") * 730.0 + 70.0);
+    let short = ranking(&format!("{gke} --max-monthly-cost {}", expected.floor()));
+    assert!(short["chosen"].is_null(), "{}", short["chosen"]);
+    let enough = ranking(&format!("{gke} --max-monthly-cost {}", expected.ceil()));
+    assert_eq!(enough["chosen"]["shape"], best["shape"]);
+}
+
+#[test]
+fn a_format_that_is_made_elsewhere_is_not_served_from_this_repository() {
+    let page = page(110, &format!("{LLAMA} --quantization awq --limit 1"), 0);
+    assert!(
+        page.contains("--model '<repository of meta-llama/Llama-3.1-8B-Instruct in awq>'"),
+        "{page}"
+    );
+}

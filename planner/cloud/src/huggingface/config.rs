@@ -37,6 +37,7 @@ mod family;
 mod fields;
 mod intervals;
 mod kept;
+mod kinds;
 mod layers;
 mod quantization;
 mod recurrent;
@@ -102,6 +103,7 @@ const MOST: [(&str, u64); 8] = [
 /// ```
 pub fn parse_config(config: &Value) -> Result<ModelConfig, ConfigError> {
     let fields = Fields::new(config)?;
+    kinds::check(&fields)?;
     let kind = family::kind(&fields);
     if kind == ModelKind::Diffusion {
         return parse_model_index(config);
@@ -109,10 +111,14 @@ pub fn parse_config(config: &Value) -> Result<ModelConfig, ConfigError> {
     let names = Names::of(&fields, kind);
     let mut special = family::special(&fields);
     let needed = |names: &[&str]| -> Result<u64, ConfigError> {
-        fields
-            .number_or_family(names)?
-            .filter(|number| *number > 0)
-            .ok_or_else(|| ConfigError::new(names[0], "it is missing"))
+        match fields.number_or_family(names)? {
+            Some(0) => Err(ConfigError::new(
+                names[0],
+                "0 is none: it must be at least 1",
+            )),
+            Some(number) => Ok(number),
+            None => Err(ConfigError::new(names[0], "it is missing")),
+        }
     };
     let hidden_size = bounded("hidden_size", needed(names.hidden)?)?;
     let layers = bounded("num_hidden_layers", number_of_layers(&fields, &names)?)?;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::fields::{Fields, Part, part, whole};
 use super::kept;
+use super::kinds::BITS;
 
 /// Bits and form of a weight.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -147,9 +148,7 @@ fn own(stated: &Part, method: &str) -> Scheme {
         _ => Scheme::default(),
     };
     let explicit = Scheme {
-        bits: ["bits", "w_bit", "wbits", "weight_bits", "nbits"]
-            .iter()
-            .find_map(|name| number(name)),
+        bits: BITS.iter().find_map(|name| number(name)),
         float: None,
         group_size: ["group_size", "q_group_size"]
             .iter()

@@ -522,6 +522,35 @@ fn what_is_missing_or_contradicts_itself_is_named() {
     assert_eq!(fails(&json!([])), "the file: it is not a JSON object");
     let with = |fields: Value| fails(&llama_with(&fields));
     assert_eq!(
+        with(json!({"hidden_size": 0})),
+        "hidden_size: 0 is none: it must be at least 1"
+    );
+    for (fields, expected) in [
+        (
+            json!({"quantization_config": "fp8"}),
+            "quantization_config: \"fp8\" is not an object",
+        ),
+        (
+            json!({"quantization_config": {"quant_method": "gptq", "bits": 0}}),
+            "quantization_config.bits: 0 is no number of bits from 1 to 32",
+        ),
+        (
+            json!({"quantization_config": {"quant_method": "awq", "bits": "four"}}),
+            "quantization_config.bits: \"four\" is no number of bits from 1 to 32",
+        ),
+        (json!({"layer_types": 5}), "layer_types: 5 is not a list"),
+        (
+            json!({"rope_scaling": "x"}),
+            "rope_scaling: \"x\" is not an object",
+        ),
+        (
+            json!({"tie_word_embeddings": "abc"}),
+            "tie_word_embeddings: \"abc\" is not true or false",
+        ),
+    ] {
+        assert_eq!(with(fields), expected);
+    }
+    assert_eq!(
         with(json!({"hidden_size": -1})),
         "hidden_size: -1 is not a count"
     );

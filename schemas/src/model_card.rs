@@ -41,6 +41,30 @@ pub struct ModelCard {
     pub pipeline_tag: Option<String>,
 }
 
+impl ModelCard {
+    /// A configuration alone, read outside the Hub: nothing else is known, and the commit is
+    /// [`CommitSha::null`].
+    #[must_use]
+    pub fn of_config(id: ModelId, config: ModelConfig) -> Self {
+        Self {
+            id,
+            commit: CommitSha::null(),
+            config: Some(config),
+            parameters: None,
+            active_parameters: None,
+            parameters_by_dtype: BTreeMap::new(),
+            weights: None,
+            files: Vec::new(),
+            licence: None,
+            gating: Gating::None,
+            private: false,
+            scan: ScanStatus::Unknown,
+            library: None,
+            pipeline_tag: None,
+        }
+    }
+}
+
 /// Bytes of the weight files that an engine loads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightBytes {

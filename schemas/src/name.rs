@@ -136,6 +136,20 @@ impl Revision {
     }
 }
 
+impl CommitSha {
+    /// Stands where a model has no commit: forty zeros, Git's own null id.
+    #[must_use]
+    pub fn null() -> Self {
+        Self("0".repeat(40))
+    }
+
+    /// Whether it stands where there is none.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        *self == Self::null()
+    }
+}
+
 impl Zone {
     /// The region it lies in: all before the last `-`.
     #[must_use]

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use openmodel_schemas::model_card::{
-    EncoderStack, Experts, Gating, Indexer, LatentAttention, LayerKinds, ModelCard, ModelConfig,
-    ModelKind, Recurrent, RopeScaling, ScanStatus, StoredQuantization, WeightBasis, WeightBytes,
+    EncoderStack, Experts, Indexer, LatentAttention, LayerKinds, ModelCard, ModelConfig, ModelKind,
+    Recurrent, RopeScaling, StoredQuantization, WeightBasis, WeightBytes,
 };
 use openmodel_schemas::quantity::{Bytes, Parameters};
 use serde_json::Value;
@@ -113,20 +113,10 @@ pub(crate) fn card(row: &Value) -> Result<ModelCard> {
         basis: WeightBasis::SafetensorsIndex,
     });
     Ok(ModelCard {
-        id: id.parse()?,
-        commit: "0000000000000000000000000000000000000000".parse()?,
-        config: Some(config),
         parameters,
         active_parameters: row.billions("params_active_b").map(Parameters),
-        parameters_by_dtype: BTreeMap::new(),
         weights,
-        files: Vec::new(),
-        licence: None,
-        gating: Gating::None,
-        private: false,
-        scan: ScanStatus::Unknown,
-        library: None,
-        pipeline_tag: None,
+        ..ModelCard::of_config(id.parse()?, config)
     })
 }
 

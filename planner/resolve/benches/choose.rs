@@ -17,7 +17,7 @@ use openmodel_resolve::pool::{Place, pool};
 use openmodel_resolve::ranking::{Question, rank};
 use openmodel_schemas::catalog::{EMBEDDED_CATALOG, PurchaseOption};
 use openmodel_schemas::model_card::{
-    Experts, Gating, LatentAttention, ModelCard, ModelConfig, ScanStatus, StoredQuantization,
+    Experts, LatentAttention, ModelCard, ModelConfig, StoredQuantization,
 };
 use openmodel_schemas::quantity::{Parameters, Tokens};
 use openmodel_schemas::spec::{Goals, Quantization, Surface, Workload};
@@ -179,21 +179,7 @@ fn cards() -> [(&'static str, ModelCard, Vec<Option<Quantization>>); 3] {
 
 fn card(parameters: u64, config: ModelConfig) -> ModelCard {
     ModelCard {
-        id: "acme/model".parse().expect("an id"),
-        commit: "0000000000000000000000000000000000000000"
-            .parse()
-            .expect("a commit"),
-        config: Some(config),
         parameters: Some(Parameters(parameters)),
-        active_parameters: None,
-        parameters_by_dtype: std::iter::empty().collect(),
-        weights: None,
-        files: Vec::new(),
-        licence: None,
-        gating: Gating::None,
-        private: false,
-        scan: ScanStatus::Safe,
-        library: None,
-        pipeline_tag: None,
+        ..ModelCard::of_config("acme/model".parse().expect("an id"), config)
     }
 }

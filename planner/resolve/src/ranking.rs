@@ -177,8 +177,7 @@ impl<'a> Ranked<'a> {
     /// How a choice is served; none where the engine has no image for the accelerator.
     fn serving(&self, card: &ModelCard, choice: &Choice) -> Option<Serving> {
         let fit = &self.survey.fits[choice.fit];
-        // A card that was not read from the Hub has a stand-in for its commit.
-        let commit = Some(&card.commit).filter(|commit| commit.as_str().contains(|c| c != '0'));
+        let commit = Some(&card.commit).filter(|commit| !commit.is_null());
         let accelerator = choice.sale.accelerator;
         serving(&self.need, fit, accelerator, commit, &EngineSpec::default()).ok()
     }

@@ -1,17 +1,13 @@
 //! Facts of a model given as text: its `config.json`, or what `data.openmodel_model` calls
 //! `facts`. For private models, and without a network.
 
-use std::collections::BTreeMap;
-
 use openmodel_cloud::huggingface::json;
 use openmodel_cloud::parse_config;
-use openmodel_schemas::model_card::{Gating, ModelCard, ScanStatus, WeightBasis, WeightBytes};
+use openmodel_schemas::model_card::{ModelCard, WeightBasis, WeightBytes};
 use openmodel_schemas::name::ModelId;
 use openmodel_schemas::quantity::{Bytes, Parameters};
 use serde_json::Value;
 
-/// The commit of a model that has none.
-const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 /// The model of a text that names none.
 const NO_NAME: &str = "local/model";
 /// Far above any configuration; a file of weights is named by mistake easily.
@@ -77,23 +73,10 @@ fn of_config(value: &Value) -> Result<ModelCard, String> {
     let config = parse_config(value).map_err(|error| {
         format!("It is no config.json that can be sized: {error}. Give the file as it stands in the repository.")
     })?;
-    let parse = |error: openmodel_schemas::name::NameError| error.to_string();
-    Ok(ModelCard {
-        id: NO_NAME.parse().map_err(parse)?,
-        commit: NO_COMMIT.parse().map_err(parse)?,
-        config: Some(config),
-        parameters: None,
-        active_parameters: None,
-        parameters_by_dtype: BTreeMap::new(),
-        weights: None,
-        files: Vec::new(),
-        licence: None,
-        gating: Gating::None,
-        private: false,
-        scan: ScanStatus::Unknown,
-        library: None,
-        pipeline_tag: None,
-    })
+    let id = NO_NAME
+        .parse()
+        .map_err(|error: openmodel_schemas::name::NameError| error.to_string())?;
+    Ok(ModelCard::of_config(id, config))
 }
 
 #[cfg(test)]

@@ -1,17 +1,13 @@
 //! A model's `config.json` as it lies on a disk: for private models, and without a network.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use openmodel_cloud::huggingface::json;
 use openmodel_cloud::parse_config;
-use openmodel_schemas::model_card::{Gating, ModelCard, ScanStatus, WeightBasis, WeightBytes};
+use openmodel_schemas::model_card::{ModelCard, WeightBasis, WeightBytes};
 use openmodel_schemas::name::ModelId;
 use openmodel_schemas::quantity::{Bytes, Parameters};
-
-/// The commit of a model that has none.
-const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// The card of a model whose configuration is in a file.
 pub(super) fn card(
@@ -26,22 +22,11 @@ pub(super) fn card(
     let config = parse_config(&value)
         .with_context(|| format!("{} is no config.json that can be sized", path.display()))?;
     Ok(ModelCard {
-        id: id.clone(),
-        commit: NO_COMMIT.parse()?,
-        config: Some(config),
         parameters,
-        active_parameters: None,
-        parameters_by_dtype: BTreeMap::new(),
         weights: weights.map(|bytes| WeightBytes {
             bytes,
             basis: WeightBasis::SafetensorsIndex,
         }),
-        files: Vec::new(),
-        licence: None,
-        gating: Gating::None,
-        private: false,
-        scan: ScanStatus::Unknown,
-        library: None,
-        pipeline_tag: None,
+        ..ModelCard::of_config(id.clone(), config)
     })
 }

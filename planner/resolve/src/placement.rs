@@ -57,7 +57,7 @@ fn decide(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<Pl
         return Err(refuse(&request, catalog, considered));
     };
     let fit = &considered.fits[choice.fit];
-    let cost = choice.cost(catalog, &need, fit, Some(spec.scaling), false);
+    let cost = choice.cost(catalog, &need, fit, Some(spec.scaling));
     let recommended = survey.first().unwrap_or_else(|| choice.clone());
     within_budget(&request, catalog, &choice, &recommended, &cost)?;
     let accelerator = choice.sale.accelerator;

@@ -280,7 +280,7 @@ impl<'a> Ranked<'a> {
             sequence_bounds: fit.footprint.cache.bounds(fit.footprint.context),
             performance: fit.pace.map(performance),
             replicas: choice.replicas,
-            cost: choice.cost(catalog, &self.need, fit, question.scaling, true),
+            cost: choice.cost(catalog, &self.need, fit, question.scaling),
             code: code.to_owned(),
             why,
         }

@@ -12,7 +12,7 @@ use crate::market::{Catalog, Purchase};
 use crate::need::Need;
 use crate::pace::Pace;
 use crate::reason::Reason;
-use crate::survey::{Choice, Rejection, cluster_fee, per_million, storage};
+use crate::survey::{Choice, Rejection, per_million};
 
 /// A shape in one line: `nvidia-l4 x1, 4 vCPU, 16 GiB` where the surface hides its machines,
 /// `g2-standard-12 (nvidia-l4 x1)` where not.
@@ -76,22 +76,13 @@ impl Choice<'_> {
         need: &Need,
         fit: &Fit,
         scaling: Option<Scaling>,
-        stored: bool,
     ) -> Cost {
         let purchase = self.purchase();
-        let files = need.variants[fit.variant].weights.files;
-        let kept = if stored {
-            storage(catalog, files, self.sale.surface, self.sale.region)
-        } else {
-            None
-        };
-        let cluster = cluster_fee(catalog, self.sale.surface);
-        let fixed = kept.unwrap_or_default() + cluster.unwrap_or_default();
         let monthly = |replicas: u32| match (replicas, self.hourly) {
-            (0, _) => Some(Usd(fixed)),
+            (0, _) => Some(Usd(self.fixed)),
             (_, hourly) => {
                 let month = (hourly? * replicas).per_month().0;
-                month.checked_add(fixed).map(Usd)
+                month.checked_add(self.fixed).map(Usd)
             }
         };
         let (least, most) = scaling.map_or((self.replicas, self.replicas), |scaling| {
@@ -102,7 +93,8 @@ impl Choice<'_> {
             .pace
             .map(|pace| pace.requests_per_second.estimate * tokens(need.workload.input_tokens.0));
         let mut lines = catalog.lines(&purchase);
-        if let Some(month) = kept {
+        if let Some(month) = self.kept {
+            let files = need.variants[fit.variant].weights.files;
             let hour = month
                 .checked_div(Decimal::from(730))
                 .map(|usd| UsdPerHour(usd.round_dp(6)));
@@ -116,7 +108,7 @@ impl Choice<'_> {
             currency: catalog.document().currency.clone(),
             hourly: self.hourly,
             monthly_min: monthly(least),
-            monthly_expected: self.expected,
+            monthly_expected: monthly(self.replicas),
             monthly_max: monthly(most),
             per_million_output_tokens: per_million(self.hourly, output),
             per_million_input_tokens: per_million(self.hourly, input),

@@ -15,8 +15,9 @@ use std::cmp::Ordering;
 
 use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
 use openmodel_schemas::name::Region;
-use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
+use openmodel_schemas::quantity::{Bytes, UsdPerHour};
 use openmodel_schemas::spec::{Budget, Objective, Scaling, ShapeRequest, Surface};
+use rust_decimal::Decimal;
 
 pub(crate) use self::score::{cluster_fee, per_million, storage};
 
@@ -78,8 +79,10 @@ pub(crate) struct Choice<'a> {
     pub(crate) replicas: u32,
     /// One replica for an hour.
     pub(crate) hourly: Option<UsdPerHour>,
-    /// The need's replicas for a month, with storage.
-    pub(crate) expected: Option<Usd>,
+    /// Weights that are kept in Cloud Storage, for a month.
+    pub(crate) kept: Option<Decimal>,
+    /// A month of all that is paid whatever runs: the weights and the cluster.
+    pub(crate) fixed: Decimal,
 }
 
 /// A shape that does not.
@@ -231,18 +234,11 @@ impl<'a> Survey<'a> {
         let hourly = price(self.catalog, self.memory, &sale);
         let replicas = self.needed[fit].max(self.least);
         let files = self.files[self.fits[fit].variant];
-        let expected = hourly.and_then(|hourly| {
-            let stored = self
-                .stored
-                .then(|| storage(self.catalog, files, sale.surface, sale.region))
-                .flatten();
-            (hourly * replicas)
-                .per_month()
-                .0
-                .checked_add(stored.unwrap_or_default())?
-                .checked_add(cluster_fee(self.catalog, sale.surface).unwrap_or_default())
-                .map(Usd)
-        });
+        let kept = self
+            .stored
+            .then(|| storage(self.catalog, files, sale.surface, sale.region))
+            .flatten();
+        let cluster = cluster_fee(self.catalog, sale.surface);
         Choice {
             sale,
             cpu: sale.shape.cpu,
@@ -250,7 +246,8 @@ impl<'a> Survey<'a> {
             fit,
             replicas,
             hourly,
-            expected,
+            kept,
+            fixed: kept.unwrap_or_default() + cluster.unwrap_or_default(),
         }
     }
 

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+use crate::fresh::SurfaceWord;
 use crate::name::{Region, Zone};
 use crate::spec::Surface;
 
@@ -467,37 +469,18 @@ struct ZoneText(String);
 #[expect(dead_code, reason = "only its schema is used")]
 struct UsdText(String);
 
-/// The words of [`Surface`], for the schema.
-#[cfg(test)]
-#[derive(schemars::JsonSchema)]
-#[schemars(rename = "Surface", rename_all = "snake_case")]
-#[expect(dead_code, reason = "only its schema is used")]
-enum SurfaceWord {
-    CloudRun,
-    Vertex,
-    Gke,
-    Compute,
-    HuggingFace,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fresh::check;
 
-    /// `UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas` writes it anew.
     #[test]
     fn the_checked_in_schema_is_the_one_these_types_generate() {
-        let schema = schemars::schema_for!(CatalogDocument);
-        let fresh = serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n";
-        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/json/catalog.schema.json");
-            std::fs::write(path, &fresh).expect("the schema can be written");
-        } else {
-            assert!(
-                fresh == CATALOG_SCHEMA,
-                "schemas/json/catalog.schema.json is stale: run UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas"
-            );
-        }
+        check(
+            &schemars::schema_for!(CatalogDocument),
+            "catalog.schema.json",
+            CATALOG_SCHEMA,
+        );
     }
 
     #[test]

@@ -356,6 +356,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::fresh::check;
 
     /// The planner's words for formats (`Format::as_str`).
     const FORMATS: [&str; 11] = [
@@ -410,20 +411,13 @@ mod tests {
             .map(|engine| engine.name)
     }
 
-    /// `UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas` writes it anew.
     #[test]
     fn the_checked_in_schema_is_the_one_these_types_generate() {
-        let schema = schemars::schema_for!(EnginesDocument);
-        let fresh = serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n";
-        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/json/engines.schema.json");
-            std::fs::write(path, &fresh).expect("the schema can be written");
-        } else {
-            assert!(
-                fresh == ENGINES_SCHEMA,
-                "schemas/json/engines.schema.json is stale: run UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas"
-            );
-        }
+        check(
+            &schemars::schema_for!(EnginesDocument),
+            "engines.schema.json",
+            ENGINES_SCHEMA,
+        );
     }
 
     #[test]

@@ -13,6 +13,8 @@
 
 pub mod catalog;
 pub mod engine;
+#[cfg(test)]
+mod fresh;
 pub mod model_card;
 pub mod name;
 pub mod quantity;

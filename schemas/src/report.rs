@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+use crate::fresh::SurfaceWord;
 use crate::quantity::{Bytes, Tokens, Usd, UsdPerHour};
 use crate::spec::Surface;
 
@@ -317,37 +319,10 @@ pub struct Serving {
     pub health_path: String,
 }
 
-/// The words of [`Surface`], for the schema.
-#[cfg(test)]
-#[derive(schemars::JsonSchema)]
-#[schemars(rename = "Surface", rename_all = "snake_case")]
-#[expect(dead_code, reason = "only its schema is used")]
-enum SurfaceWord {
-    CloudRun,
-    Vertex,
-    Gke,
-    Compute,
-    HuggingFace,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// `UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas` writes it anew.
-    #[track_caller]
-    fn check(schema: &schemars::Schema, name: &str, checked_in: &str) {
-        let fresh = serde_json::to_string_pretty(schema).expect("a schema is JSON") + "\n";
-        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            let path = format!("{}/json/{name}", env!("CARGO_MANIFEST_DIR"));
-            std::fs::write(path, &fresh).expect("the schema can be written");
-        } else {
-            assert!(
-                fresh == checked_in,
-                "schemas/json/{name} is stale: run UPDATE_SCHEMAS=1 cargo test -p openmodel-schemas"
-            );
-        }
-    }
+    use crate::fresh::check;
 
     #[test]
     fn the_checked_in_schemas_are_those_that_these_types_generate() {

@@ -9,6 +9,17 @@ use openmodel_cli::terraform::{Workspace, find_terraform, provider_binary};
 use openmodel_sandbox::{Options, Sandbox};
 use serde_json::Value;
 
+/// A configuration's beginning: our provider, with a project and a region.
+pub const PROVIDER: &str = r#"
+terraform {
+  required_providers { openmodel = { source = "openmodel/openmodel" } }
+}
+provider "openmodel" {
+  project = "acme-ml"
+  region  = "us-central1"
+}
+"#;
+
 /// The repository's root.
 #[must_use]
 pub fn repository() -> PathBuf {

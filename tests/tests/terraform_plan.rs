@@ -1,19 +1,9 @@
 //! What `terraform plan` shows: shape, memory, cost and reasons where they are known; an error on
 //! its attribute, with the next move, where the endpoint must not be made.
 
-use acceptance::terraform::{Bench, actions, planned, repository};
+use acceptance::terraform::{Bench, PROVIDER, actions, planned, repository};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-
-const PROVIDER: &str = r#"
-terraform {
-  required_providers { openmodel = { source = "openmodel/openmodel" } }
-}
-provider "openmodel" {
-  project = "acme-ml"
-  region  = "us-central1"
-}
-"#;
 
 /// One endpoint with the given attributes beside its name.
 fn endpoint(attributes: &str) -> String {

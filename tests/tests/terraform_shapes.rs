@@ -1,18 +1,8 @@
 //! `openmodel_shapes`, the functions and the goals of an endpoint, with the real terraform.
 
-use acceptance::terraform::{Bench, planned};
+use acceptance::terraform::{Bench, PROVIDER, planned};
 use anyhow::Result;
 use serde_json::Value;
-
-const PROVIDER: &str = r#"
-terraform {
-  required_providers { openmodel = { source = "openmodel/openmodel" } }
-}
-provider "openmodel" {
-  project = "acme-ml"
-  region  = "us-central1"
-}
-"#;
 
 /// One `data.openmodel_shapes.chat` with these attributes beside its model, put out as a whole.
 fn shapes(attributes: &str) -> String {

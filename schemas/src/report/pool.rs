@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(test)]
-use super::SurfaceWord;
 use super::{RejectedShape, Serving};
+#[cfg(test)]
+use crate::fresh::SurfaceWord;
 use crate::quantity::{Bytes, Usd, UsdPerHour};
 use crate::spec::Surface;
 

@@ -453,7 +453,7 @@ pub enum PricedItem {
 #[derive(schemars::JsonSchema)]
 #[schemars(rename = "Region", extend("pattern" = "^[a-z]+-[a-z0-9-]*[0-9]$"))]
 #[expect(dead_code, reason = "only its schema is used")]
-struct RegionText(String);
+pub(crate) struct RegionText(String);
 
 /// A [`Zone`], for the schema; the type is stricter.
 #[cfg(test)]
@@ -467,7 +467,7 @@ struct ZoneText(String);
 #[derive(schemars::JsonSchema)]
 #[schemars(rename = "Usd", extend("pattern" = r"^[0-9]{1,6}(\.[0-9]{1,12})?$"))]
 #[expect(dead_code, reason = "only its schema is used")]
-struct UsdText(String);
+pub(crate) struct UsdText(String);
 
 #[cfg(test)]
 mod tests {

@@ -6,12 +6,14 @@
 //! | [`spec`] | what is asked for: an endpoint and its workload |
 //! | [`model_card`] | the facts of a Hub repository at one commit |
 //! | [`catalog`] | shapes and prices, and where each fact comes from |
+//! | [`discounts`] | a user's own terms: discounts, paid capacity, committed spending |
 //! | [`engine`] | serving engines: images, command lines, constants of their memory |
 //! | [`report`] | what is shown and frozen: placement, memory, cost, recommendation |
 //! | [`throughput`] | constants of the throughput model, fitted to measured rows |
 //! | [`name`], [`quantity`] | checked names and quantities that must not mix |
 
 pub mod catalog;
+pub mod discounts;
 pub mod engine;
 #[cfg(test)]
 mod fresh;

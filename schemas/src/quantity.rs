@@ -128,7 +128,9 @@ pub struct Usd(#[cfg_attr(test, schemars(with = "AmountText"))] pub Decimal);
 
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${:.2}", self.0.round_dp_with_strategy(2, HALF_UP))
+        let sign = if self.0.is_sign_negative() { "-" } else { "" };
+        let amount = self.0.abs().round_dp_with_strategy(2, HALF_UP);
+        write!(f, "{sign}${amount:.2}")
     }
 }
 
@@ -157,7 +159,9 @@ impl Mul<u32> for UsdPerHour {
 
 impl fmt::Display for UsdPerHour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${:.4}/h", self.0.round_dp_with_strategy(4, HALF_UP))
+        let sign = if self.0.is_sign_negative() { "-" } else { "" };
+        let amount = self.0.abs().round_dp_with_strategy(4, HALF_UP);
+        write!(f, "{sign}${amount:.4}/h")
     }
 }
 

@@ -104,7 +104,7 @@ pub struct Range {
 }
 
 /// What an endpoint costs, gross of credits and discounts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(deny_unknown_fields))]
 pub struct Cost {
@@ -115,7 +115,7 @@ pub struct Cost {
     /// 730 hours at the smallest number of replicas: the cost without traffic.
     pub monthly_min: Option<Usd>,
     /// 730 hours at the number of replicas that the requested load needs, with storage of the
-    /// weights and the time that loading them takes.
+    /// weights and the time that the stated starts take.
     pub monthly_expected: Option<Usd>,
     /// 730 hours at the largest number of replicas.
     pub monthly_max: Option<Usd>,
@@ -123,10 +123,47 @@ pub struct Cost {
     pub per_million_output_tokens: Option<Usd>,
     /// A million tokens of prompts, when all replicas are busy; the answers are in it.
     pub per_million_input_tokens: Option<Usd>,
+    /// What it adds to the bill where the user's terms are known; `None` without a discount file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marginal: Option<Marginal>,
+    /// One start of one replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_start: Option<ColdStart>,
     /// The parts, each with its price and source.
     pub lines: Vec<CostLine>,
     /// The day the prices were read.
     pub price_date: String,
+}
+
+/// What replicas add to the bill: the gross cost less what is paid for already and what is
+/// discounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
+pub struct Marginal {
+    /// As [`Cost::monthly_min`].
+    pub monthly_min: Option<Usd>,
+    /// As [`Cost::monthly_expected`].
+    pub monthly_expected: Option<Usd>,
+    /// As [`Cost::monthly_max`].
+    pub monthly_max: Option<Usd>,
+    /// What is taken off an hour of the expected replicas, and by which term; empty where none
+    /// matches.
+    pub lines: Vec<CostLine>,
+}
+
+/// How long a replica takes from nothing to its first answer, and what that time costs: it is paid
+/// and serves nobody.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
+pub struct ColdStart {
+    /// Seconds.
+    pub seconds: Range,
+    /// What the estimate costs, gross; `None` where no price is known.
+    pub usd: Option<Usd>,
+    /// Where the weights come from, and how the seconds were estimated.
+    pub basis: String,
 }
 
 /// One priced part of a replica.

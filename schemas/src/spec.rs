@@ -99,6 +99,10 @@ pub struct Workload {
     /// Requests a second that all replicas together must serve; none asks for one replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<Decimal>,
+    /// Starts of each replica in a month, from zero, after a pre-emption or a rollout; none: they
+    /// are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_per_month: Option<u32>,
     /// Whether the context may be longer than the model was made for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub extend_context: bool,

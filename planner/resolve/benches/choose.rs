@@ -108,6 +108,7 @@ fn load() -> Workload {
         input_tokens: Tokens(1024),
         output_tokens: Tokens(256),
         requests_per_second: None,
+        starts_per_month: None,
         extend_context: false,
         adapters: None,
         draft_tokens: None,

@@ -14,13 +14,15 @@
 //! | [`market`] | what is sold where, at which price |
 //! | `architecture`, `format`, `weights`, `cache`, `parallel`, `footprint`, [`memory`] | what a model needs |
 //! | `throughput`, `pace` | how fast it is |
+//! | `start` | how long it takes to begin |
 //! | `need`, `fit`, `survey`, `reason` | which shapes hold it, and why not the others |
-//! | [`ranking`], `placement`, `advice` | the choice, and what would help if there is none |
+//! | [`ranking`], `placement`, `behind`, `advice` | the choice, why not the next, and what would help if there is none |
 //! | [`joint`], [`pool`] | the cheapest pool for several models: the search, and the question around it |
 //! | `serving`, [`lowering`] | what is run, and the operations that bring it about |
 
 mod advice;
 mod architecture;
+mod behind;
 mod cache;
 mod engines;
 mod error;
@@ -41,6 +43,7 @@ pub mod ranking;
 mod reason;
 mod serving;
 mod show;
+mod start;
 mod survey;
 #[cfg(test)]
 mod testing;

@@ -11,6 +11,9 @@
 
 #[cfg(test)]
 mod broken;
+mod discounts;
+#[cfg(test)]
+mod discounts_tests;
 mod guard;
 mod index;
 mod load;
@@ -26,6 +29,7 @@ use openmodel_schemas::catalog::{
     AcceleratorRow, CatalogDocument, Confidence, EMBEDDED_CATALOG, OfferRow, PriceRow, PricedItem,
     PurchaseOption, ShapeRow, Source,
 };
+use openmodel_schemas::discounts::DiscountDocument;
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::UsdPerHour;
 use openmodel_schemas::spec::Surface;
@@ -40,13 +44,16 @@ pub use self::shape_text::{ShapeMatch, ShapeTextError};
 pub struct Catalog {
     document: CatalogDocument,
     index: Index,
+    discounts: Option<DiscountDocument>,
 }
 
-/// A row of a catalog that is broken.
+/// A row of a catalog, or of a discount file, that is broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the catalog is broken at {row}: {field} = {value}: {problem}")]
+#[error("the {document} is broken at {row}: {field} = {value}: {problem}")]
 pub struct CatalogError {
-    /// The row: `prices[3]`, or `catalog` for the document as a whole.
+    /// Which document: `catalog`, `discount file`.
+    pub document: &'static str,
+    /// The row: `prices[3]`, or `document` for all of it.
     pub row: String,
     /// The field of the row.
     pub field: String,
@@ -107,7 +114,7 @@ impl Catalog {
 
     /// Read and check a catalog file of the user's.
     pub fn parse(bytes: &[u8]) -> Result<Self, CatalogError> {
-        let document = load::document(bytes)?;
+        let document = load::catalog(bytes)?;
         guard::check(&document)?;
         let catalog = Self::new(document);
         price_guard::check(&catalog)?;
@@ -116,7 +123,11 @@ impl Catalog {
 
     fn new(document: CatalogDocument) -> Self {
         let index = Index::new(&document);
-        Self { document, index }
+        Self {
+            document,
+            index,
+            discounts: None,
+        }
     }
 
     /// The rows as they are written down.

@@ -19,6 +19,7 @@ use openmodel_schemas::spec::{
 use rust_decimal::Decimal;
 
 use crate::advice::refuse;
+use crate::behind::behind;
 use crate::error::{Fault, Field, ResolveError};
 use crate::market::Catalog;
 use crate::need::Need;
@@ -205,7 +206,14 @@ fn within_budget(
             return Err(unpriced(request, catalog, choice, cost, &limit));
         };
         let replicas = spec.scaling.max_replicas;
-        let one = hourly.saturating_mul(limit.hours);
+        let starts = match limit.field {
+            Field::BudgetMonthly => spec.workload.starts_per_month.unwrap_or(0),
+            _ => 0,
+        };
+        let starting = choice.start.cost(UsdPerHour(hourly), starts.into());
+        let one = hourly
+            .saturating_mul(limit.hours)
+            .saturating_add(starting.unwrap_or_default());
         // A limit that equals what is shown is kept: both are rounded alike.
         let times = |replicas: u32| {
             one.saturating_mul(Decimal::from(replicas))
@@ -355,47 +363,19 @@ fn recommendation(
         reason: reason.join(" "),
         runners_up: others
             .take(RUNNERS_UP)
-            .map(|other| runner_up(&other, recommended, objective, region.as_str()))
+            .map(|other| runner_up(survey, &other, recommended, objective))
             .collect(),
         rejected: survey.rejected.iter().map(Rejection::candidate).collect(),
     }
 }
 
 fn runner_up(
+    survey: &Survey,
     other: &Choice,
     recommended: &Choice,
     objective: Objective,
-    region: &str,
 ) -> Candidate {
-    let (code, reason) = match (other.hourly, recommended.hourly) {
-        (Some(other), Some(recommended)) if other > recommended => (
-            "costs_more",
-            format!("costs {} more", UsdPerHour(other.0 - recommended.0)),
-        ),
-        (Some(other), Some(recommended)) if other < recommended => match objective {
-            Objective::Latency | Objective::Throughput => (
-                "slower",
-                format!(
-                    "is slower; costs {} less",
-                    UsdPerHour(recommended.0 - other.0)
-                ),
-            ),
-            Objective::CostPerToken => (
-                "costs_more",
-                "costs less an hour, but more by the token".to_owned(),
-            ),
-            Objective::Cost => (
-                "costs_more",
-                "costs less an hour, but more for the load".to_owned(),
-            ),
-        },
-        (Some(_), Some(_)) => ("costs_the_same", "costs the same and is larger".to_owned()),
-        (None, Some(_)) => ("unpriced", format!("its price in {region} is not known")),
-        (_, None) => (
-            "larger",
-            format!("is larger; no price in {region} is known"),
-        ),
-    };
+    let (code, reason) = behind(survey, other, recommended, objective);
     Candidate {
         shape: other.line(),
         hourly: other.hourly,

@@ -6,12 +6,12 @@
 use openmodel_schemas::catalog::{AcceleratorRow, Confidence, PurchaseOption};
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::Region;
-use openmodel_schemas::quantity::UsdPerHour;
 use openmodel_schemas::report::{RankedShape, Ranking, Serving};
 use openmodel_schemas::spec::{
     Budget, EngineSpec, Objective, Quantization, Scaling, ShapeRequest, Surface, Workload,
 };
 
+use crate::behind::behind;
 use crate::error::{Fault, Field};
 use crate::format::Format;
 use crate::market::Catalog;
@@ -159,7 +159,7 @@ impl<'a> Ranked<'a> {
             model: card.id.to_string(),
             objective: question.objective.as_str().to_owned(),
             chosen: best.map(|best| shown(best, None)),
-            reason: self.reason(question),
+            reason: self.reason(question, catalog),
             serving: best.and_then(|best| self.serving(card, best)),
             runners_up: self
                 .survey
@@ -182,7 +182,7 @@ impl<'a> Ranked<'a> {
         serving(&self.need, fit, accelerator, commit, &EngineSpec::default()).ok()
     }
 
-    fn reason(&self, question: &Question) -> String {
+    fn reason(&self, question: &Question, catalog: &Catalog) -> String {
         let Some(best) = self.survey.first() else {
             return format!(
                 "Nothing holds the load: all {} offers are rejected.",
@@ -195,6 +195,9 @@ impl<'a> Ranked<'a> {
             (Objective::Latency, _) if timed => "the shortest time between tokens",
             (Objective::Throughput, _) if timed => "the most tokens a second",
             (Objective::CostPerToken, Some(_)) if timed => "the lowest cost of a token",
+            (Objective::Cost, Some(_)) if catalog.has_discounts() => {
+                "the lowest addition to the bill"
+            }
             (Objective::Cost, Some(_)) => "the lowest expected cost",
             (_, Some(_)) => "the lowest price, because no speed is known,",
             (_, None) => "the smallest size, because no price is known,",
@@ -238,7 +241,7 @@ impl<'a> Ranked<'a> {
         let shape = choice.sale.shape;
         let (code, why) = first.map_or_else(
             || ("chosen", String::new()),
-            |first| self.behind(choice, first, question.objective),
+            |first| behind(&self.survey, choice, first, question.objective),
         );
         RankedShape {
             surface: choice.sale.surface,
@@ -283,53 +286,6 @@ impl<'a> Ranked<'a> {
             cost: choice.cost(catalog, &self.need, fit, question.scaling),
             code: code.to_owned(),
             why,
-        }
-    }
-
-    /// Why a choice is not the first.
-    fn behind(
-        &self,
-        choice: &Choice,
-        first: &Choice,
-        objective: Objective,
-    ) -> (&'static str, String) {
-        let pace = |choice: &Choice| self.survey.fits[choice.fit].pace;
-        match objective {
-            Objective::Latency => {
-                if let (Some(own), Some(best)) = (pace(choice), pace(first))
-                    && own.tpot_ms.estimate > best.tpot_ms.estimate
-                {
-                    let more = own.tpot_ms.estimate - best.tpot_ms.estimate;
-                    return ("slower", format!("{more:.1} ms more between tokens"));
-                }
-            }
-            Objective::Throughput => {
-                if let (Some(own), Some(best)) = (pace(choice), pace(first)) {
-                    let less = best.output_tokens_per_second.estimate
-                        - own.output_tokens_per_second.estimate;
-                    if less > 0.0 {
-                        return ("slower", format!("{less:.0} tokens a second less"));
-                    }
-                }
-            }
-            Objective::Cost | Objective::CostPerToken => {}
-        }
-        match (choice.hourly, first.hourly) {
-            (Some(own), Some(best)) if own > best => (
-                "costs_more",
-                format!("costs {} more", UsdPerHour(own.0 - best.0)),
-            ),
-            (Some(_), Some(_)) if choice.sale.option != first.sale.option => (
-                "not_on_demand",
-                format!("is sold {} only", option(choice.sale.option)),
-            ),
-            (Some(own), Some(best)) if own < best => (
-                "costs_more",
-                "costs less an hour, but more for the load".to_owned(),
-            ),
-            (Some(_), Some(_)) => ("costs_the_same", "costs the same".to_owned()),
-            (None, _) => ("unpriced", "its price is not known".to_owned()),
-            (Some(_), None) => ("larger", "is larger".to_owned()),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
 use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
-use openmodel_schemas::report::{Candidate, Cost, Performance, RejectedShape, Shape};
+use openmodel_schemas::report::{
+    Candidate, ColdStart, Cost, Marginal, Performance, RejectedShape, Shape,
+};
 use openmodel_schemas::spec::{Scaling, Surface};
 use rust_decimal::Decimal;
 
@@ -78,12 +80,23 @@ impl Choice<'_> {
         scaling: Option<Scaling>,
     ) -> Cost {
         let purchase = self.purchase();
-        let monthly = |replicas: u32| match (replicas, self.hourly) {
-            (0, _) => Some(Usd(self.fixed)),
-            (_, hourly) => {
-                let month = (hourly? * replicas).per_month().0;
-                month.checked_add(self.fixed).map(Usd)
+        // A month of so many replicas whose hour costs so much.
+        let month = |replicas: u32, hour: Option<UsdPerHour>| {
+            if replicas == 0 {
+                return Some(Usd(self.fixed));
             }
+            let hour = hour?;
+            let starts = need.workload.starts_per_month.unwrap_or(0);
+            let starts = self.start.cost(hour, starts.into())?;
+            let month = hour.per_month().0.checked_add(self.fixed)?;
+            month.checked_add(starts).map(Usd)
+        };
+        let gross = |replicas: u32| month(replicas, self.hourly.map(|hourly| hourly * replicas));
+        let added = |replicas: u32| {
+            let hour = self
+                .hourly
+                .and_then(|hourly| catalog.added(&self.sale, hourly, replicas));
+            month(replicas, hour)
         };
         let (least, most) = scaling.map_or((self.replicas, self.replicas), |scaling| {
             (scaling.min_replicas, scaling.max_replicas)
@@ -107,11 +120,27 @@ impl Choice<'_> {
         Cost {
             currency: catalog.document().currency.clone(),
             hourly: self.hourly,
-            monthly_min: monthly(least),
-            monthly_expected: monthly(self.replicas),
-            monthly_max: monthly(most),
+            monthly_min: gross(least),
+            monthly_expected: gross(self.replicas),
+            monthly_max: gross(most),
             per_million_output_tokens: per_million(self.hourly, output),
             per_million_input_tokens: per_million(self.hourly, input),
+            marginal: catalog.has_discounts().then(|| Marginal {
+                monthly_min: added(least),
+                monthly_expected: added(self.replicas),
+                monthly_max: added(most),
+                lines: self.hourly.map_or_else(Vec::new, |hourly| {
+                    catalog.taken_off(&self.sale, hourly, self.replicas)
+                }),
+            }),
+            cold_start: Some(ColdStart {
+                seconds: self.start.seconds,
+                usd: self
+                    .hourly
+                    .and_then(|hourly| self.start.cost(hourly, 1))
+                    .map(Usd),
+                basis: self.start.basis(),
+            }),
             price_date: catalog.price_date(&purchase).to_owned(),
             lines,
         }

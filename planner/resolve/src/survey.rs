@@ -15,19 +15,20 @@ use std::cmp::Ordering;
 
 use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
 use openmodel_schemas::name::Region;
-use openmodel_schemas::quantity::{Bytes, UsdPerHour};
+use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
 use openmodel_schemas::spec::{Budget, Objective, Scaling, ShapeRequest, Surface};
 use rust_decimal::Decimal;
 
 pub(crate) use self::score::{cluster_fee, per_million, storage};
 
 use self::checks::{host, mismatch, within};
-use self::score::{Score, Storage, pico, replicas, score};
+use self::score::{Month, Score, Storage, dollars, pico, replicas, score, starting};
 use crate::fit::{Fit, fit};
 use crate::market::{Catalog, Purchase, Sale};
 use crate::need::Need;
 use crate::pace::pace;
 use crate::reason::Reason;
+use crate::start::{Origin, Start};
 
 /// Where to look, and what must hold of what is found.
 #[derive(Debug, Clone)]
@@ -83,6 +84,13 @@ pub(crate) struct Choice<'a> {
     pub(crate) kept: Option<Decimal>,
     /// A month of all that is paid whatever runs: the weights and the cluster.
     pub(crate) fixed: Decimal,
+    /// How long a replica takes to start.
+    pub(crate) start: Start,
+    /// A month of the replicas that the load needs, as it is ranked: what it adds to the bill where
+    /// the user's terms are known, the list price elsewhere.
+    pub(crate) month: Option<Usd>,
+    /// Whether the user's terms take something off.
+    pub(crate) discounted: bool,
 }
 
 /// A shape that does not.
@@ -107,6 +115,8 @@ pub(crate) struct Survey<'a> {
     catalog: &'a Catalog,
     memory: Option<Bytes>,
     stored: bool,
+    /// Starts of a replica in a month.
+    starts: u32,
     files: Vec<Bytes>,
     least: u32,
     needed: Vec<u32>,
@@ -127,6 +137,7 @@ impl<'a> Survey<'a> {
             catalog: scope.catalog,
             memory: scope.fixed.memory,
             stored: scope.stored,
+            starts: need.workload.starts_per_month.unwrap_or(0),
             files: need
                 .variants
                 .iter()
@@ -238,7 +249,15 @@ impl<'a> Survey<'a> {
             .stored
             .then(|| storage(self.catalog, files, sale.surface, sale.region))
             .flatten();
-        let cluster = cluster_fee(self.catalog, sale.surface);
+        let fixed =
+            kept.unwrap_or_default() + cluster_fee(self.catalog, sale.surface).unwrap_or_default();
+        let all = hourly.map(|hourly| hourly * replicas);
+        let added = hourly.and_then(|hourly| self.catalog.added(&sale, hourly, replicas));
+        let start = Start::of(files, origin(self.stored, sale.surface));
+        let month = Month {
+            fixed: pico(fixed),
+            starting: start.whole().saturating_mul(self.starts),
+        };
         Choice {
             sale,
             cpu: sale.shape.cpu,
@@ -247,7 +266,12 @@ impl<'a> Survey<'a> {
             replicas,
             hourly,
             kept,
-            fixed: kept.unwrap_or_default() + cluster.unwrap_or_default(),
+            fixed,
+            start,
+            month: added
+                .or(all)
+                .map(|hour| Usd(dollars(month.of(pico(hour.0))))),
+            discounted: added.is_some_and(|added| Some(added) != all),
         }
     }
 
@@ -360,8 +384,11 @@ impl<'a> Survey<'a> {
                 } else {
                     0
                 };
-                let fixed = stored.saturating_add(cluster);
-                if let Err(reason) = within(scope.budget, hourly, most, fixed, sale.region) {
+                let month = Month {
+                    fixed: stored.saturating_add(cluster),
+                    starting: starting(need, files, origin(scope.stored, sale.surface)),
+                };
+                if let Err(reason) = within(scope.budget, hourly, most, month, sale.region) {
                     self.reject(reject(reason, hourly));
                     continue;
                 }
@@ -372,7 +399,7 @@ impl<'a> Survey<'a> {
                     hourly,
                     &self.fits[index],
                     needed,
-                    fixed,
+                    month,
                     fallback,
                 );
                 self.feasible.push(Candidate {
@@ -501,6 +528,15 @@ fn paced(need: &Need, scope: &Scope) -> bool {
     scope.objective != Objective::Cost
         || need.workload.requests_per_second.is_some()
         || !need.workload.goals.is_empty()
+}
+
+/// Where a replica loads from; Hugging Face keeps a copy of its own.
+fn origin(stored: bool, surface: Surface) -> Origin {
+    if stored && surface != Surface::HuggingFace {
+        Origin::Bucket
+    } else {
+        Origin::Hub
+    }
 }
 
 /// One replica for an hour, with the host memory that the user fixes.

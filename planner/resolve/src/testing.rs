@@ -32,6 +32,7 @@ pub(crate) fn load(context_length: u64, max_concurrency: u32) -> Workload {
         input_tokens: Tokens(512),
         output_tokens: Tokens(256),
         requests_per_second: None,
+        starts_per_month: None,
         extend_context: false,
         adapters: None,
         draft_tokens: None,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RejectedShape, Serving};
+use super::{CostLine, RejectedShape, Serving};
 #[cfg(test)]
 use crate::fresh::SurfaceWord;
 use crate::quantity::{Bytes, Usd, UsdPerHour};
@@ -44,6 +44,13 @@ pub struct PoolReport {
     pub separate_monthly: Usd,
     /// `separate_monthly` less `monthly`.
     pub saving_monthly: Usd,
+    /// What the machines add to the bill of 730 hours where the user's terms are known; `None`
+    /// without a discount file. The machines are chosen by their list prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marginal_monthly: Option<Usd>,
+    /// What each of the user's terms takes off an hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_off: Vec<CostLine>,
     /// Machines that were not looked at, with the reason.
     pub left_out: Vec<RejectedShape>,
     /// ISO currency code of all costs: `USD`.

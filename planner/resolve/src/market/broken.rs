@@ -373,7 +373,7 @@ fn text_that_is_no_catalog_is_refused_with_a_place() {
     let error = Catalog::parse(b"{ \"version\": }").expect_err("not JSON");
     assert!(error.to_string().contains("line 1, column 14"), "{error}");
     assert!(Catalog::parse(b"{}").is_err());
-    broken("/version", json!(1), "catalog: version = 1");
+    broken("/version", json!(1), "document: version = 1");
     // A region by the pattern of the schema, but longer than any: the type refuses it.
     let long = format!("us-{}1", "a".repeat(40));
     broken("/places/g4/regions/0", json!(long), "line 1, column");

@@ -10,6 +10,7 @@ use openmodel_schemas::name::{Region, Zone};
 use openmodel_schemas::spec::Surface;
 
 use super::CatalogError;
+use super::load::CATALOG;
 
 /// Find the first row that contradicts another one or common sense. Prices are looked at later.
 pub(super) fn check(document: &CatalogDocument) -> Result<(), CatalogError> {
@@ -74,6 +75,7 @@ impl<'a> Row<'a> {
             None => format!("{}[{}]", self.list, self.index),
         };
         Err(CatalogError {
+            document: CATALOG,
             row,
             field: field.to_owned(),
             value: value.to_string(),

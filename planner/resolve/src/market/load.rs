@@ -4,40 +4,53 @@ use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use openmodel_schemas::catalog::{CATALOG_SCHEMA, CatalogDocument};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::CatalogError;
 
 /// Compiled once: it takes longer than to check a catalog with it.
-static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
-    let schema: Value =
-        serde_json::from_str(CATALOG_SCHEMA).expect("a test reads the embedded schema");
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| compiled(CATALOG_SCHEMA));
+
+/// What errors call the document.
+pub(super) const CATALOG: &str = "catalog";
+
+/// A checked-in schema, ready to check with.
+pub(super) fn compiled(schema: &str) -> Validator {
+    let schema: Value = serde_json::from_str(schema).expect("a test reads the embedded schema");
     jsonschema::validator_for(&schema).expect("a test compiles the embedded schema")
-});
+}
 
 /// Read a catalog and hold it against its schema.
-pub(super) fn document(bytes: &[u8]) -> Result<CatalogDocument, CatalogError> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| CatalogError {
-        row: "catalog".to_owned(),
+pub(super) fn catalog(bytes: &[u8]) -> Result<CatalogDocument, CatalogError> {
+    document(CATALOG, bytes, &SCHEMA)
+}
+
+/// Read a document, called `what` in errors, and hold it against its schema.
+pub(super) fn document<T: DeserializeOwned>(
+    what: &'static str,
+    bytes: &[u8],
+    schema: &Validator,
+) -> Result<T, CatalogError> {
+    let unreadable = |error: &serde_json::Error, problem| CatalogError {
+        document: what,
+        row: "document".to_owned(),
         field: format!("line {}, column {}", error.line(), error.column()),
         value: "unreadable".to_owned(),
-        problem: format!("it is not JSON: {error}"),
-    })?;
-    check_schema(&value)?;
+        problem,
+    };
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| unreadable(&error, format!("it is not JSON: {error}")))?;
+    check_schema(what, schema, &value)?;
     serde_json::from_value(value).or_else(|_| {
         // What the types refuse and the schema lets pass is rare; read from the text, its error
         // has a place.
-        serde_json::from_slice(bytes).map_err(|error| CatalogError {
-            row: "catalog".to_owned(),
-            field: format!("line {}, column {}", error.line(), error.column()),
-            value: "unreadable".to_owned(),
-            problem: error.to_string(),
-        })
+        serde_json::from_slice(bytes).map_err(|error| unreadable(&error, error.to_string()))
     })
 }
 
-fn check_schema(value: &Value) -> Result<(), CatalogError> {
-    let Err(error) = SCHEMA.validate(value) else {
+fn check_schema(what: &'static str, schema: &Validator, value: &Value) -> Result<(), CatalogError> {
+    let Err(error) = schema.validate(value) else {
         return Ok(());
     };
     let path = error.instance_path().to_string();
@@ -45,7 +58,7 @@ fn check_schema(value: &Value) -> Result<(), CatalogError> {
     let row = match (parts.next(), parts.next()) {
         (Some(table @ ("places" | "sources")), Some(id)) => format!("{table}.{id}"),
         (Some(list), Some(index)) => format!("{list}[{index}]"),
-        _ => "catalog".to_owned(),
+        _ => "document".to_owned(),
     };
     let rest: Vec<&str> = parts.collect();
     let field = if rest.is_empty() {
@@ -54,6 +67,7 @@ fn check_schema(value: &Value) -> Result<(), CatalogError> {
         rest.join(".")
     };
     Err(CatalogError {
+        document: what,
         row,
         field: if field.is_empty() {
             "document".to_owned()

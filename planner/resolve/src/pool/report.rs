@@ -50,6 +50,15 @@ pub(super) fn report(
         .collect();
     let hourly = UsdPerHour(mix.hourly);
     let separate_hourly = UsdPerHour(models.iter().map(|model| model.separate_hourly.0).sum());
+    let bought: Vec<(&Sale, UsdPerHour, u32)> = mix
+        .machines
+        .iter()
+        .filter_map(|(name, count)| {
+            let sale = stock.sales.iter().find(|sale| sale.shape.name == *name)?;
+            Some((sale, sale.hourly?, *count))
+        })
+        .collect();
+    let (marginal, taken_off) = catalog.bill(&bought).unzip();
     let (monthly, separate_monthly) = (hourly.per_month(), separate_hourly.per_month());
     PoolReport {
         surface: place.surface,
@@ -65,6 +74,8 @@ pub(super) fn report(
         separate_hourly,
         separate_monthly,
         saving_monthly: Usd(separate_monthly.0 - monthly.0),
+        marginal_monthly: marginal.map(UsdPerHour::per_month),
+        taken_off: taken_off.unwrap_or_default(),
         left_out: stock.left_out.clone(),
         currency: catalog.document().currency.clone(),
         catalog_date: catalog.date().to_owned(),

@@ -7,7 +7,7 @@ use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
 use openmodel_schemas::spec::{Budget, Surface};
 
 use super::Scope;
-use super::score::dollars;
+use super::score::{Month, dollars, pico};
 use crate::fit::Fit;
 use crate::need::Need;
 use crate::reason::Reason;
@@ -74,13 +74,13 @@ pub(super) fn host(
     Err(Reason::HostMemory { needs, files, has })
 }
 
-/// Limits of cost hold for the most replicas, gross of credits and discounts. What a month costs
-/// whatever runs in it (`fixed`, in picodollars) counts too.
+/// Limits of cost hold for the most replicas, gross of credits and discounts. Starts and what is
+/// paid whatever runs count too.
 pub(super) fn within(
     budget: &Budget,
     hourly: Option<UsdPerHour>,
     replicas: u32,
-    fixed: i128,
+    month: Month,
     region: Option<&Region>,
 ) -> Result<(), Reason> {
     if budget.max_hourly_cost.is_none() && budget.max_monthly_cost.is_none() {
@@ -101,8 +101,7 @@ pub(super) fn within(
             most: UsdPerHour(most),
         });
     }
-    let month = all.per_month();
-    let month = Usd(month.0.checked_add(dollars(fixed)).unwrap_or(month.0));
+    let month = Usd(dollars(month.of(pico(all.0))));
     if let Some(most) = budget
         .max_monthly_cost
         .filter(|most| month.0.round_dp(2) > *most)

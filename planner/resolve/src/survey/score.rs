@@ -10,6 +10,7 @@ use super::Scope;
 use crate::fit::Fit;
 use crate::market::{Catalog, Sale};
 use crate::need::Need;
+use crate::start::{Origin, Start};
 
 /// The order of candidates. Compared field by field; the catalog's own order breaks ties.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -72,26 +73,63 @@ impl Storage {
     }
 }
 
+/// What a month of replicas is made of, beside their hours.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Month {
+    /// Picodollars that are paid whatever runs.
+    pub(super) fixed: i128,
+    /// Seconds that each replica spends starting.
+    pub(super) starting: u32,
+}
+
+impl Month {
+    /// A month of what costs so many picodollars an hour.
+    pub(super) const fn of(self, hour: i128) -> i128 {
+        hour.saturating_mul(MONTH)
+            .saturating_add(self.starts(hour))
+            .saturating_add(self.fixed)
+    }
+
+    /// What its starts cost.
+    pub(super) const fn starts(self, hour: i128) -> i128 {
+        hour.saturating_mul(self.starting as i128) / 3600
+    }
+}
+
+/// Seconds of a month that a replica spends starting, where the load says how often.
+pub(super) fn starting(need: &Need, files: Bytes, origin: Origin) -> u32 {
+    need.workload.starts_per_month.map_or(0, |starts| {
+        Start::of(files, origin).whole().saturating_mul(starts)
+    })
+}
+
 pub(super) fn score(
     scope: &Scope,
     sale: &Sale,
     hourly: Option<UsdPerHour>,
     fit: &Fit,
     needed: u32,
-    fixed: i128,
+    month: Month,
     fallback: bool,
 ) -> Score {
     let hour = hourly.map(|hourly| pico(hourly.0));
     let tokens = fit.pace.map(|pace| pace.output_tokens_per_second.estimate);
+    // With a user's terms, what counts is what is added to the bill.
+    let added = hourly.and_then(|hourly| scope.catalog.added(sale, hourly, needed));
     // What is not known comes after all that is.
     let unknown = i128::MAX;
     let money = match (scope.objective, hour) {
-        (Objective::Cost, Some(hour)) => hour
-            .saturating_mul(MONTH)
-            .saturating_mul(needed.into())
-            .saturating_add(fixed),
+        (Objective::Cost, Some(hour)) => month
+            .of(added.map_or_else(|| hour.saturating_mul(needed.into()), |added| pico(added.0))),
         (Objective::CostPerToken, _) => {
-            per_million(hourly, tokens).map_or(unknown, |usd| pico(usd.0))
+            let one = match added {
+                Some(added) => added
+                    .0
+                    .checked_div(Decimal::from(needed.max(1)))
+                    .map(UsdPerHour),
+                None => hourly,
+            };
+            per_million(one, tokens).map_or(unknown, |usd| pico(usd.0))
         }
         (Objective::Cost, None) => unknown,
         (Objective::Latency | Objective::Throughput, _) => 0,

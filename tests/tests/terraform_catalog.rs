@@ -1,4 +1,5 @@
-//! The provider's `catalog`: a file or a URL, pinned; and what was planned stays as it was planned.
+//! The provider's `catalog` (a file or a URL, pinned) and `discounts`; and what was planned stays as
+//! it was planned.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -189,5 +190,88 @@ fn a_catalog_that_cannot_be_used_is_an_error_on_the_argument() -> Result<()> {
             assert!(message.contains(part), "{part:?} is not in: {message}");
         }
     }
+    Ok(())
+}
+
+/// Half off an L4 on Cloud Run.
+const HALF: &str = r#"{
+  "version": 1,
+  "discounts": [{"name": "agreement 4711", "percent": "50", "surfaces": ["cloud_run"], "accelerators": ["L4"]}]
+}"#;
+
+#[test]
+fn discounts_stand_beside_the_list_price_and_do_not_move_what_was_planned() -> Result<()> {
+    let own = "  discounts = \"discounts.json\"";
+    let bench = Bench::of(&configuration("", 8))?;
+    bench.workspace.write("discounts.json", HALF)?;
+    let gross = bench.plan()?;
+    assert_eq!(
+        planned(&gross, "openmodel_endpoint.chat")["cost"]["marginal"],
+        Value::Null
+    );
+    bench.workspace.write("main.tf", &configuration(own, 8))?;
+    let plan = bench.plan()?;
+    let cost = planned(&plan, "openmodel_endpoint.chat")["cost"].clone();
+    let month = |value: &Value| value.as_str().unwrap_or_default().parse::<f64>();
+    let half = month(&cost["monthly_max"])? / 2.0;
+    let added = month(&cost["marginal"]["monthly_max"])?;
+    assert!((added - half).abs() < 0.006, "{added} is not {half}");
+    let lines = cost["marginal"]["lines"].to_string();
+    assert!(lines.contains("agreement 4711: 50 % of"), "{lines}");
+    // The gross cost is what it was, and so are budgets.
+    assert_eq!(hourly(&plan), hourly(&gross));
+    bench.terraform(&["apply", "tfplan"])?;
+    bench.assert_plan_is_empty()?;
+    bench.workspace.write("main.tf", &configuration("", 8))?;
+    bench.assert_plan_is_empty()
+}
+
+#[test]
+fn discounts_that_cannot_be_used_are_an_error_on_the_argument() -> Result<()> {
+    let own = "  discounts = \"discounts.json\"";
+    let bench = Bench::of(&configuration(own, 8))?;
+    let missing = bench.terraform_fails(&["plan"])?;
+    assert!(missing.contains("Discounts cannot be used"), "{missing}");
+    let broken = HALF.replace("\"50\"", "\"150\"");
+    bench.workspace.write("discounts.json", &broken)?;
+    let message = bench.terraform_fails(&["plan"])?;
+    for part in [
+        "discounts[0]",
+        "percent = 150",
+        "at most 100",
+        "discounts =",
+    ] {
+        assert!(message.contains(part), "{part:?} is not in: {message}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_changed_load_shows_its_cost_before_and_after() -> Result<()> {
+    let bench = Bench::of(&configuration("", 8))?;
+    bench.apply()?;
+    bench.workspace.write(
+        "main.tf",
+        &configuration("", 8).replace(
+            "  workload",
+            "  scaling  = { max_replicas = 3 }\n  workload",
+        ),
+    )?;
+    let plan = bench.plan()?;
+    let months = |side: &str| {
+        let change = &plan["resource_changes"][0]["change"][side];
+        change["cost"]["monthly_max"].as_str().map(str::to_owned)
+    };
+    let (before, after) = (months("before"), months("after"));
+    assert_ne!(before, after);
+    let text = bench.terraform(&["show", "-no-color", "tfplan"])?;
+    let line = format!(
+        "monthly_max               = {:?} -> {:?}",
+        before.unwrap_or_default(),
+        after.unwrap_or_default()
+    );
+    assert!(text.contains(&line), "{line} is not in: {text}");
+    // What stays is not in the way.
+    assert!(!text.contains("known after apply"), "{text}");
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! Shapes and prices: those in the binary, or a newer file or URL that the provider block names.
+//! Shapes and prices: those in the binary, or a newer file or URL that the provider block names; and
+//! the user's own terms beside them.
 //!
 //! ```text
 //!   path ──────────────────────────┐
-//!   https URL ─► cache by checksum ─┴─► checksum ─► Catalog::parse (schema, guards)
+//!   https URL ─► cache by checksum ─┴─► checksum ─► Catalog::parse (schema, guards) ─► discounts
 //! ```
 //!
 //! What a URL gives is pinned by its checksum: the plan in review and the plan in the pipeline see
@@ -47,6 +48,7 @@ impl Choice {
 pub(crate) struct Source<'a> {
     pub(crate) catalog: &'a Value<String>,
     pub(crate) sha256: &'a Value<String>,
+    pub(crate) discounts: &'a Value<String>,
     pub(crate) offline: bool,
     /// Where downloaded catalogs are kept.
     pub(crate) cache: Option<&'a Path>,
@@ -59,8 +61,36 @@ pub(crate) fn is_url(place: &str) -> bool {
 }
 
 impl Source<'_> {
-    /// Reads and checks it.
+    /// Reads and checks it, with the user's terms.
     pub(crate) async fn read(self) -> Result<Choice, Diagnostic> {
+        let catalog = self.catalog().await?;
+        let path = match self.discounts {
+            Value::Null => return Ok(catalog),
+            Value::Unknown(_) => return Ok(Choice::Unknown),
+            Value::Known(path) => path,
+        };
+        let catalog = match catalog {
+            Choice::Embedded => Catalog::embedded().clone(),
+            Choice::Own(catalog) => *catalog,
+            Choice::Unknown => return Ok(Choice::Unknown),
+        };
+        file(Path::new(path))
+            .and_then(|bytes| {
+                catalog
+                    .with_discounts(&bytes)
+                    .map_err(|why| why.to_string())
+            })
+            .map(|catalog| Choice::Own(Box::new(catalog)))
+            .map_err(|why| {
+                Diagnostic::error("Discounts cannot be used")
+                    .at("discounts")
+                    .detail(format!(
+                        "{path}: {why}. Remove discounts to plan with list prices alone."
+                    ))
+            })
+    }
+
+    async fn catalog(&self) -> Result<Choice, Diagnostic> {
         let place = match (self.catalog, self.sha256) {
             (Value::Null, _) => return Ok(Choice::Embedded),
             (Value::Unknown(_), _) | (_, Value::Unknown(_)) => return Ok(Choice::Unknown),

@@ -102,6 +102,7 @@ impl Client {
         let catalog = catalog::Source {
             catalog: &config.catalog,
             sha256: &config.catalog_sha256,
+            discounts: &config.discounts,
             offline,
             cache: cache.as_deref(),
             on_request: Arc::new(log_exchange),

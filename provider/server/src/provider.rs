@@ -38,6 +38,7 @@ pub(crate) struct ProviderModel {
     pub(crate) default_labels: Value<BTreeMap<String, Value<String>>>,
     pub(crate) catalog: Value<String>,
     pub(crate) catalog_sha256: Value<String>,
+    pub(crate) discounts: Value<String>,
     pub(crate) endpoints: Value<EndpointsModel>,
     pub(crate) sandbox: Value<String>,
     pub(crate) offline: Value<bool>,
@@ -113,6 +114,14 @@ impl Provider for OpenModel {
             text("catalog_sha256", "SHA-256 of the catalog, in hexadecimal. Another content is an error.")
                 .validate(regex(r"^[0-9a-fA-F]{64}$", "be a SHA-256 of 64 hexadecimal digits"))
                 .validate(required_with(&["catalog"])),
+            text(
+                "discounts",
+                "Path of a JSON file with your own terms: percentages off the list price, machines that a reservation \
+                 or a commitment pays for and nothing else uses, committed spending that is left over. What a shape \
+                 adds to the bill then decides, and is shown beside the list price; budgets stay gross. Each endpoint \
+                 counts on all that the file says is free. Format: `schemas/json/discounts.schema.json`.",
+            )
+            .validate(length(1, 4096)),
             Attribute::object(
                 "endpoints",
                 ["run", "secret_manager", "iam_credentials", "resource_manager", "hub"].map(url),

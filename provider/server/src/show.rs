@@ -2,7 +2,7 @@
 //! Why text: `docs/decisions/0005-flat-advice.md`.
 
 use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
-use openmodel_schemas::report::{CostLine, Performance, Range};
+use openmodel_schemas::report::{ColdStart, CostLine, Performance, Range};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 use tfplug::schema::Attribute;
@@ -95,6 +95,15 @@ pub(crate) fn cost_line(line: &CostLine) -> String {
         .hourly
         .map_or_else(|| "price not known".to_owned(), |price| price.to_string());
     format!("{}: {price}, {}", line.item, line.source)
+}
+
+/// `36 to 495 s, $0.0387 at 133 s`.
+pub(crate) fn cold_start(start: &ColdStart) -> String {
+    let seconds = start.seconds;
+    let cost = start.usd.map_or_else(String::new, |usd| {
+        format!(", ${} at {:.0} s", money(usd.0, 4), seconds.estimate)
+    });
+    format!("{:.0} to {:.0} s{cost}", seconds.low, seconds.high)
 }
 
 /// A count as Terraform's number.

@@ -30,6 +30,7 @@ pub(crate) struct WorkloadModel {
     pub(crate) input_tokens: Value<i64>,
     pub(crate) output_tokens: Value<i64>,
     pub(crate) requests_per_second: Value<Number>,
+    pub(crate) starts_per_month: Value<i64>,
     pub(crate) max_ttft_ms: Value<i64>,
     pub(crate) max_tpot_ms: Value<i64>,
     pub(crate) extend_context: Value<bool>,
@@ -39,7 +40,7 @@ pub(crate) struct WorkloadModel {
 }
 
 /// Its attributes.
-pub(crate) fn attributes() -> [Attribute; 11] {
+pub(crate) fn attributes() -> [Attribute; 12] {
     let optional = |name: &str, least: i64, most: i64, description: &str| {
         Attribute::number(name)
             .optional()
@@ -65,6 +66,8 @@ pub(crate) fn attributes() -> [Attribute; 11] {
             "Typical requests a second that all replicas together must serve, such as `0.5`. It sets how many \
              replicas the expected cost counts. Unset: what one replica serves.",
         ),
+        optional("starts_per_month", 0, 1_000_000, "Starts of each replica in a month: from zero, after a pre-emption \
+                  or a rollout. The monthly costs count the time they take. Unset: none."),
         optional("max_ttft_ms", 1, 3_600_000, "Goal: the longest time to the first token at `max_concurrency`, in \
                   milliseconds. Shapes estimated to be slower are rejected, which may cost more."),
         optional("max_tpot_ms", 1, 3_600_000, "Goal: the longest time between tokens at `max_concurrency`, in \
@@ -183,6 +186,7 @@ pub(crate) fn spec(
     let concurrency = number(&model.max_concurrency, "workload.max_concurrency");
     let input = number(&model.input_tokens, "workload.input_tokens");
     let output = number(&model.output_tokens, "workload.output_tokens");
+    let starts = number(&model.starts_per_month, "workload.starts_per_month");
     let ttft = number(&model.max_ttft_ms, "workload.max_ttft_ms");
     let tpot = number(&model.max_tpot_ms, "workload.max_tpot_ms");
     let count = number(&model.adapter_count, "workload.adapter_count");
@@ -200,6 +204,7 @@ pub(crate) fn spec(
         input_tokens: Tokens(input.unwrap_or_default()),
         output_tokens: Tokens(output.unwrap_or_default()),
         requests_per_second: rate.and_then(parse_rate),
+        starts_per_month: starts.map(narrow),
         extend_context: extend.copied().unwrap_or_default(),
         adapters: count.zip(rank).map(|(count, rank)| Adapters {
             count: narrow(count),

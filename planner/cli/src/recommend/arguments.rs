@@ -55,6 +55,9 @@ pub struct Recommend {
     /// Requests a second that all replicas together must serve
     #[arg(long, value_name = "X", value_parser = amount, help_heading = "Load")]
     pub rps: Option<Decimal>,
+    /// Starts of each replica in a month: from zero, after a pre-emption, a rollout
+    #[arg(long, value_name = "N", help_heading = "Load")]
+    pub starts_per_month: Option<u32>,
     /// Low-rank adapters in memory at once, with their largest rank: 8x16
     #[arg(long, value_name = "COUNTxRANK", value_parser = adapters, help_heading = "Load")]
     pub lora: Option<Adapters>,
@@ -112,6 +115,10 @@ pub struct Recommend {
     /// Catalog of machines and prices [default: the one in this binary]
     #[arg(long, value_name = "FILE", help_heading = "Facts")]
     pub catalog: Option<PathBuf>,
+    /// Your own terms (schemas/json/discounts.schema.json): discounts, reservations, commitments;
+    /// what a machine adds to the bill then counts, and is shown beside the list price
+    #[arg(long, value_name = "FILE", help_heading = "Facts")]
+    pub discounts: Option<PathBuf>,
     /// Facts of models, as a JSON list
     #[arg(long, value_name = "FILE", help_heading = "Facts")]
     pub models: Option<PathBuf>,
@@ -240,6 +247,7 @@ impl Recommend {
             input_tokens: Tokens(input),
             output_tokens: Tokens(output),
             requests_per_second: self.rps,
+            starts_per_month: self.starts_per_month,
             extend_context: self.extend_context,
             adapters: self.lora,
             draft_tokens: self.draft_tokens,

@@ -1,18 +1,19 @@
 //! The first of a ranking in full: why it is, what it costs and holds, and how to serve it.
 
-use openmodel_schemas::report::{RankedShape, Ranking, Serving};
+use openmodel_schemas::report::{ColdStart, RankedShape, Ranking, Serving};
+use openmodel_schemas::spec::Workload;
 
-use super::figures::{hourly, middle, monthly, per_million, range, size, whole};
+use super::figures::{hourly, middle, money, monthly, per_million, range, size, whole};
 use super::rows::{accelerator, machine, option, spread, weights};
 use crate::page::{FAINT, GOOD, NAME, PLAIN, Page, Text, WARN};
 
 /// Everything about the choice.
-pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
+pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking, load: &Workload) {
     page.entry(
         "Chosen",
         &Text::new(GOOD, line(best)).and(PLAIN, format!(". {}", ranking.reason)),
     );
-    page.entry("Cost", &cost(best));
+    page.entry("Cost", &cost(best, load));
     for line in &best.cost.lines {
         let amount = line.hourly.map_or_else(
             || Text::new(WARN, "unknown"),
@@ -24,6 +25,10 @@ pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
                 .and(PLAIN, format!("  {}  ", line.item))
                 .and(FAINT, &line.source),
         );
+    }
+    added_to_the_bill(page, best);
+    if let Some(start) = &best.cost.cold_start {
+        page.entry("Start", &cold_start(start));
     }
     page.entry("Memory", &memory(best));
     if let Some(speed) = &best.performance {
@@ -72,20 +77,25 @@ pub(super) fn line(best: &RankedShape) -> String {
     )
 }
 
-fn cost(best: &RankedShape) -> Text {
+fn cost(best: &RankedShape, load: &Workload) -> Text {
     let cost = &best.cost;
     let Some(hour) = cost.hourly else {
         return Text::new(WARN, "unknown: the catalog has no price for it");
     };
     let mut words = vec![format!("{} an hour", hourly(hour))];
     if let Some(month) = cost.monthly_expected {
-        words.push(match best.replicas {
-            1 => format!("{} a month with storage", monthly(month)),
-            replicas => format!(
-                "{} a month for {replicas} replicas with storage",
-                monthly(month)
-            ),
-        });
+        let replicas = match best.replicas {
+            1 => String::new(),
+            replicas => format!(" for {replicas} replicas"),
+        };
+        let starts = match load.starts_per_month {
+            None | Some(0) => "",
+            Some(_) => " and starts",
+        };
+        words.push(format!(
+            "{} a month{replicas} with storage{starts}",
+            monthly(month)
+        ));
     }
     if let Some(usd) = cost.per_million_output_tokens {
         words.push(format!(
@@ -95,6 +105,46 @@ fn cost(best: &RankedShape) -> Text {
     }
     let date = format!(" · prices of {}, before discounts", cost.price_date);
     Text::plain(words.join(" · ")).and(FAINT, date)
+}
+
+/// What the user's terms leave of the cost, and which of them took off what.
+fn added_to_the_bill(page: &mut Page, best: &RankedShape) {
+    let Some(marginal) = &best.cost.marginal else {
+        return;
+    };
+    let Some(month) = marginal.monthly_expected else {
+        return;
+    };
+    let text = Text::plain(format!("{} a month", monthly(month)));
+    let none = if marginal.lines.is_empty() {
+        ": none of your terms takes anything off"
+    } else {
+        ""
+    };
+    page.entry(
+        "Added",
+        &text.and(FAINT, format!(" to the bill, by your terms{none}")),
+    );
+    for line in &marginal.lines {
+        let amount = line
+            .hourly
+            .map_or_else(String::new, |usd| format!("{}/h", hourly(usd)));
+        page.under(
+            2,
+            &Text::new(GOOD, amount)
+                .and(PLAIN, format!("  {}  ", line.item))
+                .and(FAINT, &line.source),
+        );
+    }
+}
+
+/// How long a replica takes to start, and what it costs.
+fn cold_start(start: &ColdStart) -> Text {
+    let cost = start
+        .usd
+        .map_or_else(String::new, |usd| format!(", ${} each", money(usd.0, 4)));
+    Text::plain(format!("{} s a replica{cost}", range(start.seconds)))
+        .and(FAINT, format!("; {}", start.basis))
 }
 
 fn memory(best: &RankedShape) -> Text {

@@ -23,7 +23,9 @@ pub(super) fn monthly(usd: Usd) -> String {
 
 /// An hour's cost: `$0.7068`, `$88.49`.
 pub(super) fn hourly(usd: UsdPerHour) -> String {
-    format!("${}", money(usd.0, cents([usd.0])))
+    let sign = if usd.0.is_sign_negative() { "-" } else { "" };
+    let amount = usd.0.abs();
+    format!("{sign}${}", money(amount, cents([amount])))
 }
 
 /// Cost of a million tokens: `$0.415`.

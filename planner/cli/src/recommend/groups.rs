@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use openmodel_schemas::quantity::Usd;
 use openmodel_schemas::report::{RankedShape, Ranking, RejectedShape};
 use openmodel_schemas::spec::Surface;
 
@@ -50,6 +51,11 @@ pub(super) fn groups(ranking: &Ranking, each: bool) -> Vec<Group<'_>> {
     groups
 }
 
+/// What the replicas add to the bill of a month, where the user's terms are known.
+pub(super) fn added(best: &RankedShape) -> Option<Usd> {
+    best.cost.marginal.as_ref()?.monthly_expected
+}
+
 /// The groups, with those that a reader could not tell apart but by the surface in one.
 fn on_several_surfaces(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
     let mut kept: Vec<Group> = Vec::new();
@@ -59,7 +65,7 @@ fn on_several_surfaces(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
         let key = (
             (&best.shape, &best.purchase_option, &best.quantization),
             (&best.region, group.others, &best.note),
-            (best.cost.hourly, best.cost.monthly_expected),
+            (best.cost.hourly, best.cost.monthly_expected, added(best)),
         );
         if let Some(index) = known.get(&key) {
             let first: &mut Group = &mut kept[*index];

@@ -33,7 +33,11 @@ use crate::terminal;
 
 /// Answer on the standard output. `false` where nothing holds the load.
 pub async fn run(asked: &Recommend) -> Result<bool> {
-    let own = asked.catalog.as_deref().map(catalog).transpose()?;
+    let mut own = asked.catalog.as_deref().map(catalog).transpose()?;
+    if let Some(path) = &asked.discounts {
+        let prices = own.unwrap_or_else(|| Catalog::embedded().clone());
+        own = Some(discounted(prices, path)?);
+    }
     let catalog = own.as_ref().unwrap_or_else(|| Catalog::embedded());
     names::check(asked, catalog)?;
     let Some(id) = asked.only() else {
@@ -63,6 +67,15 @@ pub async fn run(asked: &Recommend) -> Result<bool> {
     };
     terminal::print(&text, asked.color)?;
     Ok(ranking.chosen.is_some())
+}
+
+/// The catalog with the user's own terms.
+fn discounted(catalog: Catalog, path: &std::path::Path) -> Result<Catalog> {
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("--discounts: {} cannot be read", path.display()))?;
+    catalog
+        .with_discounts(&bytes)
+        .with_context(|| format!("--discounts: {}", path.display()))
 }
 
 /// A catalog of the user's.

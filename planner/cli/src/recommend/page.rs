@@ -37,7 +37,7 @@ impl Answer<'_> {
         if let Some(best) = &self.ranking.chosen {
             self.choices(&mut page);
             page.gap();
-            chosen::section(&mut page, best, self.ranking);
+            chosen::section(&mut page, best, self.ranking, &self.question.workload);
         } else {
             page.entry("Chosen", &Text::new(WARN, &self.ranking.reason));
             for help in advice::advice(self.card, self.question, self.catalog) {
@@ -63,7 +63,14 @@ impl Answer<'_> {
         }
         page.entry(
             "Ranked by",
-            &Text::plain(objective(self.question.objective)).and(
+            &Text::plain(
+                if self.catalog.has_discounts() && self.question.objective == Objective::Cost {
+                    "what a month adds to the bill, by your terms"
+                } else {
+                    objective(self.question.objective)
+                },
+            )
+            .and(
                 FAINT,
                 format!(
                     " · catalog of {}, list prices in {}",
@@ -287,6 +294,8 @@ pub(super) fn load(load: &Workload, asked: &Recommend) -> Text {
     let more = [
         load.requests_per_second
             .map(|rate| format!("{rate} requests a second")),
+        load.starts_per_month
+            .map(|starts| format!("{starts} starts of a replica a month")),
         load.adapters
             .map(|lora| format!("{} adapters of rank {}", lora.count, lora.rank)),
         load.draft_tokens

@@ -177,6 +177,18 @@ fn costs(page: &mut Page, report: &PoolReport) {
         cost = cost.and(FAINT, format!(", and {} for the cluster", monthly(cluster)));
     }
     page.entry("Cost", &cost);
+    if let Some(month) = report.marginal_monthly {
+        let text = Text::plain(format!("{} a month", monthly(month)));
+        let words = " to the bill, by your terms; the machines are chosen by their list prices";
+        page.entry("Added", &text.and(FAINT, words));
+        for line in &report.taken_off {
+            let amount = line
+                .hourly
+                .map_or_else(String::new, |usd| format!("{}/h", hourly(usd)));
+            let text = Text::new(GOOD, amount).and(PLAIN, format!("  {}", line.item));
+            page.under(2, &text);
+        }
+    }
     let apart = format!(
         "{} a month, with the cheapest machine for each replica alone",
         monthly(report.separate_monthly)

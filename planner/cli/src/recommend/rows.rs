@@ -6,7 +6,7 @@ use openmodel_schemas::spec::Surface;
 use rust_decimal::Decimal;
 
 use super::figures::{cents, money, range};
-use super::groups::{Group, short};
+use super::groups::{Group, added, short};
 use crate::page::{FAINT, GOOD, Lean, PLAIN, STRONG, Table, Text, WARN};
 
 /// What is left out where the terminal is narrow, one list after the other.
@@ -35,6 +35,15 @@ pub(super) fn rows(groups: &[&Group], by_token: bool, width: usize) -> (Table, V
 /// The machines, one row each, without the columns that are hidden. Notes for buyers go to
 /// `footnotes`.
 fn table(groups: &[&Group], by_token: bool, hidden: &[&str], footnotes: &mut Vec<String>) -> Table {
+    // With the user's terms a month is what it adds to the bill.
+    let terms = groups
+        .iter()
+        .any(|group| group.best.cost.marginal.is_some());
+    let last = match (by_token, terms) {
+        (true, _) => "$/M tokens",
+        (false, true) => "added $/month",
+        (false, false) => "$/month",
+    };
     let all = [
         ("  #", Lean::Right),
         ("surface", Lean::Left),
@@ -44,7 +53,7 @@ fn table(groups: &[&Group], by_token: bool, hidden: &[&str], footnotes: &mut Vec
         ("bought", Lean::Left),
         ("memory", Lean::Right),
         ("$/hour", Lean::Right),
-        (if by_token { "$/M tokens" } else { "$/month" }, Lean::Right),
+        (last, Lean::Right),
     ];
     let shows = |heading: &str| !hidden.contains(&heading);
     let columns = all.iter().copied().filter(|(heading, _)| shows(heading));
@@ -89,7 +98,12 @@ fn table(groups: &[&Group], by_token: bool, hidden: &[&str], footnotes: &mut Vec
             if by_token {
                 amount(best.cost.per_million_output_tokens.map(|usd| usd.0), 3)
             } else {
-                amount(best.cost.monthly_expected.map(|usd| usd.0), 2)
+                let month = if terms {
+                    added(best)
+                } else {
+                    best.cost.monthly_expected
+                };
+                amount(month.map(|usd| usd.0), 2)
             },
         ];
         let cells = all

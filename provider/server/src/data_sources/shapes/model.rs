@@ -87,6 +87,8 @@ pub(crate) struct ShapeModel {
     pub(crate) performance_basis: Value<String>,
     pub(crate) hourly: Value<String>,
     pub(crate) monthly_expected: Value<String>,
+    pub(crate) marginal_monthly_expected: Value<String>,
+    pub(crate) cold_start: Value<String>,
     pub(crate) per_million_output_tokens: Value<String>,
     pub(crate) per_million_input_tokens: Value<String>,
     pub(crate) price_confidence: Value<String>,

@@ -243,7 +243,15 @@ fn shape() -> Vec<Attribute> {
         ),
         text(
             "monthly_expected",
-            "730 hours of `replicas`, with storage of the weights.",
+            "730 hours of `replicas`, with storage of the weights and `starts_per_month`.",
+        ),
+        text(
+            "marginal_monthly_expected",
+            "What that adds to the bill by the provider's `discounts`; null without them.",
+        ),
+        text(
+            "cold_start",
+            "How long a replica takes to its first answer, and what that time costs.",
         ),
         text(
             "per_million_output_tokens",

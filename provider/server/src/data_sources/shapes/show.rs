@@ -5,7 +5,9 @@ use openmodel_schemas::report::{RankedShape, Ranking, RejectedShape, Serving};
 use tfplug::value::Value;
 
 use super::model::{ShapeModel, ShapesModel, Texts};
-use crate::show::{PerformanceModel, amount, gib, hourly, number, per_million, performance};
+use crate::show::{
+    PerformanceModel, amount, cold_start, gib, hourly, number, per_million, performance,
+};
 
 /// The configuration with its answer.
 pub(crate) fn show(config: ShapesModel, card: &ModelCard, ranking: Ranking) -> ShapesModel {
@@ -116,6 +118,14 @@ fn shape(ranked: &RankedShape) -> ShapeModel {
         performance_basis: speed.basis,
         hourly: hourly(ranked.cost.hourly),
         monthly_expected: amount(ranked.cost.monthly_expected),
+        marginal_monthly_expected: amount(
+            ranked
+                .cost
+                .marginal
+                .as_ref()
+                .and_then(|marginal| marginal.monthly_expected),
+        ),
+        cold_start: ranked.cost.cold_start.as_ref().map(cold_start).into(),
         per_million_output_tokens: per_million(ranked.cost.per_million_output_tokens),
         per_million_input_tokens: per_million(ranked.cost.per_million_input_tokens),
         price_confidence: ranked.price_confidence.clone().into(),

@@ -1,14 +1,15 @@
 //! From a placement to the computed attributes of the plan.
 
 use openmodel_schemas::report::{
-    Candidate, Cost, Memory, Placement, Recommendation, Serving, Shape,
+    Candidate, Cost, CostLine, Memory, Placement, Recommendation, Serving, Shape,
 };
 use tfplug::value::Value;
 
 use super::model::{
-    CostModel, EndpointModel, EngineModel, MemoryModel, RecommendationModel, ShapeModel, StringMap,
+    CostModel, EndpointModel, EngineModel, MarginalModel, MemoryModel, RecommendationModel,
+    ShapeModel, StringMap,
 };
-use crate::show::{amount, cost_line, gib, hourly, per_million, performance};
+use crate::show::{amount, cold_start, cost_line, gib, hourly, per_million, performance};
 
 /// Sets what a placement says beside its container: memory, speed, cost and recommendation.
 pub(crate) fn show(placement: &Placement, planned: &mut EndpointModel) {
@@ -68,13 +69,24 @@ fn cost(cost: &Cost) -> CostModel {
         per_million_output_tokens: per_million(cost.per_million_output_tokens),
         per_million_input_tokens: per_million(cost.per_million_input_tokens),
         price_date: cost.price_date.as_str().into(),
-        lines: Value::Known(
-            cost.lines
-                .iter()
-                .map(|line| Value::Known(cost_line(line)))
-                .collect(),
-        ),
+        lines: lines(&cost.lines),
+        marginal: cost
+            .marginal
+            .as_ref()
+            .map(|marginal| MarginalModel {
+                monthly_min: amount(marginal.monthly_min),
+                monthly_expected: amount(marginal.monthly_expected),
+                monthly_max: amount(marginal.monthly_max),
+                lines: lines(&marginal.lines),
+            })
+            .into(),
+        cold_start: cost.cold_start.as_ref().map(cold_start).into(),
     }
+}
+
+fn lines(lines: &[CostLine]) -> Value<Vec<Value<String>>> {
+    let shown = lines.iter().map(|line| Value::Known(cost_line(line)));
+    Value::Known(shown.collect())
 }
 
 fn recommendation(recommendation: &Recommendation) -> RecommendationModel {

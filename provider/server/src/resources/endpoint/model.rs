@@ -111,6 +111,17 @@ pub(crate) struct CostModel {
     pub(crate) per_million_input_tokens: Value<String>,
     pub(crate) price_date: Value<String>,
     pub(crate) lines: Value<Vec<Value<String>>>,
+    pub(crate) marginal: Value<MarginalModel>,
+    pub(crate) cold_start: Value<String>,
+}
+
+/// `cost.marginal`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MarginalModel {
+    pub(crate) monthly_min: Value<String>,
+    pub(crate) monthly_expected: Value<String>,
+    pub(crate) monthly_max: Value<String>,
+    pub(crate) lines: Value<Vec<Value<String>>>,
 }
 
 /// `recommendation`.

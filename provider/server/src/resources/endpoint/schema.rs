@@ -318,7 +318,8 @@ fn results() -> [Attribute; 8] {
                 ),
                 text(
                     "monthly_expected",
-                    "730 hours of the replicas that `requests_per_second` needs; of one where that is unset.",
+                    "730 hours of the replicas that `requests_per_second` needs; of one where that is unset. It counts \
+                     `starts_per_month` like the others.",
                 ),
                 text("monthly_max", "730 hours at `max_replicas`."),
                 text(
@@ -333,6 +334,24 @@ fn results() -> [Attribute; 8] {
                 Attribute::list_of("lines", Type::String)
                     .computed()
                     .description("The parts of the hourly cost, each with its unit price and where that stands."),
+                Attribute::object(
+                    "marginal",
+                    [
+                        text("monthly_min", "What `monthly_min` adds to the bill."),
+                        text("monthly_expected", "What `monthly_expected` adds to it."),
+                        text("monthly_max", "What `monthly_max` adds to it."),
+                        Attribute::list_of("lines", Type::String)
+                            .computed()
+                            .description("What each term takes off an hour of the expected replicas."),
+                    ],
+                )
+                .computed()
+                .description("The cost less what the provider's `discounts` take off; null without them."),
+                text(
+                    "cold_start",
+                    "How long a replica takes from nothing to its first answer, and what that time costs: \
+                     `36 to 495 s, $0.0387 at 133 s`.",
+                ),
             ],
         )
         .computed()

@@ -41,7 +41,7 @@ impl Origin {
     /// In a sentence.
     const fn words(self) -> &'static str {
         match self {
-            Self::Hub => "the Hugging Face Hub at 0.04 to 0.6 GB/s",
+            Self::Hub => "the Hub at 0.04 to 0.6 GB/s",
             Self::Bucket => "Cloud Storage at 0.3 to 1.6 GB/s",
         }
     }
@@ -96,10 +96,8 @@ impl Start {
     /// How the seconds were estimated.
     pub(crate) fn basis(self) -> String {
         format!(
-            "weights from {}, and {:.0} to {:.0} s for container and engine; without the wait for a machine",
-            self.origin.words(),
-            ENGINE.0,
-            ENGINE.1
+            "weights from {}; a wait for the machine is not counted",
+            self.origin.words()
         )
     }
 }

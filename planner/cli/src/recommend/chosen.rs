@@ -143,7 +143,7 @@ fn cold_start(start: &ColdStart) -> Text {
     let cost = start
         .usd
         .map_or_else(String::new, |usd| format!(", ${} each", money(usd.0, 4)));
-    Text::plain(format!("{} s a replica{cost}", range(start.seconds)))
+    Text::plain(format!("{} s{cost}", range(start.seconds)))
         .and(FAINT, format!("; {}", start.basis))
 }
 

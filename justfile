@@ -26,11 +26,14 @@ docs:
     cargo doc --workspace --no-deps
 
 # Ratios against terraform_data in the same run; start-up, schema, memory, binary size; time and
-# memory of a recommendation.
+# memory of a recommendation, beside SkyPilot's optimizer on the same prices.
 bench *args:
     cargo run --release --bin bench -- {{args}}
     cargo bench -p tfplug --bench process -- "$PWD/target/release/terraform-provider-openmodel"
-    cargo bench -p openmodel-resolve --bench choose
+    cargo build -p openmodel-cli
+    python3 -m venv target/peers/skypilot
+    target/peers/skypilot/bin/pip install --quiet -r tests/bench/requirements.txt
+    cargo bench -p openmodel-resolve --bench choose | target/peers/skypilot/bin/python tests/bench/skypilot.py target/debug/openmodel
 
 # The binaries for a release.
 release:

@@ -13,8 +13,7 @@
 //!
 //! **Shares** are of memory only: vLLM keeps to its `--gpu-memory-utilization`, whoever runs beside
 //! it. How fast it is there is not known, so a model with goals of speed is alone on its
-//! accelerators. A share is at most half of one, and the shares of one leave free together what an
-//! engine alone leaves free.
+//! accelerators. The shares of one leave free together what an engine alone leaves free.
 
 mod report;
 mod stock;

@@ -39,12 +39,13 @@ fn added(
         .map(|line| line.hourly.expect("an amount").0)
         .sum();
     assert_eq!(rest.0 - off, (hourly * replicas).0);
-    let mut text = format!("{} -> {rest}", hourly * replicas);
-    for line in lines {
-        let usd: UsdPerHour = line.hourly.expect("an amount");
-        text += &format!("\n  {usd}  {} ({})", line.item, line.source);
-    }
-    text
+    let head = format!("{} -> {rest}", hourly * replicas);
+    let lines = lines.iter().map(|line| {
+        let usd = line.hourly.expect("an amount");
+        format!("  {usd}  {} ({})", line.item, line.source)
+    });
+    let lines: Vec<String> = std::iter::once(head).chain(lines).collect();
+    lines.join("\n")
 }
 
 const A3: (Surface, &str, PurchaseOption) =

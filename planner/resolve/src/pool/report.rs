@@ -24,6 +24,7 @@ pub(super) fn report(
     place: &Place,
     catalog: &Catalog,
 ) -> PoolReport {
+    let mix = &with_all_that_is_free(mix, candidates, stock);
     let parts = parts(mix, stock);
     let machines = mix
         .machines
@@ -80,6 +81,43 @@ pub(super) fn report(
         currency: catalog.document().currency.clone(),
         catalog_date: catalog.date().to_owned(),
     }
+}
+
+/// Whoever has a share of an accelerator and no neighbour on it has all of it.
+fn with_all_that_is_free(mix: &Mix, candidates: &[Candidate], stock: &Stock) -> Mix {
+    let place = |seat: &Seat| {
+        (
+            seat.machine.clone(),
+            seat.instance,
+            seat.accelerators.clone(),
+        )
+    };
+    let mut spread = mix.clone();
+    for seat in &mut spread.seats {
+        let here = mix.seats.iter().filter(|other| place(other) == place(seat));
+        let sale = stock
+            .sales
+            .iter()
+            .find(|sale| sale.shape.name == seat.machine);
+        let candidate = candidates
+            .iter()
+            .find(|candidate| candidate.card.id.as_str() == seat.tenant);
+        let (Takes::Share(_), 1, Some(sale), Some(candidate)) =
+            (seat.takes, here.count(), sale, candidate)
+        else {
+            continue;
+        };
+        let host = |takes: Takes| {
+            let mut ways = candidate.ways.iter();
+            ways.find(|way| way.kind == kind(sale) && way.takes == takes)
+                .map(|way| way.host)
+        };
+        // Neighbours on the machine's other accelerators keep the host memory they count on.
+        if host(Takes::Whole(1)).is_some_and(|whole| Some(whole) <= host(seat.takes)) {
+            seat.takes = Takes::Whole(1);
+        }
+    }
+    spread
 }
 
 /// What each seat costs: its machine's price, by what it takes of the accelerators in use. The

@@ -143,7 +143,7 @@ fn a_large_model_is_alone_and_a_small_one_where_it_is_cheapest() {
     1 x g2-standard-96 at $8.0033/h
       0 [0, 1, 2, 3, 4, 5, 6, 7] alone meta-llama/Llama-3.3-70B-Instruct #0 by vllm at 0.92
     1 x n1-standard-4+nvidia-t4x1 at $0.5400/h
-      0 [0] 29 % Qwen/Qwen2.5-1.5B-Instruct #0 by vllm at 0.26
+      0 [0] alone Qwen/Qwen2.5-1.5B-Instruct #0 by vllm at 0.92
     $8.5433/h of $8.5433/h, proven
     ");
 }

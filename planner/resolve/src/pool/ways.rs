@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   kind ─► 1? 2? 4? … alone: the fewest that hold it ─┐
-//!     └───► at most half of one, by vLLM? ─────────────┴─► ways, or a Rejection
+//!     └───► a share of one, by vLLM? ──────────────────┴─► ways, or a Rejection
 //! ```
 
 use openmodel_schemas::catalog::AcceleratorRow;
@@ -26,8 +26,8 @@ use crate::show;
 /// The engine that keeps to a share of a GPU's memory beside others.
 const SHARES: &str = "vllm";
 
-/// The largest share, in percent: beside a larger one there is room for little.
-const MOST_SHARE: u64 = 50;
+/// The largest share, in percent: beside a larger one there is room for nobody.
+const MOST_SHARE: u64 = 90;
 
 /// A model, with all ways in which it runs there.
 #[derive(Debug)]

@@ -52,7 +52,7 @@ fn service(bench: &Bench) -> Result<Value> {
     let services = inventory.as_array().context("a list")?;
     let found = services
         .iter()
-        .find(|object| object.to_string().contains("/services/chat"));
+        .find(|object| object["type"] == "run.googleapis.com/Service");
     found.cloned().context("there is no service")
 }
 
@@ -355,4 +355,24 @@ impl Http {
             })
         })
     }
+}
+
+#[test]
+fn another_engine_serves_with_its_own_words_and_gives_way_in_place() -> Result<()> {
+    let sglang = format!("{QWEN}engine = {{ name = \"sglang\" }}\n");
+    let bench = applied(&sglang)?;
+    let served = service(&bench)?.to_string();
+    for word in ["lmsysorg/sglang", "--context-length", "30000"] {
+        assert!(served.contains(word), "{word} is not in {served}");
+    }
+    let plan = change_to(&bench, QWEN)?;
+    assert_eq!(actions(&plan, ADDRESS), ["update"]);
+    bench.terraform(&["apply", "tfplan"])?;
+    bench.assert_plan_is_empty()?;
+    let served = service(&bench)?.to_string();
+    assert!(served.contains("--max-model-len"), "{served}");
+    assert!(!served.contains("lmsysorg"), "{served}");
+    bench.terraform(&["destroy", "-auto-approve"])?;
+    assert_eq!(bench.sandbox.inventory(), json!([]));
+    Ok(())
 }

@@ -188,6 +188,20 @@ fn a_wrong_load_is_said_of_its_flag() {
     let said = [
         error(&format!("{LLAMA} --context 200000"), 1),
         error(&format!("{LLAMA} --input-tokens 9000 --context 4096"), 1),
+        error(&format!("{LLAMA} --output-tokens 9000 --context 4096"), 1),
+        error(&format!("{LLAMA} --input-tokens 0"), 1),
+        error(&format!("{LLAMA} --output-tokens 0"), 1),
+        error(&format!("{LLAMA} --context 0"), 1),
+        error(
+            &format!("{LLAMA} --context 18446744073709551615 --extend-context"),
+            1,
+        ),
+        error(&format!("{LLAMA} --rps 0"), 1),
+        error(&format!("{LLAMA} --rps 1000000000000"), 1),
+        error(&format!("{LLAMA} --draft-tokens 2"), 1),
+        error("BAAI/bge-m3 --max-tpot-ms 50", 1),
+        error(&format!("{LLAMA} --max-tpot-ms 0.001"), 2),
+        error(&format!("{LLAMA} --concurrency 1.5"), 2),
         error(&format!("{LLAMA} --concurrency 0"), 1),
         error(&format!("{LLAMA} --allow-license mit"), 1),
         error("meta-llama/Llama-3.1-8B-Instruckt", 1),
@@ -196,6 +210,17 @@ fn a_wrong_load_is_said_of_its_flag() {
         error(&format!("{LLAMA} --max-hourly-cost -1"), 2),
     ];
     insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn a_load_of_thousands_of_replicas_is_said_plainly() {
+    let page = page(110, &format!("{LLAMA} --rps 10000 --accelerator l4"), 0);
+    let said = page.lines().find(|line| line.starts_with("Replicas"));
+    let said = said.expect("there is a line of it");
+    assert!(
+        said.contains("The load needs 1") && said.contains(" replicas"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The flags of `openmodel recommend`, and the question they ask.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args};
@@ -41,16 +42,16 @@ pub struct Recommend {
     pub revision: Revision,
 
     /// Longest sequence, prompt and answer together [default: 8192, or the model's own limit]
-    #[arg(long, value_name = "TOKENS", help_heading = "Load")]
+    #[arg(long, value_name = "TOKENS", value_parser = whole::<u64>, help_heading = "Load")]
     pub context: Option<u64>,
     /// Requests in flight at once in one replica [default: 8]
-    #[arg(long, value_name = "N", help_heading = "Load")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>, help_heading = "Load")]
     pub concurrency: Option<u32>,
     /// Prompt tokens of a typical request [default: 1024]
-    #[arg(long, value_name = "TOKENS", help_heading = "Load")]
+    #[arg(long, value_name = "TOKENS", value_parser = whole::<u64>, help_heading = "Load")]
     pub input_tokens: Option<u64>,
     /// Answer tokens of a typical request [default: 256]
-    #[arg(long, value_name = "TOKENS", help_heading = "Load")]
+    #[arg(long, value_name = "TOKENS", value_parser = whole::<u64>, help_heading = "Load")]
     pub output_tokens: Option<u64>,
     /// Requests a second that all replicas together must serve
     #[arg(long, value_name = "X", value_parser = amount, help_heading = "Load")]
@@ -59,7 +60,7 @@ pub struct Recommend {
     #[arg(long, value_name = "COUNTxRANK", value_parser = adapters, help_heading = "Load")]
     pub lora: Option<Adapters>,
     /// Tokens drafted ahead by the model's own prediction layers
-    #[arg(long, value_name = "N", help_heading = "Load")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>, help_heading = "Load")]
     pub draft_tokens: Option<u32>,
     /// Allow a context beyond the model's own limit
     #[arg(long, help_heading = "Load")]
@@ -94,10 +95,10 @@ pub struct Recommend {
     )]
     pub objective: String,
     /// Longest time to the first token, in milliseconds
-    #[arg(long, value_name = "MS", help_heading = "Goals and limits")]
+    #[arg(long, value_name = "MS", value_parser = milliseconds, help_heading = "Goals and limits")]
     pub max_ttft_ms: Option<u32>,
     /// Longest time between tokens, in milliseconds
-    #[arg(long, value_name = "MS", help_heading = "Goals and limits")]
+    #[arg(long, value_name = "MS", value_parser = milliseconds, help_heading = "Goals and limits")]
     pub max_tpot_ms: Option<u32>,
     /// Most US dollars an hour, for all replicas
     #[arg(long, value_name = "USD", value_parser = amount, help_heading = "Goals and limits")]
@@ -305,6 +306,18 @@ fn amount(text: &str) -> Result<Decimal, String> {
         .ok_or_else(|| "a number such as 2.50 is expected".to_owned())
 }
 
+fn whole<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| "a whole number such as 8192 is expected".to_owned())
+}
+
+fn milliseconds(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "whole milliseconds, at least 1, are expected".to_owned())
+}
+
 fn positive(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
@@ -332,24 +345,30 @@ fn parameters(text: &str) -> Result<Parameters, String> {
         .into_iter()
         .find_map(|(letter, unit)| Some((upper.strip_suffix(letter)?, unit)))
         .unwrap_or((&upper, 1.0));
-    let number: Option<f64> = number.parse().ok().filter(|number: &f64| *number > 0.0);
+    let count = number.parse::<f64>().ok().map(|number| number * unit);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "float casts saturate"
+        reason = "within the bounds before it"
     )]
-    number
-        .filter(|number| number.is_finite())
-        .map(|number| Parameters((number * unit).round() as u64))
-        .ok_or_else(|| "a count such as 8.03B or 494M is expected".to_owned())
+    count
+        .filter(|count| (1.0..=MOST_PARAMETERS).contains(count))
+        .map(|count| Parameters(count.round() as u64))
+        .ok_or_else(|| "a count from 1 to 1000T, such as 8.03B or 494M, is expected".to_owned())
 }
+
+/// A thousand times the largest model.
+const MOST_PARAMETERS: f64 = 1e15;
+
+/// A pebibyte: more than the files of any model.
+const MOST_BYTES: u64 = 1 << 50;
 
 fn bytes(text: &str) -> Result<Bytes, String> {
     text.parse()
         .ok()
-        .filter(|bytes| *bytes > 0)
+        .filter(|bytes| (1..=MOST_BYTES).contains(bytes))
         .map(Bytes)
-        .ok_or_else(|| "a whole number of bytes is expected".to_owned())
+        .ok_or_else(|| format!("a whole number of bytes from 1 to {MOST_BYTES} is expected"))
 }
 
 #[cfg(test)]
@@ -362,7 +381,9 @@ mod tests {
         assert_eq!(parameters("494m"), Ok(Parameters(494_000_000)));
         assert_eq!(parameters("1000"), Ok(Parameters(1000)));
         assert!(parameters("many").is_err());
-        assert!(parameters("-1B").is_err());
+        for text in ["-1B", "0", "0.4", "inf", "nan", "1e99", "2000T"] {
+            assert!(parameters(text).is_err(), "{text}");
+        }
         let lora = adapters("8x16").expect("it is read");
         assert_eq!((lora.count, lora.rank), (8, 16));
         assert!(adapters("8").is_err());

@@ -6,6 +6,10 @@ use super::figures::{hourly, middle, monthly, per_million, range, size, whole};
 use super::rows::{accelerator, machine, option, spread, weights};
 use crate::page::{FAINT, GOOD, NAME, PLAIN, Page, Text, WARN};
 
+/// From here on nobody has them without asking first: Cloud Run's limit of instances of a service
+/// (its quotas page), above Vertex's and Compute Engine's default quotas.
+const MANY_REPLICAS: u32 = 1000;
+
 /// Everything about the choice.
 pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
     page.entry(
@@ -24,6 +28,14 @@ pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
                 .and(PLAIN, format!("  {}  ", line.item))
                 .and(FAINT, &line.source),
         );
+    }
+    if best.replicas >= MANY_REPLICAS {
+        let text = format!(
+            "The load needs {} replicas: whether so many are to be had is not known. More --concurrency, \
+             or a faster accelerator, lets each serve more.",
+            whole(best.replicas.into())
+        );
+        page.entry("Replicas", &Text::new(WARN, text));
     }
     page.entry("Memory", &memory(best));
     if let Some(speed) = &best.performance {

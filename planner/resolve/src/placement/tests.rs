@@ -240,6 +240,49 @@ fn refusals_name_the_input_and_the_next_move() {
             "invalid_load",
         ),
         check(
+            |s| s.workload.output_tokens = Tokens(8000),
+            Field::OutputTokens,
+            "invalid_load",
+        ),
+        check(
+            |s| s.workload.input_tokens = Tokens(0),
+            Field::InputTokens,
+            "invalid_load",
+        ),
+        check(
+            |s| s.workload.output_tokens = Tokens(0),
+            Field::OutputTokens,
+            "invalid_load",
+        ),
+        check(
+            |s| s.workload.context_length = Tokens(1),
+            Field::ContextLength,
+            "invalid_load",
+        ),
+        check(
+            |s| {
+                s.workload.context_length = Tokens(u64::MAX);
+                s.workload.extend_context = true;
+            },
+            Field::ContextLength,
+            "invalid_load",
+        ),
+        check(
+            |s| s.workload.requests_per_second = Some(Decimal::ZERO),
+            Field::RequestsPerSecond,
+            "invalid_load",
+        ),
+        check(
+            |s| s.workload.requests_per_second = Some(Decimal::MAX),
+            Field::RequestsPerSecond,
+            "invalid_load",
+        ),
+        check(
+            |s| s.workload.goals.max_tpot_ms = Some(0),
+            Field::MaxTpot,
+            "invalid_load",
+        ),
+        check(
             |s| s.scaling.max_replicas = 0,
             Field::Scaling,
             "invalid_scaling",

@@ -163,6 +163,23 @@ fn a_configuration_is_enough() {
 }
 
 #[test]
+fn facts_of_another_model_are_refused_on_their_flag() {
+    let model = "own/8B --config config.json";
+    let said = [
+        error(&format!("{model} --parameters 70B"), 1),
+        error(&format!("{model} --parameters 1"), 1),
+        error(&format!("{model} --weights-bytes 1000"), 1),
+        error(
+            &format!("{model} --parameters 8.03B --weights-bytes 140000000000"),
+            1,
+        ),
+        error(&format!("{model} --parameters 0"), 2),
+        error(&format!("{model} --weights-bytes -5"), 2),
+    ];
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
 fn a_wrong_name_says_what_is_known_and_what_is_near() {
     for (flag, near) in [
         ("--region us-central", "us-central1"),

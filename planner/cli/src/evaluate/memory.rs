@@ -103,6 +103,9 @@ fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<Estimate,
     check_format(row)?;
     let named = named(models, name, format)
         .ok_or_else(|| format!("unknown_model: model is {name:?}; no facts of it are known"))?;
+    models
+        .check(&named.card)
+        .map_err(|error| format!("contradictory_facts: {error}"))?;
     let (stated, hardware) = (row.text("gpu_total_gib"), row.text("hardware"));
     let usable = match row.number("gpu_total_gib") {
         Some(gib) if gib > 0.0 && gib < 1e6 => gib,

@@ -91,6 +91,9 @@ impl Answer {
         check_format(row)?;
         let named = named(models, name, row.text("dtype_quant"))
             .ok_or_else(|| format!("unknown_model: model is {name:?}; no facts of it are known"))?;
+        models
+            .check(&named.card)
+            .map_err(|error| format!("contradictory_facts: {error}"))?;
         let documented = documented(row, catalog)?;
         let mut runs = runs(row, &named, documented.kind)?;
         let (mut verdict, mut count) = documented.holds(row, &named, &runs)?;

@@ -88,6 +88,9 @@ fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<PaceAnswe
     let card = with_parameters(models, name).ok_or_else(|| {
         format!("unknown_model: model_path is {name:?}; no facts of it are known")
     })?;
+    models
+        .check(card)
+        .map_err(|error| format!("contradictory_facts: {error}"))?;
     let system = row.text("system");
     let accelerator = device(system)
         .and_then(|name| catalog.accelerator(name))

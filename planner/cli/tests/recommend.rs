@@ -79,6 +79,43 @@ fn formats_and_ways_to_buy_in_one_region() {
     insta::assert_snapshot!(page(100, asked, 0));
 }
 
+/// Whatever the width, no two machines look the same.
+#[test]
+fn machines_differ_however_narrow_the_terminal_is() {
+    for columns in [40, 50, 60, 70, 80, 100, 120] {
+        let output = run(columns, &format!("{LLAMA} --limit 12"));
+        let page = text(&output.stdout);
+        let table = page.split("\n\n").nth(1).expect("there is a table");
+        let mut machines: Vec<String> = Vec::new();
+        for line in table.lines().skip(1) {
+            let first: String = line.chars().take(3).collect();
+            if first.trim_start_matches('▸').trim().parse::<u32>().is_ok() {
+                machines.push(words(line));
+            } else if line.contains("more machines") {
+                break;
+            } else if let Some(machine) = machines.last_mut() {
+                *machine += &words(line);
+            }
+        }
+        assert_eq!(machines.len(), 12, "{columns}: {page}");
+        let all = machines.len();
+        machines.sort_unstable();
+        machines.dedup();
+        assert_eq!(machines.len(), all, "{columns}: {page}");
+    }
+}
+
+/// The words of a line that are no figures.
+fn words(line: &str) -> String {
+    let figure = |word: &&str| {
+        word.chars()
+            .all(|c| c.is_ascii_digit() || c == '.' || c == ',')
+    };
+    line.split_whitespace()
+        .filter(|word| !figure(word))
+        .collect()
+}
+
 #[test]
 fn a_narrow_terminal_shows_less() {
     insta::assert_snapshot!(page(80, "google/gemma-3-27b-it --limit 4", 0));
@@ -260,6 +297,12 @@ const POOL: &str = "BAAI/bge-m3=2 openai/gpt-oss-20b=2 meta-llama/Llama-3.1-8B-I
 #[test]
 fn several_models_are_pooled() {
     insta::assert_snapshot!(page(110, POOL, 0));
+}
+
+#[test]
+fn a_page_of_forty_columns_says_all_of_it() {
+    let output = run(40, &format!("{LLAMA} --limit 3"));
+    insta::assert_snapshot!(text(&output.stdout));
 }
 
 #[test]

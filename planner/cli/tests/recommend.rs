@@ -2,11 +2,14 @@
 //!
 //! Catalog and models are dated fixtures: a price that changes moves no test.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use openmodel_schemas::report::{POOL_SCHEMA, PoolReport, RANKING_SCHEMA, Ranking};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 fn command(columns: u32, arguments: &str) -> Command {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
@@ -114,6 +117,124 @@ fn words(line: &str) -> String {
     line.split_whitespace()
         .filter(|word| !figure(word))
         .collect()
+}
+
+#[test]
+fn a_catalog_from_a_url_is_pinned() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let catalog = std::fs::read(fixtures.join("catalog.json")).expect("the fixture");
+    let sum: String = Sha256::digest(&catalog)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!(
+        "http://{}/catalog.json",
+        listener.local_addr().expect("it is bound")
+    );
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut line = String::new();
+            let mut lines = BufReader::new(stream.try_clone().expect("a socket"));
+            while lines.read_line(&mut line).is_ok_and(|read| read > 2) {
+                line.clear();
+            }
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+                catalog.len()
+            );
+            stream.write_all(head.as_bytes()).expect("it is sent");
+            stream.write_all(&catalog).expect("it is sent");
+        }
+    });
+    let ask = |flags: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_openmodel"))
+            .args([
+                "recommend",
+                LLAMA,
+                "--models",
+                "models.json",
+                "--limit",
+                "1",
+                "--catalog",
+                &url,
+            ])
+            .args(flags)
+            .env("COLUMNS", "110")
+            .current_dir(&fixtures)
+            .output()
+            .expect("the binary runs");
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let (code, page, _) = ask(&["--catalog-sha256", &sum]);
+    assert_eq!(code, Some(0));
+    assert_eq!(page, text(&run(110, &format!("{LLAMA} --limit 1")).stdout));
+    let (code, _, said) = ask(&[]);
+    assert!(
+        code == Some(1) && said.contains("--catalog-sha256"),
+        "{said}"
+    );
+    let (code, _, said) = ask(&["--catalog-sha256", &"0".repeat(64)]);
+    assert!(code == Some(1) && said.contains(&sum), "{said}");
+    let (code, _, said) = ask(&["--catalog-sha256", "abc"]);
+    assert!(
+        code == Some(2) && said.contains("64 hexadecimal digits"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_engine_has_a_version() {
+    let asked = |engine: &str| {
+        page(
+            110,
+            &format!("{LLAMA} --accelerator l4 --engine {engine}"),
+            0,
+        )
+    };
+    let newest = asked("vllm");
+    let older = asked("vllm@0.19");
+    assert!(newest.contains("memory share 0.92") && newest.contains("vllm/vllm-openai:"));
+    assert!(older.contains("Settings   vllm 0.19 ·") && older.contains("memory share 0.90"));
+    assert!(older.contains("no image of vllm 0.19 is known"), "{older}");
+    let said = error(&format!("{LLAMA} --engine vllm@foo"), 1);
+    assert!(
+        said.starts_with("error: --engine: ") && said.contains("\"foo\""),
+        "{said}"
+    );
+}
+
+#[test]
+fn who_reads_no_further_is_no_failure() {
+    let mut child = command(110, &format!("{LLAMA} --all --json"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(0), String::new())
+    );
+}
+
+#[test]
+fn the_help_says_what_exit_codes_mean() {
+    for arguments in [&["--help"][..], &["recommend", "--help"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_openmodel"))
+            .args(arguments)
+            .output();
+        let said = text(&output.expect("the binary runs").stdout);
+        assert!(
+            said.contains(openmodel_cli::recommend::EXIT_CODES),
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Need<'a> {
     pub(crate) workload: Workload,
     /// The engine that is asked for; none leaves the choice.
     pub(crate) engine: Option<&'static EngineRow>,
+    /// Its version, where one is asked for.
+    pub(crate) engine_version: Option<String>,
     /// The formats that are allowed, in the order of preference among equals.
     pub(crate) variants: Vec<Variant>,
     /// Bytes of an element of the KV cache.
@@ -77,6 +79,7 @@ impl<'a> Need<'a> {
             architecture,
             workload: workload.clone(),
             engine,
+            engine_version: None,
             variants,
             kv_element: match kv_bits.or(stored_bits) {
                 Some(8) => 1,
@@ -84,6 +87,36 @@ impl<'a> Need<'a> {
             },
             speed: model(card, architecture),
         })
+    }
+
+    /// The same with the engine at a version that is not the newest known.
+    pub(crate) fn at_version(mut self, version: Option<&str>) -> Result<Self, Fault> {
+        let Some(stated) = version else {
+            return Ok(self);
+        };
+        let number = stated.strip_prefix('v').unwrap_or(stated);
+        let is_number = number
+            .split('.')
+            .all(|part| part.starts_with(|c: char| c.is_ascii_digit()));
+        if self.engine.is_none() || !is_number {
+            return Err(Fault {
+                field: Field::Engine,
+                code: "unknown_engine",
+                summary: "Engine version cannot be read",
+                detail: format!(
+                    "{stated:?} is not a version of an engine. Name the engine and numbers with dots, such as \
+                     0.19.0, or leave the version out for the newest known."
+                ),
+            });
+        }
+        self.engine_version = Some(number.to_owned());
+        Ok(self)
+    }
+
+    /// The version of an engine that is sized for: the one that is asked for, else the newest
+    /// known.
+    pub(crate) fn version<'b>(&'b self, engine: &'b EngineRow) -> &'b str {
+        self.engine_version.as_deref().unwrap_or(&engine.version)
     }
 
     /// The same with another load, for advice.

@@ -17,6 +17,10 @@ use rust_decimal::Decimal;
 
 use crate::terminal::Color;
 
+/// What the exit code of every command says.
+pub const EXIT_CODES: &str = "Exit codes: 0 it is done, or who reads the output went away; 1 it \
+                              failed, or nothing holds the load; 2 the flags are wrong.";
+
 /// The longest sequence where `--context` does not say, unless the model's own limit is shorter.
 const CONTEXT: u64 = 8192;
 /// Requests at once where `--concurrency` does not say.
@@ -31,7 +35,7 @@ const LIMIT: usize = 10;
 /// Rank every machine that is sold for a model under a load: what holds it, what it costs, and
 /// why not the others. Of several models: the cheapest pool of machines that holds them together.
 #[derive(Debug, Clone, Args)]
-#[command(allow_negative_numbers = true)]
+#[command(allow_negative_numbers = true, after_help = EXIT_CODES)]
 pub struct Recommend {
     /// Repository on the Hugging Face Hub, such as meta-llama/Llama-3.1-8B-Instruct; several, or
     /// one with a number of replicas, are pooled
@@ -81,8 +85,9 @@ pub struct Recommend {
     /// Format of the weights in memory, `none` for the checkpoint's own; may be repeated
     #[arg(long, value_name = "FORMAT", value_parser = words(formats()), help_heading = "Choices")]
     pub quantization: Vec<String>,
-    /// Serving engine [default: the first that serves the model]
-    #[arg(long, value_name = "ENGINE", help_heading = "Choices")]
+    /// Serving engine, at a version or the newest known: vllm, vllm@0.19 [default: the first that
+    /// serves the model]
+    #[arg(long, value_name = "ENGINE[@VERSION]", help_heading = "Choices")]
     pub engine: Option<String>,
     /// Format of the KV cache [default: the checkpoint's own]
     #[arg(long, value_name = "FORMAT", value_parser = ["auto", "fp8"], help_heading = "Choices")]
@@ -111,8 +116,11 @@ pub struct Recommend {
     pub allow_license: Vec<String>,
 
     /// Catalog of machines and prices [default: the one in this binary]
-    #[arg(long, value_name = "FILE", help_heading = "Facts")]
-    pub catalog: Option<PathBuf>,
+    #[arg(long, value_name = "FILE|URL", help_heading = "Facts")]
+    pub catalog: Option<String>,
+    /// SHA-256 of the catalog, required where that is a URL
+    #[arg(long, value_name = "HEX", value_parser = sha256, requires = "catalog", help_heading = "Facts")]
+    pub catalog_sha256: Option<String>,
     /// Facts of models, as a JSON list
     #[arg(long, value_name = "FILE", help_heading = "Facts")]
     pub models: Option<PathBuf>,
@@ -170,6 +178,15 @@ impl Recommend {
         }
     }
 
+    /// The engine, and its version where that is stated.
+    pub(crate) fn engine(&self) -> Option<(&str, Option<&str>)> {
+        let text = self.engine.as_deref()?;
+        Some(match text.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (text, None),
+        })
+    }
+
     /// Most machines that are shown.
     pub(crate) fn most(&self) -> usize {
         self.limit.unwrap_or(LIMIT)
@@ -196,7 +213,10 @@ impl Recommend {
                 .iter()
                 .map(|format| format.parse::<Quantization>().ok())
                 .collect(),
-            engine: self.engine.clone(),
+            engine: self.engine().map(|(name, _)| name.to_owned()),
+            engine_version: self
+                .engine()
+                .and_then(|(_, version)| version.map(str::to_owned)),
             kv_bits: (self.kv_cache.as_deref() == Some("fp8")).then_some(8),
             licences: self.allow_license.clone(),
             objective: Objective::ALL
@@ -323,6 +343,13 @@ fn positive(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|number| *number > 0)
         .ok_or_else(|| "a number from 1 is expected".to_owned())
+}
+
+fn sha256(text: &str) -> Result<String, String> {
+    let is_sum = text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit());
+    is_sum
+        .then(|| text.to_owned())
+        .ok_or_else(|| "64 hexadecimal digits are expected".to_owned())
 }
 
 fn adapters(text: &str) -> Result<Adapters, String> {

@@ -62,8 +62,8 @@ pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
             &Text::new(
                 WARN,
                 format!(
-                    "no image of {} is known for {}",
-                    best.engine, best.accelerator
+                    "no image of {} {} is known for {}",
+                    best.engine, best.engine_version, best.accelerator
                 ),
             ),
         ),

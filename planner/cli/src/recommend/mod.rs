@@ -9,6 +9,7 @@
 
 mod advice;
 mod arguments;
+mod catalog;
 mod chosen;
 mod config_file;
 mod figures;
@@ -22,18 +23,21 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use openmodel_resolve::market::Catalog;
 use openmodel_resolve::ranking::rank;
 
-pub use self::arguments::{Recommend, Wanted};
+pub use self::arguments::{EXIT_CODES, Recommend, Wanted};
 use self::model::Facts;
 use self::page::Answer;
 use crate::terminal;
 
 /// Answer on the standard output. `false` where nothing holds the load.
 pub async fn run(asked: &Recommend) -> Result<bool> {
-    let own = asked.catalog.as_deref().map(catalog).transpose()?;
+    let own = match &asked.catalog {
+        Some(place) => Some(catalog::read(place, asked.catalog_sha256.as_deref()).await?),
+        None => None,
+    };
     let catalog = own.as_ref().unwrap_or_else(|| Catalog::embedded());
     names::check(asked, catalog)?;
     let Some(id) = asked.only() else {
@@ -63,11 +67,4 @@ pub async fn run(asked: &Recommend) -> Result<bool> {
     };
     terminal::print(&text, asked.color)?;
     Ok(ranking.chosen.is_some())
-}
-
-/// A catalog of the user's.
-fn catalog(path: &std::path::Path) -> Result<Catalog> {
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("--catalog: {} cannot be read", path.display()))?;
-    Catalog::parse(&bytes).with_context(|| format!("--catalog: {}", path.display()))
 }

@@ -46,16 +46,16 @@ pub(super) fn check(asked: &Recommend, catalog: &Catalog) -> Result<(), anyhow::
             return Err(unknown("--region <REGION>", name, &known, near).into());
         }
     }
-    if let Some(name) = &asked.engine {
+    if let Some((name, _)) = asked.engine() {
         let engines: EnginesDocument = serde_json::from_str(EMBEDDED_ENGINES)?;
         let known: Vec<&str> = engines
             .engines
             .iter()
             .map(|row| row.name.as_str())
             .collect();
-        if !known.contains(&name.as_str()) {
+        if !known.contains(&name) {
             let near = nearest(name, known.iter().copied());
-            return Err(unknown("--engine <ENGINE>", name, &known, near).into());
+            return Err(unknown("--engine <ENGINE[@VERSION]>", name, &known, near).into());
         }
     }
     Ok(())

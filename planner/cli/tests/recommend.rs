@@ -123,10 +123,9 @@ fn words(line: &str) -> String {
 fn a_catalog_from_a_url_is_pinned() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let catalog = std::fs::read(fixtures.join("catalog.json")).expect("the fixture");
-    let sum: String = Sha256::digest(&catalog)
+    let sum = Sha256::digest(&catalog)
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |sum, byte| sum + &format!("{byte:02x}"));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!(
         "http://{}/catalog.json",

@@ -15,7 +15,12 @@ use openmodel_sandbox::{Options, Sandbox};
 
 /// Plan and run open models on Google Cloud.
 #[derive(Debug, Parser)]
-#[command(name = "openmodel", version, arg_required_else_help = true)]
+#[command(
+    name = "openmodel",
+    version,
+    arg_required_else_help = true,
+    after_help = recommend::EXIT_CODES
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

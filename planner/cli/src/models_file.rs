@@ -4,10 +4,12 @@
 //! usual names, layer kinds already counted, parameters in billions, bytes of the safetensors
 //! files where known. A field that is null or missing is not known.
 
+mod facts;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use openmodel_schemas::model_card::{
     EncoderStack, Experts, Indexer, LatentAttention, LayerKinds, ModelCard, ModelConfig, ModelKind,
     Recurrent, RopeScaling, StoredQuantization, WeightBasis, WeightBytes,
@@ -20,6 +22,8 @@ use serde_json::Value;
 pub struct ModelsFile {
     cards: Vec<ModelCard>,
     by_name: BTreeMap<String, usize>,
+    /// What is wrong with the facts of a model, by its name: it costs that model alone.
+    faults: BTreeMap<String, String>,
 }
 
 impl ModelsFile {
@@ -33,6 +37,9 @@ impl ModelsFile {
         for (index, row) in rows.iter().enumerate() {
             let card =
                 card(row).with_context(|| format!("{}, model {}", path.display(), index + 1))?;
+            if let Err(fault) = facts::check(row, &card) {
+                file.faults.insert(card.id.to_string(), fault);
+            }
             file.add(card);
         }
         Ok(file)
@@ -47,6 +54,14 @@ impl ModelsFile {
             .get(&name)
             .or_else(|| self.by_name.get(last(&name)))?;
         self.cards.get(*index)
+    }
+
+    /// Whether the facts of a model of this file can be those of one.
+    pub fn check(&self, card: &ModelCard) -> Result<()> {
+        match self.faults.get(card.id.as_str()) {
+            None => Ok(()),
+            Some(fault) => bail!("{}: {fault}", card.id),
+        }
     }
 
     /// The names of all models.

@@ -23,6 +23,9 @@ pub(crate) const PLAIN: Style = Style::new();
 /// Columns of a label and the space after it.
 const LABEL: usize = 11;
 
+/// The fewest columns that text is wrapped to.
+const LEAST: usize = 20;
+
 /// A piece of a line, with styles. All characters are one column wide.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Text {
@@ -45,6 +48,13 @@ impl Text {
         self
     }
 
+    /// This, and another piece after it.
+    #[must_use]
+    pub(crate) fn with(mut self, other: Self) -> Self {
+        self.spans.extend(other.spans);
+        self
+    }
+
     pub(crate) fn width(&self) -> usize {
         self.spans
             .iter()
@@ -62,6 +72,10 @@ impl Text {
                 if used + columns > width && used > 0 {
                     lines.push(Self::default());
                     used = 0;
+                }
+                // A space that would begin a line stood before its end.
+                if used == 0 && columns == 0 && lines.len() > 1 {
+                    continue;
                 }
                 used += word.chars().count();
                 if let Some(line) = lines.last_mut() {
@@ -117,7 +131,7 @@ impl Page {
 
     /// Text behind a label, wrapped under itself.
     pub(crate) fn entry(&mut self, label: &str, text: &Text) {
-        let room = self.width.saturating_sub(LABEL).max(30);
+        let room = self.width.saturating_sub(LABEL).max(LEAST);
         for (index, line) in text.wrapped(room).iter().enumerate() {
             let label = if index == 0 { label } else { "" };
             let line = format!("{FAINT}{label:<LABEL$}{FAINT:#}{line}");
@@ -128,7 +142,7 @@ impl Page {
     /// Text under an entry, wrapped under itself at a deeper place.
     pub(crate) fn under(&mut self, indent: usize, text: &Text) {
         let indent = LABEL + indent;
-        let room = self.width.saturating_sub(indent).max(30);
+        let room = self.width.saturating_sub(indent).max(LEAST);
         for line in text.wrapped(room) {
             let line = format!("{:indent$}{line}", "");
             self.lines.push(line.trim_end().to_owned());
@@ -158,9 +172,18 @@ pub(crate) enum Lean {
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<(&'static str, Lean)>,
-    rows: Vec<(Vec<Text>, Vec<Text>)>,
+    rows: Vec<Row>,
     /// Where remarks begin: under this column.
     remarks: usize,
+}
+
+/// What stands in a row, and below it.
+#[derive(Debug)]
+struct Row {
+    cells: Vec<Text>,
+    /// What has no column where the page is narrow.
+    more: Text,
+    remarks: Vec<Text>,
 }
 
 /// Columns between columns.
@@ -175,10 +198,14 @@ impl Table {
         }
     }
 
-    /// A row, and what is said below it: remarks that do not fit on a line go to the next, and
-    /// those of the row above are not said again.
-    pub(crate) fn row(&mut self, cells: Vec<Text>, remarks: Vec<Text>) {
-        self.rows.push((cells, remarks));
+    /// A row, and what is said below it: `more` always, and remarks that do not fit on a line go
+    /// to the next; those of the row above are not said again.
+    pub(crate) fn row(&mut self, cells: Vec<Text>, more: Text, remarks: Vec<Text>) {
+        self.rows.push(Row {
+            cells,
+            more,
+            remarks,
+        });
     }
 
     /// Columns it takes.
@@ -191,7 +218,7 @@ impl Table {
         let columns = self.columns.iter().enumerate();
         columns
             .map(|(index, (heading, _))| {
-                let cells = self.rows.iter().filter_map(|(cells, _)| cells.get(index));
+                let cells = self.rows.iter().filter_map(|row| row.cells.get(index));
                 cells
                     .map(Text::width)
                     .chain([heading.chars().count()])
@@ -211,12 +238,13 @@ impl Table {
         let mut lines = vec![self.line(&heading, &widths)];
         let indent = widths.iter().take(self.remarks).sum::<usize>() + SPACE * self.remarks;
         let mut above: &[Text] = &[];
-        for (cells, remarks) in &self.rows {
-            lines.push(self.line(cells, &widths));
-            if std::mem::replace(&mut above, remarks) == remarks {
-                continue;
-            }
-            for line in packed(remarks, width.saturating_sub(indent).max(30)) {
+        for row in &self.rows {
+            lines.push(self.line(&row.cells, &widths));
+            let said = std::mem::replace(&mut above, &row.remarks) == row.remarks;
+            let more = (row.more.width() > 0).then_some(&row.more);
+            let remarks = row.remarks.iter().filter(|_| !said);
+            let below: Vec<&Text> = more.into_iter().chain(remarks).collect();
+            for line in packed(&below, width.saturating_sub(indent).max(LEAST)) {
                 lines.push(format!("{:indent$}{line}", "").trim_end().to_owned());
             }
         }
@@ -238,7 +266,7 @@ impl Table {
 }
 
 /// Remarks side by side, on as few lines as they need.
-fn packed(remarks: &[Text], width: usize) -> Vec<String> {
+fn packed(remarks: &[&Text], width: usize) -> Vec<String> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     for remark in remarks {
         for part in remark.wrapped(width) {
@@ -281,14 +309,16 @@ mod tests {
         let mut table = Table::new(vec![("name", Lean::Left), ("$/h", Lean::Right)], 1);
         table.row(
             vec![Text::new(GOOD, "a"), Text::plain("10.25")],
+            Text::default(),
             vec![Text::plain("cheap")],
         );
-        table.row(vec![Text::plain("longer"), Text::plain("9.5")], Vec::new());
+        let longer = vec![Text::plain("longer"), Text::plain("9.5")];
+        table.row(longer, Text::plain("here"), vec![Text::plain("cheap")]);
         let mut page = Page::new(80);
         page.table(&table);
         assert_eq!(
             plain(&page.finish()),
-            "name      $/h\na       10.25\n        cheap\nlonger    9.5\n"
+            "name      $/h\na       10.25\n        cheap\nlonger    9.5\n        here\n"
         );
     }
 }

@@ -20,7 +20,7 @@ pub enum Color {
 const WIDTH: usize = 120;
 
 /// The narrowest and the widest page that reads well.
-const LEAST: usize = 60;
+const LEAST: usize = 40;
 const MOST: usize = 140;
 
 /// Columns of the standard output: of the terminal it is, else as `COLUMNS` says.

@@ -2,11 +2,14 @@
 //!
 //! Catalog and models are dated fixtures: a price that changes moves no test.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use openmodel_schemas::report::{POOL_SCHEMA, PoolReport, RANKING_SCHEMA, Ranking};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 fn command(columns: u32, arguments: &str) -> Command {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
@@ -77,6 +80,160 @@ fn formats_and_ways_to_buy_in_one_region() {
     let asked = "Qwen/Qwen3-30B-A3B --quantization none --quantization fp8 --option any \
                  --region us-central1 --limit 6";
     insta::assert_snapshot!(page(100, asked, 0));
+}
+
+/// Whatever the width, no two machines look the same.
+#[test]
+fn machines_differ_however_narrow_the_terminal_is() {
+    for columns in [40, 50, 60, 70, 80, 100, 120] {
+        let output = run(columns, &format!("{LLAMA} --limit 12"));
+        let page = text(&output.stdout);
+        let table = page.split("\n\n").nth(1).expect("there is a table");
+        let mut machines: Vec<String> = Vec::new();
+        for line in table.lines().skip(1) {
+            let first: String = line.chars().take(3).collect();
+            if first.trim_start_matches('▸').trim().parse::<u32>().is_ok() {
+                machines.push(words(line));
+            } else if line.contains("more machines") {
+                break;
+            } else if let Some(machine) = machines.last_mut() {
+                *machine += &words(line);
+            }
+        }
+        assert_eq!(machines.len(), 12, "{columns}: {page}");
+        let all = machines.len();
+        machines.sort_unstable();
+        machines.dedup();
+        assert_eq!(machines.len(), all, "{columns}: {page}");
+    }
+}
+
+/// The words of a line that are no figures.
+fn words(line: &str) -> String {
+    let figure = |word: &&str| {
+        word.chars()
+            .all(|c| c.is_ascii_digit() || c == '.' || c == ',')
+    };
+    line.split_whitespace()
+        .filter(|word| !figure(word))
+        .collect()
+}
+
+#[test]
+fn a_catalog_from_a_url_is_pinned() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let catalog = std::fs::read(fixtures.join("catalog.json")).expect("the fixture");
+    let sum = Sha256::digest(&catalog)
+        .iter()
+        .fold(String::new(), |sum, byte| sum + &format!("{byte:02x}"));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!(
+        "http://{}/catalog.json",
+        listener.local_addr().expect("it is bound")
+    );
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut line = String::new();
+            let mut lines = BufReader::new(stream.try_clone().expect("a socket"));
+            while lines.read_line(&mut line).is_ok_and(|read| read > 2) {
+                line.clear();
+            }
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+                catalog.len()
+            );
+            stream.write_all(head.as_bytes()).expect("it is sent");
+            stream.write_all(&catalog).expect("it is sent");
+        }
+    });
+    let ask = |flags: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_openmodel"))
+            .args([
+                "recommend",
+                LLAMA,
+                "--models",
+                "models.json",
+                "--limit",
+                "1",
+                "--catalog",
+                &url,
+            ])
+            .args(flags)
+            .env("COLUMNS", "110")
+            .current_dir(&fixtures)
+            .output()
+            .expect("the binary runs");
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let (code, page, _) = ask(&["--catalog-sha256", &sum]);
+    assert_eq!(code, Some(0));
+    assert_eq!(page, text(&run(110, &format!("{LLAMA} --limit 1")).stdout));
+    let (code, _, said) = ask(&[]);
+    assert!(
+        code == Some(1) && said.contains("--catalog-sha256"),
+        "{said}"
+    );
+    let (code, _, said) = ask(&["--catalog-sha256", &"0".repeat(64)]);
+    assert!(code == Some(1) && said.contains(&sum), "{said}");
+    let (code, _, said) = ask(&["--catalog-sha256", "abc"]);
+    assert!(
+        code == Some(2) && said.contains("64 hexadecimal digits"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_engine_has_a_version() {
+    let asked = |engine: &str| {
+        page(
+            110,
+            &format!("{LLAMA} --accelerator l4 --engine {engine}"),
+            0,
+        )
+    };
+    let newest = asked("vllm");
+    let older = asked("vllm@0.19");
+    assert!(newest.contains("memory share 0.92") && newest.contains("vllm/vllm-openai:"));
+    assert!(older.contains("Settings   vllm 0.19 ·") && older.contains("memory share 0.90"));
+    assert!(older.contains("no image of vllm 0.19 is known"), "{older}");
+    let said = error(&format!("{LLAMA} --engine vllm@foo"), 1);
+    assert!(
+        said.starts_with("error: --engine: ") && said.contains("\"foo\""),
+        "{said}"
+    );
+}
+
+#[test]
+fn who_reads_no_further_is_no_failure() {
+    let mut child = command(110, &format!("{LLAMA} --all --json"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(0), String::new())
+    );
+}
+
+#[test]
+fn the_help_says_what_exit_codes_mean() {
+    for arguments in [&["--help"][..], &["recommend", "--help"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_openmodel"))
+            .args(arguments)
+            .output();
+        let said = text(&output.expect("the binary runs").stdout);
+        assert!(
+            said.contains(openmodel_cli::recommend::EXIT_CODES),
+            "{said}"
+        );
+    }
 }
 
 #[test]
@@ -163,6 +320,23 @@ fn a_configuration_is_enough() {
 }
 
 #[test]
+fn facts_of_another_model_are_refused_on_their_flag() {
+    let model = "own/8B --config config.json";
+    let said = [
+        error(&format!("{model} --parameters 70B"), 1),
+        error(&format!("{model} --parameters 1"), 1),
+        error(&format!("{model} --weights-bytes 1000"), 1),
+        error(
+            &format!("{model} --parameters 8.03B --weights-bytes 140000000000"),
+            1,
+        ),
+        error(&format!("{model} --parameters 0"), 2),
+        error(&format!("{model} --weights-bytes -5"), 2),
+    ];
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
 fn a_wrong_name_says_what_is_known_and_what_is_near() {
     for (flag, near) in [
         ("--region us-central", "us-central1"),
@@ -188,6 +362,20 @@ fn a_wrong_load_is_said_of_its_flag() {
     let said = [
         error(&format!("{LLAMA} --context 200000"), 1),
         error(&format!("{LLAMA} --input-tokens 9000 --context 4096"), 1),
+        error(&format!("{LLAMA} --output-tokens 9000 --context 4096"), 1),
+        error(&format!("{LLAMA} --input-tokens 0"), 1),
+        error(&format!("{LLAMA} --output-tokens 0"), 1),
+        error(&format!("{LLAMA} --context 0"), 1),
+        error(
+            &format!("{LLAMA} --context 18446744073709551615 --extend-context"),
+            1,
+        ),
+        error(&format!("{LLAMA} --rps 0"), 1),
+        error(&format!("{LLAMA} --rps 1000000000000"), 1),
+        error(&format!("{LLAMA} --draft-tokens 2"), 1),
+        error("BAAI/bge-m3 --max-tpot-ms 50", 1),
+        error(&format!("{LLAMA} --max-tpot-ms 0.001"), 2),
+        error(&format!("{LLAMA} --concurrency 1.5"), 2),
         error(&format!("{LLAMA} --concurrency 0"), 1),
         error(&format!("{LLAMA} --allow-license mit"), 1),
         error("meta-llama/Llama-3.1-8B-Instruckt", 1),
@@ -196,6 +384,17 @@ fn a_wrong_load_is_said_of_its_flag() {
         error(&format!("{LLAMA} --max-hourly-cost -1"), 2),
     ];
     insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn a_load_of_thousands_of_replicas_is_said_plainly() {
+    let page = page(110, &format!("{LLAMA} --rps 10000 --accelerator l4"), 0);
+    let said = page.lines().find(|line| line.starts_with("Replicas"));
+    let said = said.expect("there is a line of it");
+    assert!(
+        said.contains("The load needs 1") && said.contains(" replicas"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -218,6 +417,12 @@ const POOL: &str = "BAAI/bge-m3=2 openai/gpt-oss-20b=2 meta-llama/Llama-3.1-8B-I
 #[test]
 fn several_models_are_pooled() {
     insta::assert_snapshot!(page(110, POOL, 0));
+}
+
+#[test]
+fn a_page_of_forty_columns_says_all_of_it() {
+    let output = run(40, &format!("{LLAMA} --limit 3"));
+    insta::assert_snapshot!(text(&output.stdout));
 }
 
 #[test]

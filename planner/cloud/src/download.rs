@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_mins(2);
 
 /// Reads the file at `url`: `https`, or plain `http` on this machine. Redirects are followed, never
 /// from TLS to plain text; a failure that may pass is tried again. The error is a sentence.
-pub async fn download(
+pub(crate) async fn download(
     url: &str,
     largest: u64,
     on_request: Option<OnRequest>,

@@ -18,11 +18,13 @@ pub mod auth;
 mod download;
 pub mod google;
 pub mod huggingface;
+mod pinned;
 mod secret;
 pub mod transport;
 
-pub use download::download;
+use download::download;
 pub use google::GoogleCloud;
 pub use huggingface::{ConfigError, Hub, HubError, parse_config};
+pub use pinned::{PinnedError, PinnedOptions, is_url, pinned};
 pub use secret::Secret;
 pub use transport::Transport;

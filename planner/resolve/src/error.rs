@@ -17,8 +17,10 @@ pub enum Field {
     ContextLength,
     /// The sequences in flight at once.
     MaxConcurrency,
-    /// The typical request.
+    /// The prompt of the typical request.
     InputTokens,
+    /// The answer of the typical request.
+    OutputTokens,
     /// The requests a second of all replicas together.
     RequestsPerSecond,
     /// The longest time to the first token.

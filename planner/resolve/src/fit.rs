@@ -105,7 +105,7 @@ fn one(
         });
     }
     let engine = choose_engine(need, variant, accelerator)?;
-    let constants = memory(engine, &engine.version);
+    let constants = memory(engine, need.version(engine));
     let device = Device::of(accelerator, shape.eighths);
     let devices = shape.count.saturating_mul(accelerator.devices);
     let mut best: Option<Fit> = None;

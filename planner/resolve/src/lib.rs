@@ -15,6 +15,7 @@
 //! | `architecture`, `format`, `weights`, `cache`, `parallel`, `footprint`, [`memory`] | what a model needs |
 //! | `throughput`, `pace` | how fast it is |
 //! | `start` | how long it takes to begin |
+//! | `facts` | whether facts stated by hand belong together |
 //! | `need`, `fit`, `survey`, `reason` | which shapes hold it, and why not the others |
 //! | [`ranking`], `placement`, `behind`, `advice` | the choice, why not the next, and what would help if there is none |
 //! | [`joint`], [`pool`] | the cheapest pool for several models: the search, and the question around it |
@@ -27,6 +28,7 @@ mod cache;
 mod engines;
 mod error;
 mod estimate;
+mod facts;
 mod fit;
 mod footprint;
 mod format;
@@ -59,6 +61,7 @@ use openmodel_schemas::spec::EndpointSpec;
 
 pub use crate::error::{Field, ResolveError};
 pub use crate::estimate::{Estimate, estimate};
+pub use crate::facts::{FactError, check_facts};
 pub use crate::lowering::{Change, ManagedToken, lower, lower_delete};
 pub use crate::market::{Catalog, CatalogError};
 pub use crate::placement::place;

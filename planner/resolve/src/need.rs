@@ -24,6 +24,8 @@ pub(crate) struct Need<'a> {
     pub(crate) workload: Workload,
     /// The engine that is asked for; none leaves the choice.
     pub(crate) engine: Option<&'static EngineRow>,
+    /// Its version, where one is asked for.
+    pub(crate) engine_version: Option<String>,
     /// The formats that are allowed, in the order of preference among equals.
     pub(crate) variants: Vec<Variant>,
     /// Bytes of an element of the KV cache.
@@ -77,6 +79,7 @@ impl<'a> Need<'a> {
             architecture,
             workload: workload.clone(),
             engine,
+            engine_version: None,
             variants,
             kv_element: match kv_bits.or(stored_bits) {
                 Some(8) => 1,
@@ -84,6 +87,36 @@ impl<'a> Need<'a> {
             },
             speed: model(card, architecture),
         })
+    }
+
+    /// The same with the engine at a version that is not the newest known.
+    pub(crate) fn at_version(mut self, version: Option<&str>) -> Result<Self, Fault> {
+        let Some(stated) = version else {
+            return Ok(self);
+        };
+        let number = stated.strip_prefix('v').unwrap_or(stated);
+        let is_number = number
+            .split('.')
+            .all(|part| part.starts_with(|c: char| c.is_ascii_digit()));
+        if self.engine.is_none() || !is_number {
+            return Err(Fault {
+                field: Field::Engine,
+                code: "unknown_engine",
+                summary: "Engine version cannot be read",
+                detail: format!(
+                    "{stated:?} is not a version of an engine. Name the engine and numbers with dots, such as \
+                     0.19.0, or leave the version out for the newest known."
+                ),
+            });
+        }
+        self.engine_version = Some(number.to_owned());
+        Ok(self)
+    }
+
+    /// The version of an engine that is sized for: the one that is asked for, else the newest
+    /// known.
+    pub(crate) fn version<'b>(&'b self, engine: &'b EngineRow) -> &'b str {
+        self.engine_version.as_deref().unwrap_or(&engine.version)
     }
 
     /// The same with another load, for advice.
@@ -144,136 +177,185 @@ impl<'a> Need<'a> {
     }
 }
 
+/// Longer than any sequence: ten times what the longest published model was made for (Llama 4
+/// Scout, 10,485,760 tokens).
+const LONGEST_CONTEXT: u64 = 100_000_000;
+
+/// More requests a second than any service of one model has.
+const MOST_REQUESTS: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
 /// What is wrong with a load, whatever the shape.
 fn check(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
-    let fault = |field, code, summary, detail| {
-        Err(Fault {
-            field,
-            code,
-            summary,
-            detail,
-        })
-    };
+    check_lengths(card, load)?;
+    check_rates(card, load)?;
+    check_drafts(card, load)
+}
+
+const fn invalid(field: Field, summary: &'static str, detail: String) -> Fault {
+    Fault {
+        field,
+        code: "invalid_load",
+        summary,
+        detail,
+    }
+}
+
+/// The context, and the typical request in it.
+fn check_lengths(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
     let context = load.context_length.0;
-    if context == 0 {
-        return fault(
-            Field::ContextLength,
-            "invalid_load",
-            "Context length is zero",
-            "context_length = 0 holds no token. Set the longest prompt and answer together."
-                .to_owned(),
+    // An encoder answers with numbers, and a pipeline with an image.
+    let answers = card
+        .config
+        .as_ref()
+        .is_none_or(|config| matches!(config.kind, ModelKind::Decoder | ModelKind::EncoderDecoder));
+    let least = if answers { 2 } else { 1 };
+    if !(least..=LONGEST_CONTEXT).contains(&context) {
+        let detail = format!(
+            "context_length = {context} is not the length of any request. Set the longest prompt and answer together, \
+             from {least} to {LONGEST_CONTEXT} tokens."
         );
+        let summary = "Context length is out of bounds";
+        return Err(invalid(Field::ContextLength, summary, detail));
     }
     let positions = card.config.as_ref().and_then(|config| config.max_positions);
     if let Some(positions) =
         positions.filter(|positions| context > *positions && !load.extend_context)
     {
-        let detail = format!(
-            "{} was made for sequences of at most {positions} tokens (max_position_embeddings); \
-             context_length = {context} is longer. Set context_length to at most {positions}.",
-            card.id
-        );
-        return fault(
-            Field::ContextLength,
-            "context_too_long",
-            "Context is longer than the model allows",
-            detail,
-        );
-    }
-    if load.max_concurrency == 0 {
-        return fault(
-            Field::MaxConcurrency,
-            "invalid_load",
-            "Concurrency is out of bounds",
-            "max_concurrency = 0 serves nobody. Set the requests in flight at once, at least 1."
-                .to_owned(),
-        );
+        return Err(Fault {
+            field: Field::ContextLength,
+            code: "context_too_long",
+            summary: "Context is longer than the model allows",
+            detail: format!(
+                "{} was made for sequences of at most {positions} tokens (max_position_embeddings); \
+                 context_length = {context} is longer. Set context_length to at most {positions}.",
+                card.id
+            ),
+        });
     }
     let (input, output) = (load.input_tokens.0, load.output_tokens.0);
+    if input == 0 {
+        let detail =
+            "input_tokens = 0 asks nothing. Set the prompt tokens of a typical request, at \
+                      least 1, or leave input_tokens out."
+                .to_owned();
+        return Err(invalid(Field::InputTokens, "Prompt is empty", detail));
+    }
+    if output == 0 && answers {
+        let detail = format!(
+            "output_tokens = 0 is no answer, and {} answers token after token. Set the answer tokens \
+             of a typical request, at least 1, or leave output_tokens out.",
+            card.id
+        );
+        return Err(invalid(Field::OutputTokens, "Answer is empty", detail));
+    }
     if input.saturating_add(output) > context {
+        let own = if positions == Some(context) {
+            ", the longest that the model was made for"
+        } else {
+            ""
+        };
         let detail = format!(
             "A typical request of {input} tokens in and {output} out is longer than \
-             context_length = {context}. Raise context_length, or lower input_tokens or output_tokens."
+             context_length = {context}{own}. Raise context_length, or lower input_tokens or output_tokens."
         );
-        return fault(
-            Field::InputTokens,
-            "invalid_load",
-            "Typical request is longer than the context",
-            detail,
-        );
+        // What takes most of the room is what does not fit.
+        let field = if output > input {
+            Field::OutputTokens
+        } else {
+            Field::InputTokens
+        };
+        let summary = "Typical request is longer than the context";
+        return Err(invalid(field, summary, detail));
+    }
+    Ok(())
+}
+
+/// Requests at once and a second, and the goals of speed.
+fn check_rates(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
+    if load.max_concurrency == 0 {
+        let detail =
+            "max_concurrency = 0 serves nobody. Set the requests in flight at once, at least 1."
+                .to_owned();
+        let summary = "Concurrency is out of bounds";
+        return Err(invalid(Field::MaxConcurrency, summary, detail));
     }
     let generates = card
         .config
         .as_ref()
         .is_none_or(|config| config.kind == ModelKind::Decoder);
-    let untold = |what: &str| {
-        format!(
-            "The speed of {} cannot be told: there is no estimate for models that do not generate \
-             token after token. Leave {what} out.",
-            card.id
-        )
-    };
-    for (field, what, asked) in [
-        (
-            Field::MaxTtft,
-            "max_ttft_ms",
-            load.goals.max_ttft_ms.is_some(),
-        ),
-        (
-            Field::MaxTpot,
-            "max_tpot_ms",
-            load.goals.max_tpot_ms.is_some(),
-        ),
-        (
-            Field::RequestsPerSecond,
-            "requests_per_second",
-            load.requests_per_second.is_some(),
-        ),
-    ] {
+    let goals = [
+        (Field::MaxTtft, "max_ttft_ms", load.goals.max_ttft_ms),
+        (Field::MaxTpot, "max_tpot_ms", load.goals.max_tpot_ms),
+    ];
+    let rate = load.requests_per_second;
+    let asked = goals.map(|(field, what, goal)| (field, what, goal.is_some()));
+    let rates = [(
+        Field::RequestsPerSecond,
+        "requests_per_second",
+        rate.is_some(),
+    )];
+    for (field, what, asked) in asked.into_iter().chain(rates) {
         if asked && !generates {
-            return fault(field, "unknown_speed", "Speed is unknown", untold(what));
+            return Err(Fault {
+                field,
+                code: "unknown_speed",
+                summary: "Speed is unknown",
+                detail: format!(
+                    "The speed of {} cannot be told: there is no estimate for models that do not \
+                     generate token after token. Leave {what} out.",
+                    card.id
+                ),
+            });
         }
     }
+    for (field, what, goal) in goals {
+        if goal == Some(0) {
+            let detail = format!(
+                "{what} = 0: nothing is that fast. Set whole milliseconds, at least 1, or leave \
+                 {what} out."
+            );
+            return Err(invalid(field, "Goal cannot be met", detail));
+        }
+    }
+    if let Some(rate) = rate.filter(|rate| *rate <= Decimal::ZERO || *rate > MOST_REQUESTS) {
+        let detail = format!(
+            "requests_per_second = {rate}: more than 0 and at most {MOST_REQUESTS} are expected. Set the \
+             requests a second that all replicas together must serve, or leave requests_per_second \
+             out for what one replica serves."
+        );
+        let summary = "Requested load is out of bounds";
+        return Err(invalid(Field::RequestsPerSecond, summary, detail));
+    }
+    Ok(())
+}
+
+/// Tokens drafted ahead.
+fn check_drafts(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
+    let Some(tokens) = load.draft_tokens else {
+        return Ok(());
+    };
     let predicts = card
         .config
         .as_ref()
         .is_some_and(|config| config.mtp_layers > 0);
-    if load.draft_tokens.is_some() && !predicts {
+    if !predicts {
+        return Err(Fault {
+            field: Field::DraftTokens,
+            code: "no_prediction_layers",
+            summary: "Model cannot draft tokens",
+            detail: format!(
+                "{} has no layers that predict further tokens (num_nextn_predict_layers), so it \
+                 cannot draft. Leave draft_tokens out.",
+                card.id
+            ),
+        });
+    }
+    if !(1..=16).contains(&tokens) {
         let detail = format!(
-            "{} has no layers that predict further tokens (num_nextn_predict_layers), so it cannot \
-             draft. Leave draft_tokens out.",
-            card.id
+            "draft_tokens = {tokens}: 1 to 16 tokens can be drafted ahead, 1 to 3 are usual."
         );
-        return fault(
-            Field::DraftTokens,
-            "no_prediction_layers",
-            "Model cannot draft tokens",
-            detail,
-        );
-    }
-    if let Some(tokens) = load
-        .draft_tokens
-        .filter(|tokens| !(1..=16).contains(tokens))
-    {
-        return fault(
-            Field::DraftTokens,
-            "invalid_load",
-            "Number of drafted tokens cannot be used",
-            format!(
-                "draft_tokens = {tokens}: 1 to 16 tokens can be drafted ahead, 1 to 3 are usual."
-            ),
-        );
-    }
-    if let Some(rate) = load.requests_per_second.filter(Decimal::is_sign_negative) {
-        return fault(
-            Field::RequestsPerSecond,
-            "invalid_load",
-            "Requested load is negative",
-            format!(
-                "requests_per_second = {rate} is no load. Set the requests a second that all \
-                 replicas together must serve, or leave it out."
-            ),
-        );
+        let summary = "Number of drafted tokens cannot be used";
+        return Err(invalid(Field::DraftTokens, summary, detail));
     }
     Ok(())
 }

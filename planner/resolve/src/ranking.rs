@@ -39,6 +39,8 @@ pub struct Question {
     pub quantizations: Vec<Option<Quantization>>,
     /// The engine; none leaves the choice.
     pub engine: Option<String>,
+    /// Its version; none is the newest known.
+    pub engine_version: Option<String>,
     /// Bits of an element of the KV cache; none takes the checkpoint's.
     pub kv_bits: Option<u64>,
     /// Licences that are allowed; none: all.
@@ -63,6 +65,7 @@ impl Question {
             accelerators: Vec::new(),
             quantizations: Vec::new(),
             engine: None,
+            engine_version: None,
             kv_bits: None,
             licences: Vec::new(),
             objective: Objective::Cost,
@@ -98,7 +101,8 @@ pub(crate) fn need<'a>(card: &'a ModelCard, question: &Question) -> Result<Need<
         question.engine.as_deref(),
         quantizations,
         question.kv_bits,
-    )
+    )?
+    .at_version(question.engine_version.as_deref())
 }
 
 /// The survey behind a ranking.
@@ -269,7 +273,7 @@ impl<'a> Ranked<'a> {
                 .quantization
                 .map(|quantization| quantization.as_str().to_owned()),
             engine: fit.engine.name.clone(),
-            engine_version: fit.engine.version.clone(),
+            engine_version: self.need.version(fit.engine).to_owned(),
             tensor_parallel: fit.parallelism.tensor,
             pipeline_parallel: fit.parallelism.pipeline,
             data_parallel: fit.parallelism.data,

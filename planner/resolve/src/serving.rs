@@ -23,9 +23,10 @@ pub(crate) fn serving(
     user: &EngineSpec,
 ) -> Result<Serving, Fault> {
     let engine = fit.engine;
+    let version = need.version(engine);
     let image = match &user.image {
         Some(image) => image.clone(),
-        None => image(engine, &accelerator.name)?,
+        None => image(engine, version, &accelerator.name)?,
     };
     let mut args = engine.arguments.clone();
     args.extend(arguments(need, fit, accelerator, commit));
@@ -36,7 +37,7 @@ pub(crate) fn serving(
     env.extend(user.env.clone());
     Ok(Serving {
         engine: engine.name.clone(),
-        engine_version: engine.version.clone(),
+        engine_version: version.to_owned(),
         image,
         command: engine.command.clone(),
         args,
@@ -191,11 +192,13 @@ fn fraction(share: f64) -> String {
     format!("{share:.2}")
 }
 
-fn image(engine: &EngineRow, accelerator: &str) -> Result<String, Fault> {
+fn image(engine: &EngineRow, version: &str, accelerator: &str) -> Result<String, Fault> {
     let runs = |names: &[String]| names.is_empty() || names.iter().any(|name| name == accelerator);
     let image = engine
         .images
         .iter()
+        // An image is of one version.
+        .filter(|_| version == engine.version)
         .find(|row| runs(&row.accelerators))
         .map(|row| row.image.clone());
     image.ok_or_else(|| Fault {
@@ -203,9 +206,9 @@ fn image(engine: &EngineRow, accelerator: &str) -> Result<String, Fault> {
         code: "no_image",
         summary: "No image of the engine for this accelerator",
         detail: format!(
-            "The catalog has no image of {} {} for {accelerator}. Set engine.image to one whose CUDA \
+            "The catalog has no image of {} {version} for {accelerator}. Set engine.image to one whose CUDA \
              version the driver runs.",
-            engine.name, engine.version
+            engine.name
         ),
     })
 }

@@ -211,7 +211,7 @@ pub(crate) fn basis(need: &Need, fit: &Fit) -> String {
         "KV cache exact"
     };
     let engine = fit.engine;
-    let constants = memory(engine, &engine.version);
+    let constants = memory(engine, need.version(engine));
     let fitted = crate::engines::engines()
         .sources
         .get(&constants.source)
@@ -219,7 +219,7 @@ pub(crate) fn basis(need: &Need, fit: &Fit) -> String {
     format!(
         "{} {} at {:.0} % of usable memory; weights by {}; {kv}; activations and graphs fitted on start-up logs of {fitted}",
         engine.name,
-        engine.version,
+        need.version(engine),
         fit.footprint.utilization * 100.0,
         need.variants[fit.variant].weights.basis,
     )

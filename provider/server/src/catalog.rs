@@ -1,27 +1,13 @@
 //! Shapes and prices: those in the binary, or a newer file or URL that the provider block names; and
 //! the user's own terms beside them.
-//!
-//! ```text
-//!   path ──────────────────────────┐
-//!   https URL ─► cache by checksum ─┴─► checksum ─► Catalog::parse (schema, guards) ─► discounts
-//! ```
-//!
-//! What a URL gives is pinned by its checksum: the plan in review and the plan in the pipeline see
-//! the same prices, and a file that was read once is not asked for again.
 
-use std::fmt::Write as _;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use openmodel_cloud::download;
 use openmodel_cloud::transport::OnRequest;
+use openmodel_cloud::{PinnedError, PinnedOptions, pinned};
 use openmodel_resolve::Catalog;
-use sha2::{Digest, Sha256};
 use tfplug::Diagnostic;
 use tfplug::value::Value;
-
-/// Far above any catalog; the embedded one has a quarter of a mebibyte.
-const LARGEST: u64 = 32 << 20;
 
 /// The catalog of a configured provider.
 pub(crate) enum Choice {
@@ -55,11 +41,6 @@ pub(crate) struct Source<'a> {
     pub(crate) on_request: OnRequest,
 }
 
-/// Whether it is read over a network.
-pub(crate) fn is_url(place: &str) -> bool {
-    place.contains("://")
-}
-
 impl Source<'_> {
     /// Reads and checks it, with the user's terms.
     pub(crate) async fn read(self) -> Result<Choice, Diagnostic> {
@@ -74,20 +55,18 @@ impl Source<'_> {
             Choice::Own(catalog) => *catalog,
             Choice::Unknown => return Ok(Choice::Unknown),
         };
-        file(Path::new(path))
-            .and_then(|bytes| {
-                catalog
-                    .with_discounts(&bytes)
-                    .map_err(|why| why.to_string())
-            })
+        let refuse = |why: &dyn std::fmt::Display| {
+            Diagnostic::error("Discounts cannot be used")
+                .at("discounts")
+                .detail(format!(
+                    "{path}: {why}. Remove discounts to plan with list prices alone."
+                ))
+        };
+        let bytes = std::fs::read(path).map_err(|why| refuse(&why))?;
+        catalog
+            .with_discounts(&bytes)
             .map(|catalog| Choice::Own(Box::new(catalog)))
-            .map_err(|why| {
-                Diagnostic::error("Discounts cannot be used")
-                    .at("discounts")
-                    .detail(format!(
-                        "{path}: {why}. Remove discounts to plan with list prices alone."
-                    ))
-            })
+            .map_err(|why| refuse(&why))
     }
 
     async fn catalog(&self) -> Result<Choice, Diagnostic> {
@@ -96,7 +75,12 @@ impl Source<'_> {
             (Value::Unknown(_), _) | (_, Value::Unknown(_)) => return Ok(Choice::Unknown),
             (Value::Known(place), _) => place,
         };
-        let sum = self.sha256.as_known().map(String::as_str);
+        let options = PinnedOptions {
+            sha256: self.sha256.as_known().map(String::as_str),
+            offline: self.offline,
+            cache: self.cache,
+            on_request: Some(self.on_request.clone()),
+        };
         let refuse = |why: &dyn std::fmt::Display| {
             Diagnostic::error("Catalog cannot be used")
                 .at("catalog")
@@ -104,66 +88,21 @@ impl Source<'_> {
                     "{place}: {why}. Remove catalog to use the one in the provider."
                 ))
         };
-        let bytes = if is_url(place) {
-            let Some(sum) = sum else {
-                return Err(unpinned(place));
-            };
-            self.fetch(place, sum).await.map_err(|why| refuse(&why))?
-        } else {
-            file(Path::new(place)).map_err(|why| refuse(&why))?
-        };
-        let actual = hex(&bytes);
-        if let Some(sum) = sum.filter(|sum| !sum.eq_ignore_ascii_case(&actual)) {
-            return Err(Diagnostic::error("Catalog has another checksum")
-                .at("catalog_sha256")
-                .detail(format!(
-                    "{place} has the SHA-256 {actual}; catalog_sha256 is {sum}. If the new content is meant, set \
-                     catalog_sha256 = \"{actual}\"."
-                )));
-        }
-        if is_url(place) {
-            self.keep(&actual, &bytes);
-        }
+        let bytes = pinned(place, &options).await.map_err(|error| match &error {
+            PinnedError::Unpinned(_) => unpinned(place),
+            PinnedError::Changed { actual, stated } => {
+                Diagnostic::error("Catalog has another checksum")
+                    .at("catalog_sha256")
+                    .detail(format!(
+                        "{place} has the SHA-256 {actual}; catalog_sha256 is {stated}. If the new content is meant, \
+                         set catalog_sha256 = \"{actual}\"."
+                    ))
+            }
+            PinnedError::Unreadable(why) => refuse(why),
+        })?;
         Catalog::parse(&bytes)
             .map(|catalog| Choice::Own(Box::new(catalog)))
             .map_err(|why| refuse(&why))
-    }
-
-    async fn fetch(&self, url: &str, sum: &str) -> Result<Vec<u8>, String> {
-        let kept = self
-            .kept(sum)
-            .and_then(|path| file(&path).ok())
-            .filter(|bytes| hex(bytes).eq_ignore_ascii_case(sum));
-        if let Some(bytes) = kept {
-            return Ok(bytes);
-        }
-        if self.offline {
-            return Err("it is not in the cache, and the provider is offline".to_owned());
-        }
-        download(url, LARGEST, Some(self.on_request.clone()))
-            .await
-            .map(|bytes| bytes.to_vec())
-    }
-
-    fn kept(&self, sum: &str) -> Option<PathBuf> {
-        let name = format!("{}.json", sum.to_ascii_lowercase());
-        Some(self.cache?.join("catalogs").join(name))
-    }
-
-    /// Keeps it for the next time; that it cannot be kept is no failure.
-    fn keep(&self, sum: &str, bytes: &[u8]) {
-        let Some(path) = self.kept(sum).filter(|path| !path.exists()) else {
-            return;
-        };
-        let Some(folder) = path.parent() else { return };
-        let part = path.with_extension(format!("{}.part", std::process::id()));
-        // Renamed when whole: another process sees all of it or nothing.
-        let kept = std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&part, bytes))
-            .and_then(|()| std::fs::rename(&part, &path));
-        if kept.is_err() {
-            let _ = std::fs::remove_file(&part);
-        }
     }
 }
 
@@ -173,27 +112,4 @@ pub(crate) fn unpinned(url: &str) -> Diagnostic {
         "{url} may change between two plans, so its checksum is required. Set catalog_sha256 to what \
          `curl -sL {url} | sha256sum` prints."
     ))
-}
-
-/// Reads a file that is not larger than any catalog.
-fn file(path: &Path) -> Result<Vec<u8>, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    let read = file
-        .take(LARGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
-    if read as u64 > LARGEST {
-        return Err(format!("it is larger than {LARGEST} bytes"));
-    }
-    Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

@@ -32,6 +32,7 @@ pub(crate) const fn path(field: Field) -> &'static str {
         Field::ContextLength => "workload.context_length",
         Field::MaxConcurrency => "workload.max_concurrency",
         Field::InputTokens => "workload.input_tokens",
+        Field::OutputTokens => "workload.output_tokens",
         Field::RequestsPerSecond => "workload.requests_per_second",
         Field::MaxTtft => "workload.max_ttft_ms",
         Field::MaxTpot => "workload.max_tpot_ms",

@@ -19,6 +19,7 @@ use crate::functions::parse_model_id::ParseModelId;
 use crate::functions::parse_shape::ParseShape;
 use crate::resources::endpoint::Endpoint;
 use crate::schema_parts::{checked, labels};
+use openmodel_cloud::is_url;
 use openmodel_schemas::name::{ProjectId, Region};
 
 /// The provider `openmodel`.
@@ -166,7 +167,7 @@ fn pinned() -> Validator {
     Validator::new("", |args, found| {
         let place = args.value.as_str().unwrap_or_default();
         let unpinned = args.sibling("catalog_sha256").is_none_or(Dynamic::is_null);
-        if catalog::is_url(place) && unpinned {
+        if is_url(place) && unpinned {
             found.push(catalog::unpinned(place));
         }
     })

@@ -12,9 +12,9 @@ use openmodel_schemas::spec::Quantization;
 use serde_json::{Value, json};
 
 use super::Show;
-use super::context::{count, engine, utilization, version};
+use super::context::{count, engine, kv_bits, unreadable, utilization, version, whole};
 use super::hardware::device_gib;
-use super::names::named;
+use super::names::{check_format, named};
 use super::rows::{Row, read};
 use crate::models_file::ModelsFile;
 
@@ -97,18 +97,24 @@ struct Estimate {
 
 /// The estimate for a row, or the fact that is missing.
 fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<Estimate, String> {
+    row.check()?;
     let name = row.text("model");
     let format = row.text("dtype_quant");
+    check_format(row)?;
     let named = named(models, name, format)
-        .ok_or_else(|| format!("unknown_model: no facts of {name:?} are known"))?;
+        .ok_or_else(|| format!("unknown_model: model is {name:?}; no facts of it are known"))?;
+    models
+        .check(&named.card)
+        .map_err(|error| format!("contradictory_facts: {error}"))?;
     let (stated, hardware) = (row.text("gpu_total_gib"), row.text("hardware"));
     let usable = match row.number("gpu_total_gib") {
         Some(gib) if gib > 0.0 && gib < 1e6 => gib,
-        Some(_) => return Err(format!("unknown_device: gpu_total_gib is {stated:?}")),
-        None => device_gib(catalog, hardware, row.text("source")).ok_or_else(|| {
-            format!(
-                "unknown_device: gpu_total_gib is {stated:?}, no memory of {hardware:?} is known"
-            )
+        _ if !stated.is_empty() => {
+            let expected = "a number of GiB above 0 is read";
+            return Err(unreadable("gpu_total_gib", stated, expected));
+        }
+        _ => device_gib(catalog, hardware, row.text("source")).ok_or_else(|| {
+            format!("unknown_device: gpu_total_gib is empty, and hardware is {hardware:?}, whose memory is not known")
         })?,
     };
     let engine_text = row.text("engine").to_lowercase();
@@ -118,28 +124,21 @@ fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<Estimate,
     } else {
         AcceleratorKind::Gpu
     };
-    let utilization = utilization(row.text("gpu_memory_utilization"));
-    let version = version(row, utilization);
+    let utilization = utilization(row)?;
+    let version = version(row, utilization)?;
     let ranks = |column: &str| Ok::<u32, String>(count(column, row.text(column))?.unwrap_or(1));
     let notes = row.text("notes").to_lowercase();
-    let kv = row.text("kv_cache_dtype").to_lowercase();
     let query = MemoryQuery {
         quantization: named.quantization,
         float32: matches!(format, "float32" | "fp32"),
         tensor: ranks("tp")?,
         pipeline: ranks("pp")?,
         data: ranks("dp")?,
-        engine: engine(&engine_text, kind),
+        engine: engine(row, kind)?,
         engine_version: version,
-        context_length: row
-            .whole("max_model_len")
-            .filter(|len| *len > 0)
-            .map(Tokens),
+        context_length: whole(row, "max_model_len")?.map(Tokens),
         utilization,
-        kv_bits: ["fp8", "int8", "e4m3", "e5m2"]
-            .iter()
-            .any(|eight| kv.contains(eight))
-            .then_some(8),
+        kv_bits: kv_bits(row)?,
         eager: notes.replace('_', "-").contains("enforce-eager"),
         cut_context: notes.contains("auto max_model_len") || notes.contains("max_model_len=auto"),
         ..MemoryQuery::on(kind, Bytes::from_gib(usable))

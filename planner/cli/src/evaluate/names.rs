@@ -12,6 +12,8 @@ use std::borrow::Cow;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::spec::Quantization;
 
+use super::context::{stated, unreadable};
+use super::rows::Row;
 use crate::models_file::ModelsFile;
 
 /// A model a row names, and the format its name says it is stored in.
@@ -53,6 +55,42 @@ pub(crate) fn named<'a>(models: &'a ModelsFile, name: &str, format: &str) -> Opt
         quantization: None,
     })
 }
+
+/// Whether a row's format of weights is one: a quantisation, or words for an unquantised model.
+pub(crate) fn check_format(row: &Row) -> Result<(), String> {
+    let column = "dtype_quant";
+    let Some(text) = stated(row, column) else {
+        return Ok(());
+    };
+    let lower = text.to_lowercase();
+    let mut words = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    if quantization_in(text).is_some() || words.any(|word| PLAIN.contains(&word)) {
+        return Ok(());
+    }
+    let expected =
+        "bf16, fp16, fp32, fp8, int8, awq, gptq, int4, mxfp4, nvfp4, bnb and gguf are read";
+    Err(unreadable(column, text, expected))
+}
+
+/// Words for weights as they are in the checkpoint, and for a cache that is quantised alone.
+const PLAIN: [&str; 16] = [
+    "bf16",
+    "bfloat16",
+    "fp16",
+    "float16",
+    "f16",
+    "half",
+    "fp32",
+    "float32",
+    "f32",
+    "native",
+    "original",
+    "unquantized",
+    "compressed",
+    "modelopt",
+    "mixed",
+    "kv",
+];
 
 /// A model whose parameters are known: the one a row names, or the one it was made from.
 pub(crate) fn with_parameters<'a>(models: &'a ModelsFile, name: &str) -> Option<&'a ModelCard> {

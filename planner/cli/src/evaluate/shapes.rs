@@ -4,6 +4,7 @@
 //! context) is free, so a shape is feasible when some setting of the free variables fits.
 
 mod counts;
+mod documented;
 
 use std::io::Write;
 use std::path::Path;
@@ -12,7 +13,7 @@ use anyhow::Result;
 use openmodel_resolve::Catalog;
 use openmodel_resolve::market::Sale;
 use openmodel_resolve::memory::{MemoryAnswer, MemoryError, MemoryQuery, memory_of, memory_on};
-use openmodel_schemas::catalog::{AcceleratorKind, AcceleratorRow, PurchaseOption, ShapeRow};
+use openmodel_schemas::catalog::{AcceleratorKind, PurchaseOption};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Bytes, Tokens};
 use openmodel_schemas::spec::Surface;
@@ -20,10 +21,10 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use self::counts::Counts;
+use self::documented::{Documented, documented, surface};
 use super::Show;
-use super::context::{MOST_DEVICES, Spread, count, engine, utilization, version};
-use super::hardware::{accelerator, device_gib};
-use super::names::{Named, named};
+use super::context::{MOST_DEVICES, engine, stated, utilization, version, whole};
+use super::names::{Named, check_format, named};
 use super::rows::{Row, read};
 use crate::models_file::ModelsFile;
 
@@ -69,20 +70,6 @@ struct Chosen {
     hourly: Decimal,
 }
 
-/// A documented machine, as far as the row names it.
-struct Documented<'a> {
-    accelerator: Option<&'a AcceleratorRow>,
-    kind: AcceleratorKind,
-    usable: Bytes,
-    /// Accelerators in all hosts; none: not stated.
-    count: Option<u32>,
-    /// Devices of one accelerator.
-    devices: u32,
-    eighths: u32,
-    hosts: u32,
-    shapes: Vec<&'a ShapeRow>,
-}
-
 impl Answer {
     fn of(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Self {
         match Self::try_of(row, models, catalog) {
@@ -99,13 +86,18 @@ impl Answer {
     }
 
     fn try_of(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<Self, String> {
+        row.check()?;
         let name = row.text("model");
+        check_format(row)?;
         let named = named(models, name, row.text("dtype_quant"))
-            .ok_or_else(|| format!("unknown_model: no facts of {name:?} are known"))?;
+            .ok_or_else(|| format!("unknown_model: model is {name:?}; no facts of it are known"))?;
+        models
+            .check(&named.card)
+            .map_err(|error| format!("contradictory_facts: {error}"))?;
         let documented = documented(row, catalog)?;
-        let mut runs = runs(row, &named, documented.kind);
+        let mut runs = runs(row, &named, documented.kind)?;
         let (mut verdict, mut count) = documented.holds(row, &named, &runs)?;
-        if !verdict.fits && row.text("max_model_len").is_empty() && !was_run(row) {
+        if !verdict.fits && stated(row, "max_model_len").is_none() && !was_run(row) {
             // A context that is not stated may be shorter still.
             let shorter: Vec<MemoryQuery> = runs
                 .iter()
@@ -119,7 +111,7 @@ impl Answer {
                 (verdict, count, runs) = (again, on, shorter);
             }
         }
-        let surface = surface(row);
+        let surface = surface(row)?;
         let price = documented.price(catalog, surface, count);
         let chosen = price.as_ref().and_then(|price| {
             let same = (price.region, price.option);
@@ -165,159 +157,27 @@ fn usd(amount: Decimal) -> Value {
     serde_json::from_str(&rounded).unwrap_or(Value::Null)
 }
 
-/// The surface whose prices a row is compared at; rows about engines or machines in general are
-/// at those of Compute Engine.
-fn surface(row: &Row) -> Surface {
-    let text = row.text("surface").to_lowercase().replace([' ', '-'], "_");
-    if text.starts_with("huggingface") {
-        return Surface::HuggingFace;
-    }
-    let known = Surface::ALL
-        .into_iter()
-        .find(|surface| text.starts_with(surface.as_str()));
-    known.unwrap_or(Surface::Compute)
-}
-
-fn documented<'a>(row: &Row, catalog: &'a Catalog) -> Result<Documented<'a>, String> {
-    let name = row.text("accelerator");
-    // A row may leave the accelerator to its machine type.
-    let accelerator = accelerator(catalog, name).or_else(|| {
-        let words = machines(row);
-        let shape = catalog
-            .shapes_with(None, None, None)
-            .filter(|_| name.is_empty())
-            .find(|shape| is_named(shape, &words))?;
-        catalog.accelerator(&shape.accelerator)
-    });
-    let (kind, usable, devices) = if let Some(row) = accelerator {
-        (row.kind, Bytes::from_gib(row.usable_gib), row.devices)
-    } else {
-        let gib = device_gib(catalog, name, row.text("source"))
-            .ok_or_else(|| format!("unknown_accelerator: no facts of {name:?} are known"))?;
-        (AcceleratorKind::Gpu, Bytes::from_gib(gib), 1)
-    };
-    let column = "accelerators_total";
-    let stated = Spread::of(row.text("parallelism"));
-    let text = row.text(column);
-    let named = !machines(row).is_empty() && accelerator.is_some();
-    let total = match count(column, text) {
-        Ok(None) => stated.chips,
-        // A number of other things than these accelerators leaves the machine's own.
-        Err(_) if named && text.parse::<f64>().is_err() => None,
-        other => other?,
-    };
-    let hosts = match count("hosts", row.text("hosts"))? {
-        Some(hosts) if hosts > MOST_HOSTS => {
-            return Err(format!("unknown_count: hosts is {:?}", row.text("hosts")));
-        }
-        hosts => hosts.unwrap_or(1),
-    };
-    let shapes = shapes(row, catalog, accelerator, total, hosts);
-    Ok(Documented {
-        accelerator,
-        kind,
-        usable,
-        count: total,
-        devices,
-        eighths: shapes.first().map_or(8, |shape| shape.eighths),
-        hosts,
-        shapes,
-    })
-}
-
-/// Machines that serve one replica together: more than any engine was ever seen to span.
-const MOST_HOSTS: u32 = 128;
-
-/// The words of a row's machine type that can be one: `a3-highgpu-8g / a3-megagpu-8g`.
-fn machines(row: &Row) -> Vec<String> {
-    row.text("machine_type")
-        .to_lowercase()
-        .split([' ', '/', ',', '(', ')', '|'])
-        .filter(|word| word.contains('-'))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn is_named(shape: &ShapeRow, words: &[String]) -> bool {
-    shape
-        .machine_type
-        .as_ref()
-        .is_some_and(|machine| words.contains(machine))
-}
-
-/// The shapes of the catalog that a row's machine type, accelerator and count can mean.
-fn shapes<'a>(
-    row: &Row,
-    catalog: &'a Catalog,
-    accelerator: Option<&'a AcceleratorRow>,
-    count: Option<u32>,
-    hosts: u32,
-) -> Vec<&'a ShapeRow> {
-    let Some(accelerator) = accelerator else {
-        return Vec::new();
-    };
-    let per_host = count.map(|count| count / hosts.max(1));
-    let words = machines(row);
-    // What has no machine type is sold by its accelerator, on its own surface.
-    let surface = surface(row);
-    let machineless = matches!(surface, Surface::CloudRun | Surface::HuggingFace);
-    let all: Vec<&ShapeRow> = catalog
-        .shapes_with(None, Some(accelerator), None)
-        .filter(|shape| {
-            if machineless {
-                return catalog.sales_of(surface, shape).next().is_some();
-            }
-            // A part of an accelerator is only meant where its machine is named.
-            shape.machine_type.is_some() && (shape.eighths == 8 || is_named(shape, &words))
-        })
-        .collect();
-    let named: Vec<&ShapeRow> = all
-        .iter()
-        .filter(|shape| is_named(shape, &words))
-        .copied()
-        .collect();
-    // A machine type with the count of one host, or a slice with the count of all; a row without
-    // a known machine type means any with the count.
-    let counted = |shapes: &[&'a ShapeRow]| -> Vec<&'a ShapeRow> {
-        shapes
-            .iter()
-            .filter(|shape| {
-                count.is_none_or(|count| shape.count == count || per_host == Some(shape.count))
-            })
-            .copied()
-            .collect()
-    };
-    let exact = counted(&named);
-    if !exact.is_empty() {
-        exact
-    } else if named.is_empty() {
-        counted(&all)
-    } else {
-        named
-    }
-}
-
 /// What the free variables of a row may be.
-fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
-    let share = utilization(row.text("gpu_memory_utilization"));
-    let sequences = row
-        .whole("max_num_seqs_or_concurrency")
-        .filter(|sequences| *sequences > 0);
-    let engine = engine(row.text("engine"), kind);
+fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Result<Vec<MemoryQuery>, String> {
+    let share = utilization(row)?;
+    let sequences = whole(row, "max_num_seqs_or_concurrency")?;
+    let engine = engine(row, kind)?;
     let stated_version = row
         .text("engine")
         .split(' ')
         .nth(1)
         .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
         .map(str::to_owned);
+    let version = match stated_version {
+        None => version(row, share)?,
+        stated => stated,
+    };
     let base = MemoryQuery {
         quantization: named.quantization,
-        engine_version: stated_version.or_else(|| version(row, share)),
+        engine_version: version,
         engine,
         context_length: Some(Tokens(
-            row.whole("max_model_len")
-                .filter(|length| *length > 0)
-                .unwrap_or(SHORT_CONTEXT),
+            whole(row, "max_model_len")?.unwrap_or(SHORT_CONTEXT),
         )),
         utilization: share,
         kv_bits: kv_bits(row),
@@ -342,7 +202,7 @@ fn runs(row: &Row, named: &Named, kind: AcceleratorKind) -> Vec<MemoryQuery> {
             ..base
         });
     }
-    runs
+    Ok(runs)
 }
 
 /// Whether a row is of a run that was made, or one that failed.
@@ -386,7 +246,6 @@ impl Documented<'_> {
                 );
             }
         };
-        let stated = Spread::of(row.text("parallelism"));
         let mut last = None;
         for (run, count) in counts
             .iter()
@@ -397,12 +256,25 @@ impl Documented<'_> {
                 usable,
                 ..run.clone()
             };
-            let devices = count.saturating_mul(self.devices);
-            let answer = match stated.tensor {
-                Some(tensor) => self.spread_as_stated(row, named, &run, (stated, tensor), devices),
+            // The rest are other replicas.
+            let together = count.min(self.reach.unwrap_or(count));
+            let devices = together.saturating_mul(self.devices);
+            let mut answer = match self.spread.tensor {
+                Some(tensor) => self.spread_as_stated(row, named, &run, tensor, devices),
                 None => memory_on(&named.card, &run, devices),
             }
             .map_err(|error| error.to_string())?;
+            if let Some(tensor) = self.spread.tensor.filter(|_| self.reach.is_some())
+                && tensor > devices
+            {
+                answer.fits = false;
+                answer.reason = format!(
+                    "several_machines: parallelism is {:?}, and {} of the {count} accelerators are in \
+                     one machine; tensor parallelism over machines needs hosts or Ray stated",
+                    row.text("parallelism"),
+                    together,
+                );
+            }
             if answer.fits {
                 return Ok((answer, count));
             }
@@ -417,10 +289,10 @@ impl Documented<'_> {
         row: &Row,
         named: &Named,
         run: &MemoryQuery,
-        (stated, tensor): (Spread, u32),
+        tensor: u32,
         devices: u32,
     ) -> Result<MemoryAnswer, MemoryError> {
-        let experts = moe(named);
+        let (experts, stated) = (moe(named), self.spread);
         let query = MemoryQuery {
             tensor,
             pipeline: stated.pipeline.unwrap_or(1),

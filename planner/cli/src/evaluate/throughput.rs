@@ -11,7 +11,7 @@ use openmodel_schemas::spec::Quantization;
 use serde_json::{Value, json};
 
 use super::Show;
-use super::context::count;
+use super::context::{count, like, stated, unreadable};
 use super::hardware::accelerator;
 use super::names::{quantization_in, with_parameters};
 use super::rows::{Row, read};
@@ -83,30 +83,31 @@ fn shown(range: Range) -> Value {
 
 /// The estimate for a row, or the fact that is missing.
 fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<PaceAnswer, String> {
+    row.check()?;
     let name = row.text("model_path");
-    let card = with_parameters(models, name)
-        .ok_or_else(|| format!("unknown_model: no facts of {name:?} are known"))?;
+    let card = with_parameters(models, name).ok_or_else(|| {
+        format!("unknown_model: model_path is {name:?}; no facts of it are known")
+    })?;
+    models
+        .check(card)
+        .map_err(|error| format!("contradictory_facts: {error}"))?;
     let system = row.text("system");
     let accelerator = device(system)
         .and_then(|name| catalog.accelerator(name))
         .or_else(|| accelerator(catalog, system).filter(|_| !system.contains("pcie")))
-        .ok_or_else(|| format!("unknown_accelerator: no facts of {system:?} are known"))?;
-    let precision = match row.text("precision") {
-        "" => "bf16",
-        text => text,
-    };
-    let mode = |column: &str| match row.text(column) {
-        "" => precision.to_owned(),
-        text => text.to_owned(),
-    };
-    let (gemm, experts) = (mode("gemm_quant_mode"), mode("moe_quant_mode"));
-    let experts = format(&experts)?;
+        .ok_or_else(|| {
+            format!("unknown_accelerator: system is {system:?}; no facts of it are known")
+        })?;
+    let precision = format(row, "precision")?.unwrap_or(Format::Plain);
+    let dense = format(row, "gemm_quant_mode")?.unwrap_or(precision);
+    let experts = format(row, "moe_quant_mode")?.unwrap_or(precision);
     // Checkpoints that quantise their experts to 4 bits alone leave the rest in 16.
     let dense = if matches!(experts, Format::ExpertsOnly(_)) {
         None
     } else {
-        format(&gemm)?.quantization()
+        dense.quantization()
     };
+    like(row, "backend")?;
     let spread = spread(row)?;
     let needed = |column: &str| {
         row.number(column)
@@ -180,6 +181,7 @@ fn spread(row: &Row) -> Result<Spread, String> {
 }
 
 /// A quantisation mode of a row.
+#[derive(Clone, Copy)]
 enum Format {
     Plain,
     All(Quantization),
@@ -188,28 +190,31 @@ enum Format {
 }
 
 impl Format {
-    const fn quantization(&self) -> Option<Quantization> {
+    const fn quantization(self) -> Option<Quantization> {
         match self {
             Self::Plain => None,
-            Self::All(quantization) | Self::ExpertsOnly(quantization) => Some(*quantization),
+            Self::All(quantization) | Self::ExpertsOnly(quantization) => Some(quantization),
         }
     }
 }
 
-fn format(mode: &str) -> Result<Format, String> {
-    let mode = mode.to_lowercase();
-    Ok(match mode.as_str() {
+fn format(row: &Row, column: &str) -> Result<Option<Format>, String> {
+    let Some(text) = stated(row, column) else {
+        return Ok(None);
+    };
+    Ok(Some(match text.to_lowercase().as_str() {
         "bf16" | "bfloat16" | "float16" => Format::Plain,
         "fp8" | "fp8_block" | "fp8_static" | "sq" => Format::All(Quantization::Fp8),
         "nvfp4" | "fp4" => Format::All(Quantization::Nvfp4),
         "int8_wo" => Format::All(Quantization::Bnb8),
         "int4_wo" | "w4afp8" => Format::ExpertsOnly(Quantization::Gptq),
         "w4a16_mxfp4" | "w4a8_mxfp4_mxfp8" => Format::ExpertsOnly(Quantization::Mxfp4),
-        other => Format::All(
-            quantization_in(other)
-                .ok_or_else(|| format!("unknown_quantization: {other:?} is no known mode"))?,
-        ),
-    })
+        other => Format::All(quantization_in(other).ok_or_else(|| {
+            let expected =
+                "bf16, fp8, fp8_block, nvfp4, int4_wo, w4a16_mxfp4 and the like are read";
+            unreadable(column, text, expected)
+        })?),
+    }))
 }
 
 /// The catalog's name of a system: `h100_sxm`.

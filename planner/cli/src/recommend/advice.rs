@@ -111,7 +111,7 @@ fn less(
 }
 
 /// `number / 2`, `number / 4`, … down to 1.
-fn halves(number: u64) -> impl Iterator<Item = u64> {
+pub(super) fn halves(number: u64) -> impl Iterator<Item = u64> {
     std::iter::successors(Some(number / 2), |number| Some(number / 2))
         .take_while(|number| *number > 0)
 }

@@ -1,6 +1,7 @@
 //! The flags of `openmodel recommend`, and the question they ask.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args};
@@ -16,6 +17,10 @@ use rust_decimal::Decimal;
 
 use crate::terminal::Color;
 
+/// What the exit code of every command says.
+pub const EXIT_CODES: &str = "Exit codes: 0 it is done, or who reads the output went away; 1 it \
+                              failed, or nothing holds the load; 2 the flags are wrong.";
+
 /// The longest sequence where `--context` does not say, unless the model's own limit is shorter.
 const CONTEXT: u64 = 8192;
 /// Requests at once where `--concurrency` does not say.
@@ -30,7 +35,7 @@ const LIMIT: usize = 10;
 /// Rank every machine that is sold for a model under a load: what holds it, what it costs, and
 /// why not the others. Of several models: the cheapest pool of machines that holds them together.
 #[derive(Debug, Clone, Args)]
-#[command(allow_negative_numbers = true)]
+#[command(allow_negative_numbers = true, after_help = EXIT_CODES)]
 pub struct Recommend {
     /// Repository on the Hugging Face Hub, such as meta-llama/Llama-3.1-8B-Instruct; several, or
     /// one with a number of replicas, are pooled
@@ -41,16 +46,16 @@ pub struct Recommend {
     pub revision: Revision,
 
     /// Longest sequence, prompt and answer together [default: 8192, or the model's own limit]
-    #[arg(long, value_name = "TOKENS", help_heading = "Load")]
+    #[arg(long, value_name = "TOKENS", value_parser = whole::<u64>, help_heading = "Load")]
     pub context: Option<u64>,
     /// Requests in flight at once in one replica [default: 8]
-    #[arg(long, value_name = "N", help_heading = "Load")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>, help_heading = "Load")]
     pub concurrency: Option<u32>,
     /// Prompt tokens of a typical request [default: 1024]
-    #[arg(long, value_name = "TOKENS", help_heading = "Load")]
+    #[arg(long, value_name = "TOKENS", value_parser = whole::<u64>, help_heading = "Load")]
     pub input_tokens: Option<u64>,
     /// Answer tokens of a typical request [default: 256]
-    #[arg(long, value_name = "TOKENS", help_heading = "Load")]
+    #[arg(long, value_name = "TOKENS", value_parser = whole::<u64>, help_heading = "Load")]
     pub output_tokens: Option<u64>,
     /// Requests a second that all replicas together must serve
     #[arg(long, value_name = "X", value_parser = amount, help_heading = "Load")]
@@ -62,7 +67,7 @@ pub struct Recommend {
     #[arg(long, value_name = "COUNTxRANK", value_parser = adapters, help_heading = "Load")]
     pub lora: Option<Adapters>,
     /// Tokens drafted ahead by the model's own prediction layers
-    #[arg(long, value_name = "N", help_heading = "Load")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>, help_heading = "Load")]
     pub draft_tokens: Option<u32>,
     /// Allow a context beyond the model's own limit
     #[arg(long, help_heading = "Load")]
@@ -83,8 +88,9 @@ pub struct Recommend {
     /// Format of the weights in memory, `none` for the checkpoint's own; may be repeated
     #[arg(long, value_name = "FORMAT", value_parser = words(formats()), help_heading = "Choices")]
     pub quantization: Vec<String>,
-    /// Serving engine [default: the first that serves the model]
-    #[arg(long, value_name = "ENGINE", help_heading = "Choices")]
+    /// Serving engine, at a version or the newest known: vllm, vllm@0.19 [default: the first that
+    /// serves the model]
+    #[arg(long, value_name = "ENGINE[@VERSION]", help_heading = "Choices")]
     pub engine: Option<String>,
     /// Format of the KV cache [default: the checkpoint's own]
     #[arg(long, value_name = "FORMAT", value_parser = ["auto", "fp8"], help_heading = "Choices")]
@@ -97,10 +103,10 @@ pub struct Recommend {
     )]
     pub objective: String,
     /// Longest time to the first token, in milliseconds
-    #[arg(long, value_name = "MS", help_heading = "Goals and limits")]
+    #[arg(long, value_name = "MS", value_parser = milliseconds, help_heading = "Goals and limits")]
     pub max_ttft_ms: Option<u32>,
     /// Longest time between tokens, in milliseconds
-    #[arg(long, value_name = "MS", help_heading = "Goals and limits")]
+    #[arg(long, value_name = "MS", value_parser = milliseconds, help_heading = "Goals and limits")]
     pub max_tpot_ms: Option<u32>,
     /// Most US dollars an hour, for all replicas
     #[arg(long, value_name = "USD", value_parser = amount, help_heading = "Goals and limits")]
@@ -113,8 +119,11 @@ pub struct Recommend {
     pub allow_license: Vec<String>,
 
     /// Catalog of machines and prices [default: the one in this binary]
-    #[arg(long, value_name = "FILE", help_heading = "Facts")]
-    pub catalog: Option<PathBuf>,
+    #[arg(long, value_name = "FILE|URL", help_heading = "Facts")]
+    pub catalog: Option<String>,
+    /// SHA-256 of the catalog, required where that is a URL
+    #[arg(long, value_name = "HEX", value_parser = sha256, requires = "catalog", help_heading = "Facts")]
+    pub catalog_sha256: Option<String>,
     /// Your own terms (schemas/json/discounts.schema.json): discounts, reservations, commitments;
     /// what a machine adds to the bill then counts, and is shown beside the list price
     #[arg(long, value_name = "FILE", help_heading = "Facts")]
@@ -176,6 +185,15 @@ impl Recommend {
         }
     }
 
+    /// The engine, and its version where that is stated.
+    pub(crate) fn engine(&self) -> Option<(&str, Option<&str>)> {
+        let text = self.engine.as_deref()?;
+        Some(match text.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (text, None),
+        })
+    }
+
     /// Most machines that are shown.
     pub(crate) fn most(&self) -> usize {
         self.limit.unwrap_or(LIMIT)
@@ -202,7 +220,10 @@ impl Recommend {
                 .iter()
                 .map(|format| format.parse::<Quantization>().ok())
                 .collect(),
-            engine: self.engine.clone(),
+            engine: self.engine().map(|(name, _)| name.to_owned()),
+            engine_version: self
+                .engine()
+                .and_then(|(_, version)| version.map(str::to_owned)),
             kv_bits: (self.kv_cache.as_deref() == Some("fp8")).then_some(8),
             licences: self.allow_license.clone(),
             objective: Objective::ALL
@@ -313,11 +334,30 @@ fn amount(text: &str) -> Result<Decimal, String> {
         .ok_or_else(|| "a number such as 2.50 is expected".to_owned())
 }
 
+fn whole<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| "a whole number such as 8192 is expected".to_owned())
+}
+
+fn milliseconds(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "whole milliseconds, at least 1, are expected".to_owned())
+}
+
 fn positive(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|number| *number > 0)
         .ok_or_else(|| "a number from 1 is expected".to_owned())
+}
+
+fn sha256(text: &str) -> Result<String, String> {
+    let is_sum = text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit());
+    is_sum
+        .then(|| text.to_owned())
+        .ok_or_else(|| "64 hexadecimal digits are expected".to_owned())
 }
 
 fn adapters(text: &str) -> Result<Adapters, String> {
@@ -340,24 +380,30 @@ fn parameters(text: &str) -> Result<Parameters, String> {
         .into_iter()
         .find_map(|(letter, unit)| Some((upper.strip_suffix(letter)?, unit)))
         .unwrap_or((&upper, 1.0));
-    let number: Option<f64> = number.parse().ok().filter(|number: &f64| *number > 0.0);
+    let count = number.parse::<f64>().ok().map(|number| number * unit);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "float casts saturate"
+        reason = "within the bounds before it"
     )]
-    number
-        .filter(|number| number.is_finite())
-        .map(|number| Parameters((number * unit).round() as u64))
-        .ok_or_else(|| "a count such as 8.03B or 494M is expected".to_owned())
+    count
+        .filter(|count| (1.0..=MOST_PARAMETERS).contains(count))
+        .map(|count| Parameters(count.round() as u64))
+        .ok_or_else(|| "a count from 1 to 1000T, such as 8.03B or 494M, is expected".to_owned())
 }
+
+/// A thousand times the largest model.
+const MOST_PARAMETERS: f64 = 1e15;
+
+/// A pebibyte: more than the files of any model.
+const MOST_BYTES: u64 = 1 << 50;
 
 fn bytes(text: &str) -> Result<Bytes, String> {
     text.parse()
         .ok()
-        .filter(|bytes| *bytes > 0)
+        .filter(|bytes| (1..=MOST_BYTES).contains(bytes))
         .map(Bytes)
-        .ok_or_else(|| "a whole number of bytes is expected".to_owned())
+        .ok_or_else(|| format!("a whole number of bytes from 1 to {MOST_BYTES} is expected"))
 }
 
 #[cfg(test)]
@@ -370,7 +416,9 @@ mod tests {
         assert_eq!(parameters("494m"), Ok(Parameters(494_000_000)));
         assert_eq!(parameters("1000"), Ok(Parameters(1000)));
         assert!(parameters("many").is_err());
-        assert!(parameters("-1B").is_err());
+        for text in ["-1B", "0", "0.4", "inf", "nan", "1e99", "2000T"] {
+            assert!(parameters(text).is_err(), "{text}");
+        }
         let lora = adapters("8x16").expect("it is read");
         assert_eq!((lora.count, lora.rank), (8, 16));
         assert!(adapters("8").is_err());

@@ -7,6 +7,10 @@ use super::figures::{hourly, middle, money, monthly, per_million, range, size, w
 use super::rows::{accelerator, machine, option, spread, weights};
 use crate::page::{FAINT, GOOD, NAME, PLAIN, Page, Text, WARN};
 
+/// From here on nobody has them without asking first: Cloud Run's limit of instances of a service
+/// (its quotas page), above Vertex's and Compute Engine's default quotas.
+const MANY_REPLICAS: u32 = 1000;
+
 /// Everything about the choice.
 pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking, load: &Workload) {
     page.entry(
@@ -29,6 +33,14 @@ pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking, lo
     added_to_the_bill(page, best);
     if let Some(start) = &best.cost.cold_start {
         page.entry("Start", &cold_start(start));
+    }
+    if best.replicas >= MANY_REPLICAS {
+        let text = format!(
+            "The load needs {} replicas: whether so many are to be had is not known. More --concurrency, \
+             or a faster accelerator, lets each serve more.",
+            whole(best.replicas.into())
+        );
+        page.entry("Replicas", &Text::new(WARN, text));
     }
     page.entry("Memory", &memory(best));
     if let Some(speed) = &best.performance {
@@ -55,8 +67,8 @@ pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking, lo
             &Text::new(
                 WARN,
                 format!(
-                    "no image of {} is known for {}",
-                    best.engine, best.accelerator
+                    "no image of {} {} is known for {}",
+                    best.engine, best.engine_version, best.accelerator
                 ),
             ),
         ),

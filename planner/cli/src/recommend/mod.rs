@@ -9,6 +9,7 @@
 
 mod advice;
 mod arguments;
+mod catalog;
 mod chosen;
 mod config_file;
 mod figures;
@@ -22,22 +23,18 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use openmodel_resolve::market::Catalog;
 use openmodel_resolve::ranking::rank;
 
-pub use self::arguments::{Recommend, Wanted};
+pub use self::arguments::{EXIT_CODES, Recommend, Wanted};
 use self::model::Facts;
 use self::page::Answer;
 use crate::terminal;
 
 /// Answer on the standard output. `false` where nothing holds the load.
 pub async fn run(asked: &Recommend) -> Result<bool> {
-    let mut own = asked.catalog.as_deref().map(catalog).transpose()?;
-    if let Some(path) = &asked.discounts {
-        let prices = own.unwrap_or_else(|| Catalog::embedded().clone());
-        own = Some(discounted(prices, path)?);
-    }
+    let own = catalog::read(asked).await?;
     let catalog = own.as_ref().unwrap_or_else(|| Catalog::embedded());
     names::check(asked, catalog)?;
     let Some(id) = asked.only() else {
@@ -67,20 +64,4 @@ pub async fn run(asked: &Recommend) -> Result<bool> {
     };
     terminal::print(&text, asked.color)?;
     Ok(ranking.chosen.is_some())
-}
-
-/// The catalog with the user's own terms.
-fn discounted(catalog: Catalog, path: &std::path::Path) -> Result<Catalog> {
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("--discounts: {} cannot be read", path.display()))?;
-    catalog
-        .with_discounts(&bytes)
-        .with_context(|| format!("--discounts: {}", path.display()))
-}
-
-/// A catalog of the user's.
-fn catalog(path: &std::path::Path) -> Result<Catalog> {
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("--catalog: {} cannot be read", path.display()))?;
-    Catalog::parse(&bytes).with_context(|| format!("--catalog: {}", path.display()))
 }

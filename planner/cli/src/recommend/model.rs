@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use openmodel_cloud::huggingface::HubOptions;
 use openmodel_cloud::transport::{self, Api, Endpoints};
 use openmodel_cloud::{Hub, Secret, Transport};
+use openmodel_resolve::check_facts;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::{ModelId, Revision};
 
@@ -39,7 +40,11 @@ impl<'a> Facts<'a> {
     pub(super) async fn card(&self, id: &ModelId) -> Result<ModelCard> {
         match self {
             Self::File(path, file) => match file.find(id.as_str()) {
-                Some(card) => Ok(card.clone()),
+                Some(card) => {
+                    file.check(card)
+                        .with_context(|| format!("--models: {}", path.display()))?;
+                    Ok(card.clone())
+                }
                 None => bail!(
                     "--models: {} has no model {id}{}",
                     path.display(),
@@ -47,8 +52,17 @@ impl<'a> Facts<'a> {
                 ),
             },
             Self::Config(path, asked) => {
-                config_file::card(id, path, asked.parameters, asked.weights_bytes)
-                    .context("--config")
+                let card = config_file::card(id, path, asked.parameters, asked.weights_bytes)
+                    .context("--config")?;
+                check_facts(&card).map_err(|error| {
+                    let flag = if error.of_bytes {
+                        "--weights-bytes"
+                    } else {
+                        "--parameters"
+                    };
+                    anyhow!("{flag}: {error}")
+                })?;
+                Ok(card)
             }
             Self::Hub(hub, revision) => {
                 let card = hub.card(id, revision).await.with_context(|| {

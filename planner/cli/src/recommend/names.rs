@@ -46,16 +46,16 @@ pub(super) fn check(asked: &Recommend, catalog: &Catalog) -> Result<(), anyhow::
             return Err(unknown("--region <REGION>", name, &known, near).into());
         }
     }
-    if let Some(name) = &asked.engine {
+    if let Some((name, _)) = asked.engine() {
         let engines: EnginesDocument = serde_json::from_str(EMBEDDED_ENGINES)?;
         let known: Vec<&str> = engines
             .engines
             .iter()
             .map(|row| row.name.as_str())
             .collect();
-        if !known.contains(&name.as_str()) {
+        if !known.contains(&name) {
             let near = nearest(name, known.iter().copied());
-            return Err(unknown("--engine <ENGINE>", name, &known, near).into());
+            return Err(unknown("--engine <ENGINE[@VERSION]>", name, &known, near).into());
         }
     }
     Ok(())
@@ -90,11 +90,7 @@ fn unknown(flag: &str, value: &str, known: &[&str], near: Option<&str>) -> clap:
 
 /// A refusal of the planner, on the flag at fault and in the words of the flags.
 pub(super) fn in_flags(error: &MemoryError) -> anyhow::Error {
-    let mut detail = error.detail.clone();
-    for (attribute, flag) in WORDS {
-        detail = detail.replace(&format!("{attribute} = "), &format!("{flag} "));
-        detail = detail.replace(attribute, flag);
-    }
+    let mut detail = in_words(&error.detail);
     if error.code == "context_too_long" {
         detail += " To stretch it beyond that, add --extend-context.";
     }
@@ -102,15 +98,65 @@ pub(super) fn in_flags(error: &MemoryError) -> anyhow::Error {
     anyhow::anyhow!("{flag}{}\n\n  {detail}", error.summary)
 }
 
+/// A text with the flags in place of the attributes: `context_length = 8` is `--context 8`. Only
+/// whole words are attributes: `quantization_config` is a field of a model's.
+fn in_words(text: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut said = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let inside = said.ends_with(is_word);
+        let attribute = WORDS.iter().find_map(|(attribute, flag)| {
+            let after = rest.strip_prefix(attribute).filter(|_| !inside)?;
+            // A word of plain English is an attribute where it has a value.
+            let meant = attribute.contains(['_', '.'])
+                || after.starts_with(" = ")
+                || said.ends_with("Remove ");
+            (meant && !after.starts_with(is_word)).then_some((*flag, after))
+        });
+        if let Some((flag, after)) = attribute {
+            said += flag;
+            rest = after;
+            // A flag's value stands behind it.
+            if let Some(value) = after.strip_prefix(" = ") {
+                said.push(' ');
+                rest = value;
+            }
+        } else {
+            let mut letters = rest.chars();
+            said.extend(letters.next());
+            rest = letters.as_str();
+        }
+    }
+    said
+}
+
 /// Attributes of an endpoint, and the flags that stand for them.
-const WORDS: [(&str, &str); 7] = [
+const WORDS: [(&str, &str); 24] = [
     ("context_length", "--context"),
     ("max_concurrency", "--concurrency"),
     ("input_tokens", "--input-tokens"),
     ("output_tokens", "--output-tokens"),
     ("requests_per_second", "--rps"),
+    ("max_ttft_ms", "--max-ttft-ms"),
+    ("max_tpot_ms", "--max-tpot-ms"),
+    ("draft_tokens", "--draft-tokens"),
+    ("extend_context", "--extend-context"),
+    ("adapter_count", "--lora"),
+    ("adapter_rank", "--lora"),
     ("engine.name", "--engine"),
+    ("engine", "--engine"),
+    ("quantizations", "--quantization"),
     ("quantization", "--quantization"),
+    ("kv_cache_dtype", "--kv-cache"),
+    ("surface", "--surface"),
+    ("region", "--region"),
+    ("shape.accelerator", "--accelerator"),
+    ("budget.max_hourly_cost", "--max-hourly-cost"),
+    ("budget.max_monthly_cost", "--max-monthly-cost"),
+    ("max_hourly_cost", "--max-hourly-cost"),
+    ("max_monthly_cost", "--max-monthly-cost"),
+    ("allowed_licenses", "--allow-license"),
 ];
 
 const fn flag(field: Field) -> Option<&'static str> {
@@ -120,6 +166,7 @@ const fn flag(field: Field) -> Option<&'static str> {
         Field::ContextLength => "--context",
         Field::MaxConcurrency => "--concurrency",
         Field::InputTokens => "--input-tokens",
+        Field::OutputTokens => "--output-tokens",
         Field::RequestsPerSecond => "--rps",
         Field::MaxTtft => "--max-ttft-ms",
         Field::MaxTpot => "--max-tpot-ms",
@@ -150,5 +197,28 @@ mod tests {
         assert_eq!(near("us-central"), Some("us-central1"));
         assert_eq!(near("eu-west4"), Some("europe-west4"));
         assert_eq!(near("mars"), None);
+    }
+
+    #[test]
+    fn attributes_are_said_as_flags_wherever_they_stand() {
+        for (text, said) in [
+            ("context_length = 8: too long.", "--context 8: too long."),
+            (
+                "Raise context_length, or leave draft_tokens out.",
+                "Raise --context, or leave --draft-tokens out.",
+            ),
+            (
+                "With quantization = \"fp8\" the engine has",
+                "With --quantization \"fp8\" the engine has",
+            ),
+            (
+                "quantization_config.bits is 3",
+                "quantization_config.bits is 3",
+            ),
+            ("ß max_input_tokens, région", "ß max_input_tokens, région"),
+            ("leave engine.name out", "leave --engine out"),
+        ] {
+            assert_eq!(in_words(text), said);
+        }
     }
 }

@@ -5,10 +5,16 @@ use clap::error::ErrorKind;
 use openmodel_resolve::joint::JointError;
 use openmodel_resolve::market::Catalog;
 use openmodel_resolve::pool::{Place, PoolError, pool};
+use openmodel_resolve::ranking::Question;
 use openmodel_schemas::catalog::PurchaseOption;
-use openmodel_schemas::spec::Surface;
+use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::name::Region;
+use openmodel_schemas::quantity::Tokens;
+use openmodel_schemas::spec::{Quantization, Surface};
 
+use super::advice::halves;
 use super::arguments::Recommend;
+use super::figures::hourly;
 use super::model::Facts;
 use super::names;
 use super::pool_page::page;
@@ -32,7 +38,8 @@ pub(super) async fn run(asked: &Recommend, catalog: &Catalog) -> Result<()> {
         .iter()
         .map(|(card, replicas)| (card, asked.question(card), *replicas))
         .collect();
-    let report = pool(&models, &place, catalog).map_err(in_flags)?;
+    let report = pool(&models, &place, catalog)
+        .map_err(|error| in_flags(error, &models, &place, catalog))?;
     let text = if asked.json {
         serde_json::to_string_pretty(&report)? + "\n"
     } else {
@@ -145,8 +152,11 @@ fn wrong(said: String) -> clap::Error {
     clap::Error::raw(ErrorKind::ArgumentConflict, said + "\n")
 }
 
+/// A model, what is asked of it, and how many replicas.
+type Asked<'a> = (&'a ModelCard, Question, u32);
+
 /// A refusal of the planner, in the words of the flags.
-fn in_flags(error: PoolError) -> anyhow::Error {
+fn in_flags(error: PoolError, models: &[Asked], place: &Place, catalog: &Catalog) -> anyhow::Error {
     match error {
         PoolError::Model { model, error } => names::in_flags(&error).context(model),
         PoolError::Joint(JointError::NothingHolds { tenant, reasons }) => {
@@ -155,9 +165,86 @@ fn in_flags(error: PoolError) -> anyhow::Error {
                 said += "\n  ";
                 said += &reason;
             }
-            said += "\n\nTry another --region, a smaller --context or --concurrency, or --quantization fp8.";
+            let asked = models
+                .iter()
+                .find(|(card, _, _)| card.id.as_str() == tenant);
+            let help = asked.map_or_else(Vec::new, |asked| advice(asked, place, catalog));
+            said += "\n\n";
+            if help.is_empty() {
+                said += "No other --accelerator, --option, --region, --context, --concurrency or format alone holds it.";
+            }
+            said += &help.join("\n");
             anyhow::anyhow!(said)
         }
         other => other.into(),
     }
+}
+
+/// What holds a model that nothing holds: each a question that was changed and asked again.
+fn advice((card, question, _): &Asked, place: &Place, catalog: &Catalog) -> Vec<String> {
+    let on = |question: &Question, place: &Place| {
+        let report = pool(&[(*card, question.clone(), 1)], place, catalog).ok()?;
+        let machine = report.machines.first()?;
+        let price = hourly(report.hourly);
+        Some(format!("{} for {price} an hour", machine.shape))
+    };
+    let with = |words: &str, question: &Question, place: &Place| {
+        on(question, place).map(|machine| format!("With {words} it fits {machine}."))
+    };
+    let changed = |change: &dyn Fn(&mut Question)| {
+        let mut question = question.clone();
+        change(&mut question);
+        question
+    };
+    let mut help = Vec::new();
+    if !question.accelerators.is_empty() {
+        let free = changed(&|question| question.accelerators.clear());
+        help.extend(with("another --accelerator", &free, place));
+    }
+    // A checkpoint that is quantised is not made another while loading.
+    let quantised = card
+        .config
+        .as_ref()
+        .is_some_and(|config| config.quantization.is_some());
+    if !quantised && !question.quantizations.contains(&Some(Quantization::Fp8)) {
+        let fp8 = changed(&|question| question.quantizations = vec![Some(Quantization::Fp8)]);
+        help.extend(with("--quantization fp8", &fp8, place));
+    }
+    if place.option != PurchaseOption::Spot {
+        let spot = Place {
+            option: PurchaseOption::Spot,
+            ..place.clone()
+        };
+        help.extend(with("--option spot", question, &spot));
+    }
+    let mut regions: Vec<&Region> = catalog
+        .sales_on(place.surface)
+        .filter_map(|sale| sale.region)
+        .collect();
+    regions.sort_unstable();
+    regions.dedup();
+    help.extend(regions.into_iter().find_map(|region| {
+        let there = Place {
+            region: region.clone(),
+            ..place.clone()
+        };
+        with(&format!("--region {region}"), question, &there)
+    }));
+    let load = &question.workload;
+    let typical = load.input_tokens.0.saturating_add(load.output_tokens.0);
+    help.extend(
+        halves(load.context_length.0)
+            .take_while(|context| *context >= typical)
+            .find_map(|context| {
+                let shorter =
+                    changed(&|question| question.workload.context_length = Tokens(context));
+                with(&format!("--context {context}"), &shorter, place)
+            }),
+    );
+    help.extend(halves(load.max_concurrency.into()).find_map(|sequences| {
+        let sequences = u32::try_from(sequences).ok()?;
+        let fewer = changed(&|question| question.workload.max_concurrency = sequences);
+        with(&format!("--concurrency {sequences}"), &fewer, place)
+    }));
+    help
 }

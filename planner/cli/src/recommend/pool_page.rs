@@ -81,7 +81,7 @@ fn machines(report: &PoolReport, width: usize) -> Table {
             if months {
                 cells.push(Text::plain(money(all.per_month().0, 2)));
             }
-            table.row(cells, Vec::new());
+            table.row(cells, Text::default(), Vec::new());
         }
         table
     };

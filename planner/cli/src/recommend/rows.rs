@@ -9,13 +9,24 @@ use super::figures::{cents, money, range};
 use super::groups::{Group, added, short};
 use crate::page::{FAINT, GOOD, Lean, PLAIN, STRONG, Table, Text, WARN};
 
-/// What is left out where the terminal is narrow, one list after the other.
-const NARROWER: [&[&str]; 5] = [
+/// The columns that go where the terminal is narrow, one list after the other; what they say
+/// stands under the row, but for the memory.
+const NARROWER: [&[&str]; 7] = [
     &["bar"],
     &["bar", "machine"],
     &["bar", "machine", "memory"],
     &["bar", "machine", "memory", "bought"],
     &["bar", "machine", "memory", "bought", "surface"],
+    &["bar", "machine", "memory", "bought", "surface", "region"],
+    &[
+        "bar",
+        "machine",
+        "memory",
+        "bought",
+        "surface",
+        "region",
+        "accelerator",
+    ],
 ];
 
 /// The rows as a table that fits `width` columns, and the footnotes they point to. `by_token` has
@@ -106,11 +117,17 @@ fn table(groups: &[&Group], by_token: bool, hidden: &[&str], footnotes: &mut Vec
                 amount(month.map(|usd| usd.0), 2)
             },
         ];
-        let cells = all
-            .iter()
-            .zip(cells)
-            .filter(|((heading, _), _)| shows(heading));
-        table.row(cells.map(|(_, cell)| cell).collect(), remarks(best));
+        let named = all.iter().map(|(heading, _)| *heading).zip(cells);
+        let (cells, gone): (Vec<_>, Vec<_>) = named.partition(|(heading, _)| shows(heading));
+        let mut more = Text::default();
+        for (_, cell) in gone.into_iter().filter(|(heading, _)| *heading != "memory") {
+            if more.width() > 0 {
+                more = more.and(FAINT, " · ");
+            }
+            more = more.with(cell);
+        }
+        let cells = cells.into_iter().map(|(_, cell)| cell).collect();
+        table.row(cells, more, remarks(best));
     }
     table
 }

@@ -16,6 +16,7 @@
 //! | `config/attention.rs`, `config/recurrent.rs` | what a layer keeps of a sequence |
 //! | `config/experts.rs`, `config/widths.rs` | mixtures of experts, dense feed-forward layers |
 //! | `config/stacks.rs` | encoder-decoders: which of the two a field is about |
+//! | `config/kinds.rs`, `config/contradictions.rs` | what is refused: values of no meaning, and fields that contradict |
 //! | `config/quantization.rs`, `config/kept.rs`, `config/rope.rs` | how it is stored, and stretched |
 //!
 //! What is not understood is not guessed at: its field is listed in [`ModelConfig::special`]. What
@@ -32,6 +33,7 @@ use self::layers::Kind;
 use self::stacks::Names;
 
 mod attention;
+mod contradictions;
 mod experts;
 mod family;
 mod fields;
@@ -104,6 +106,7 @@ const MOST: [(&str, u64); 8] = [
 pub fn parse_config(config: &Value) -> Result<ModelConfig, ConfigError> {
     let fields = Fields::new(config)?;
     kinds::check(&fields)?;
+    contradictions::of_class(&fields)?;
     let kind = family::kind(&fields);
     if kind == ModelKind::Diffusion {
         return parse_model_index(config);
@@ -152,6 +155,10 @@ pub fn parse_config(config: &Value) -> Result<ModelConfig, ConfigError> {
     }
     if stack.attends() && special.is_empty() {
         check_heads(&fields, attention_heads, &heads, latent.as_ref())?;
+        contradictions::of_heads(&fields, hidden_size, attention_heads, latent.as_ref())?;
+    }
+    if stack.attends() {
+        contradictions::of_positions(&fields, names.positions.unwrap_or(POSITIONS))?;
     }
 
     let state_widths = recurrent::Widths {

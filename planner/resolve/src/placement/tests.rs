@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use openmodel_schemas::model_card::ModelConfig;
 use openmodel_schemas::quantity::{Bytes, Parameters, Tokens};
 use openmodel_schemas::report::Shape;
-use openmodel_schemas::spec::Quantization;
+use openmodel_schemas::spec::{Quantization, Workload};
 use proptest::prelude::*;
 
 use super::*;
@@ -204,6 +204,10 @@ fn refusals_name_the_input_and_the_next_move() {
         assert_eq!((error.field, error.code), (field, code), "{error}");
         error.detail
     }
+    #[track_caller]
+    fn load(change: impl FnOnce(&mut Workload), field: Field) -> String {
+        check(|spec| change(&mut spec.workload), field, "invalid_load")
+    }
     let gib = |count| Some(Bytes::gib(count));
     let text = |text: &str| Some(text.to_owned());
     let dollars = |cents| Some(Decimal::new(cents, 2));
@@ -229,16 +233,31 @@ fn refusals_name_the_input_and_the_next_move() {
             Field::MaxConcurrency,
             "too_small",
         ),
-        check(
-            |s| s.workload.max_concurrency = 0,
-            Field::MaxConcurrency,
-            "invalid_load",
+        load(|load| load.max_concurrency = 0, Field::MaxConcurrency),
+        load(|load| load.input_tokens = Tokens(8000), Field::InputTokens),
+        load(
+            |load| load.output_tokens = Tokens(8000),
+            Field::OutputTokens,
         ),
-        check(
-            |s| s.workload.input_tokens = Tokens(8000),
-            Field::InputTokens,
-            "invalid_load",
+        load(|load| load.input_tokens = Tokens(0), Field::InputTokens),
+        load(|load| load.output_tokens = Tokens(0), Field::OutputTokens),
+        load(|load| load.context_length = Tokens(1), Field::ContextLength),
+        load(
+            |load| {
+                load.context_length = Tokens(u64::MAX);
+                load.extend_context = true;
+            },
+            Field::ContextLength,
         ),
+        load(
+            |load| load.requests_per_second = Some(Decimal::ZERO),
+            Field::RequestsPerSecond,
+        ),
+        load(
+            |load| load.requests_per_second = Some(Decimal::MAX),
+            Field::RequestsPerSecond,
+        ),
+        load(|load| load.goals.max_tpot_ms = Some(0), Field::MaxTpot),
         check(
             |s| s.scaling.max_replicas = 0,
             Field::Scaling,
@@ -324,6 +343,14 @@ fn refusals_name_the_input_and_the_next_move() {
     No cloud_run shape in us-east4 holds meta-llama/Llama-3.1-8B-Instruct with context_length = 8192 and max_concurrency = 512. nvidia-l4 x1: needs 64.06 GiB, the engine has 20.27 GiB of its 22.03 GiB; nvidia-rtx-pro-6000 x1: not sold in us-east4; it is in asia-south2, asia-southeast1, europe-west4, us-central1. The need is weights 14.99 GiB, KV cache 48.00 GiB, activations 0.55 GiB, overhead 0.52 GiB. With max_concurrency = 32 it fits nvidia-l4 x1, 6 vCPU, 24 GiB (price not known). In asia-south2, asia-southeast1, europe-west4, us-central1 a shape holds it.
     max_concurrency = 0 serves nobody. Set the requests in flight at once, at least 1.
     A typical request of 8000 tokens in and 256 out is longer than context_length = 8192. Raise context_length, or lower input_tokens or output_tokens.
+    A typical request of 512 tokens in and 8000 out is longer than context_length = 8192. Raise context_length, or lower input_tokens or output_tokens.
+    input_tokens = 0 asks nothing. Set the prompt tokens of a typical request, at least 1, or leave input_tokens out.
+    output_tokens = 0 is no answer, and meta-llama/Llama-3.1-8B-Instruct answers token after token. Set the answer tokens of a typical request, at least 1, or leave output_tokens out.
+    context_length = 1 is not the length of any request. Set the longest prompt and answer together, from 2 to 100000000 tokens.
+    context_length = 18446744073709551615 is not the length of any request. Set the longest prompt and answer together, from 2 to 100000000 tokens.
+    requests_per_second = 0: more than 0 and at most 1000000 are expected. Set the requests a second that all replicas together must serve, or leave requests_per_second out for what one replica serves.
+    requests_per_second = 79228162514264337593543950335: more than 0 and at most 1000000 are expected. Set the requests a second that all replicas together must serve, or leave requests_per_second out for what one replica serves.
+    max_tpot_ms = 0: nothing is that fast. Set whole milliseconds, at least 1, or leave max_tpot_ms out.
     min_replicas = 0 and max_replicas = 0 leave no number of replicas. Set max_replicas to at least 1 and to at least min_replicas.
     There is no engine "llama.cpp"; known are tei, vllm, vllm-tpu, sglang, llama-cpp, diffusers, tgi, jetstream. Choose one of these, or leave engine.name out.
     cloud_run does not sell an accelerator in us-west1. nvidia-l4 x1: not sold in us-west1; it is in asia-south1, asia-southeast1, europe-west1, europe-west4, us-central1, us-east4; nvidia-rtx-pro-6000 x1: not sold in us-west1; it is in asia-south2, asia-southeast1, europe-west4, us-central1. Choose one of these regions.

@@ -205,7 +205,7 @@ fn shown(seat: &Seat, part: Decimal, sale: &Sale, candidates: &[Candidate]) -> O
             .quantization
             .map(|quantization| quantization.as_str().to_owned()),
         engine: fit.engine.name.clone(),
-        engine_version: fit.engine.version.clone(),
+        engine_version: candidate.need.version(fit.engine).to_owned(),
         tensor_parallel: spread.tensor,
         pipeline_parallel: spread.pipeline,
         data_parallel: spread.data,

@@ -17,7 +17,7 @@ const KV_HEADS: &[&str] = &[
     "num_key_value_heads_per_layer",
     "n_kv_heads",
 ];
-const HEAD_DIM: &[&str] = &[
+pub(super) const HEAD_DIM: &[&str] = &[
     "head_dim",
     "kv_channels",
     "d_kv",
@@ -55,7 +55,7 @@ pub(super) fn heads(
     };
     let mut heads = Heads {
         kv_heads: kv_heads(fields)?.unwrap_or(attention_heads),
-        head_dim: match fields.number_or_family(HEAD_DIM)?.filter(|dim| *dim > 0) {
+        head_dim: match stated(fields, HEAD_DIM)? {
             Some(stated) => stated,
             None => hidden_size.checked_div(attention_heads).unwrap_or(0),
         },
@@ -173,9 +173,18 @@ fn kv_heads(fields: &Fields<'_>) -> Result<Option<u64>, ConfigError> {
     if fields.flag("multi_query_attention") == Some(false) {
         return Ok(None);
     }
-    Ok(fields
-        .number_or_family(KV_HEADS)?
-        .filter(|number| *number > 0))
+    stated(fields, KV_HEADS)
+}
+
+/// A number that is stated, and is at least 1: 0 would be read as if nothing were stated.
+fn stated(fields: &Fields<'_>, names: &[&str]) -> Result<Option<u64>, ConfigError> {
+    let number = fields.number_or_family(names)?;
+    match fields.value(names) {
+        Some((name, _)) if number == Some(0) => {
+            Err(ConfigError::new(name, "0 is none: it must be at least 1"))
+        }
+        _ => Ok(number),
+    }
 }
 
 /// Heads of full attention that differ from those of the windowed layers.

@@ -203,6 +203,14 @@ impl<'a> Fields<'a> {
         self.text(&["model_type"]).unwrap_or_default()
     }
 
+    /// `model_type` and the first of `architectures`, where both stand in the root: a model inside
+    /// another has a family of its own.
+    pub(super) fn own_family_and_class(&self) -> Option<(&'a str, &'a str)> {
+        let family = self.root.get("model_type")?.as_str()?;
+        let class = self.root.get("architectures")?.get(0)?.as_str()?;
+        Some((family, class))
+    }
+
     pub(super) fn architecture(&self) -> &'a str {
         let of = |part: &'a Part| part.get("architectures")?.get(0)?.as_str();
         of(self.root).or_else(|| of(self.text)).unwrap_or_default()

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::ConfigError;
-use super::fields::{Fields, short};
+use super::fields::{Fields, Part, short, whole};
 
 const OBJECTS: [&str; 4] = [
     "quantization_config",
@@ -19,31 +19,136 @@ const FLAGS: [&str; 1] = ["tie_word_embeddings"];
 /// Names under which formats state the bits of a weight.
 pub(super) const BITS: [&str; 5] = ["bits", "w_bit", "wbits", "weight_bits", "nbits"];
 
-/// The first field of the wrong kind, or with a number of bits that no weight has.
+/// The first field of the wrong kind, or with a value that no format of weights has.
 pub(super) fn check(fields: &Fields<'_>) -> Result<(), ConfigError> {
     all_are(fields, &OBJECTS, "an object", Value::is_object)?;
     all_are(fields, &LISTS, "a list", Value::is_array)?;
     all_are(fields, &TEXTS, "a word", Value::is_string)?;
     all_are(fields, &FLAGS, "true or false", Value::is_boolean)?;
-    let Some(stated) = fields.part("quantization_config") else {
+    dtype(fields)?;
+    for name in ["quantization_config", "compression_config"] {
+        if let Some(stated) = fields.part(name) {
+            quantization(name, stated)?;
+        }
+    }
+    Ok(())
+}
+
+/// Types that tensors are stored in, as `PyTorch`, safetensors and their users write them.
+const DTYPES: [&str; 21] = [
+    "auto", "bf16", "bfloat16", "f16", "f32", "float", "float16", "float32", "float64", "fp16",
+    "fp32", "fp4", "fp8", "half", "int4", "int8", "mxfp4", "nvfp4", "uint4", "uint8", "double",
+];
+
+fn dtype(fields: &Fields<'_>) -> Result<(), ConfigError> {
+    let Some((name, Value::String(text))) = fields.value(&["torch_dtype", "dtype"]) else {
         return Ok(());
     };
+    let lower = text.trim_start_matches("torch.").to_lowercase();
+    // Of 8 bits there are several: float8_e4m3fn, float8_e5m2.
+    if DTYPES.contains(&lower.as_str()) || lower.starts_with("float8") {
+        return Ok(());
+    }
+    let detail = format!("{:?} is no type of weights such as bfloat16", short(text));
+    Err(ConfigError::new(name, detail))
+}
+
+/// What `quant_method` may be: the methods of `transformers`, vLLM and `SGLang`.
+const METHODS: [&str; 48] = [
+    "aqlm",
+    "auto-round",
+    "auto_round",
+    "autoround",
+    "awq",
+    "awq_marlin",
+    "bitblas",
+    "bitnet",
+    "bitsandbytes",
+    "blockwise_int8",
+    "compressed-tensors",
+    "compressed_tensors",
+    "deepspeedfp",
+    "eetq",
+    "exl2",
+    "exl3",
+    "experts_int8",
+    "fbgemm_fp8",
+    "finegrained_fp8",
+    "fouroversix",
+    "fp8",
+    "fp_quant",
+    "gguf",
+    "gptq",
+    "gptq_marlin",
+    "gptqmodel",
+    "higgs",
+    "hqq",
+    "intel/auto-round",
+    "ipex",
+    "marlin",
+    "modelopt",
+    "moe_wna16",
+    "mxfp4",
+    "mxfp8",
+    "neuron_quant",
+    "nvfp4",
+    "petit_nvfp4",
+    "ptpc_fp8",
+    "qoq",
+    "qqq",
+    "quanto",
+    "quark",
+    "rtn",
+    "spqr",
+    "torchao",
+    "tpu_int8",
+    "vptq",
+];
+
+/// The formats with fractions of bits.
+const FRACTIONS: [&str; 2] = ["exl2", "exl3"];
+
+/// The first field of a quantisation that no format has.
+fn quantization(field: &str, stated: &Part) -> Result<(), ConfigError> {
+    let fails =
+        |name: &str, detail: String| Err(ConfigError::new(&format!("{field}.{name}"), detail));
+    let method = stated.get("quant_method").filter(|value| !value.is_null());
+    let word = method.and_then(Value::as_str).map(str::to_lowercase);
+    // Vendors put their own word before or behind a known one: modelopt_fp4, w8a8_fp8.
+    let known = word.as_ref().is_some_and(|word| {
+        METHODS.contains(&word.as_str())
+            || word.split(['_', '-', '/']).any(|part| {
+                METHODS.contains(&part) || part.starts_with("w4a") || part.starts_with("w8a")
+            })
+    });
+    if let Some(method) = method.filter(|_| !known) {
+        let shown = short(&method.to_string());
+        let detail = format!("{shown} is no known method, so the size of a weight is not known");
+        return fails("quant_method", detail);
+    }
+    let fractions = word.is_some_and(|word| FRACTIONS.contains(&word.as_str()));
     for name in BITS {
         let value = stated.get(name).filter(|value| !value.is_null());
-        // EXL2 has fractions of bits.
         let sensible = |value: &Value| {
-            value
-                .as_f64()
-                .is_some_and(|bits| bits > 0.0 && bits <= 32.0)
+            value.as_f64().is_some_and(|bits| {
+                bits > 0.0 && bits <= 32.0 && (fractions || bits.fract() == 0.0)
+            })
         };
         if let Some(value) = value.filter(|value| !sensible(value)) {
-            return Err(ConfigError::new(
-                &format!("quantization_config.{name}"),
-                format!(
-                    "{} is no number of bits from 1 to 32",
-                    short(&value.to_string())
-                ),
-            ));
+            let shown = short(&value.to_string());
+            return fails(name, format!("{shown} is no number of bits from 1 to 32"));
+        }
+    }
+    for name in ["group_size", "q_group_size"] {
+        // -1 is one group for a whole channel.
+        let sensible =
+            |value: &Value| value.as_i64() == Some(-1) || whole(value).is_some_and(|size| size > 0);
+        let value = stated.get(name).filter(|value| !value.is_null());
+        if let Some(value) = value.filter(|value| !sensible(value)) {
+            let shown = short(&value.to_string());
+            let detail =
+                format!("{shown} is no number of weights from 1, nor -1 for a whole channel");
+            return fails(name, detail);
         }
     }
     Ok(())

@@ -1,0 +1,341 @@
+//! `openmodel evaluate` on rows that make no sense: each has one line, in order, which names the
+//! column and the value.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use openmodel_cli::evaluate::{Show, memory, shapes, throughput};
+use openmodel_cli::models_file::ModelsFile;
+use openmodel_resolve::Catalog;
+use proptest::prelude::{ProptestConfig, proptest};
+use serde_json::Value;
+
+/// What is evaluated: columns, a row that has an answer, and the figure of the answer.
+struct Kind {
+    columns: &'static [&'static str],
+    row: &'static [&'static str],
+    figure: &'static str,
+    run: fn(&Path, &ModelsFile, &mut Vec<u8>) -> anyhow::Result<()>,
+}
+
+const MEMORY: Kind = Kind {
+    columns: &[
+        "model",
+        "dtype_quant",
+        "hardware",
+        "gpu_total_gib",
+        "tp",
+        "pp",
+        "dp",
+        "engine",
+        "engine_version",
+        "max_model_len",
+        "gpu_memory_utilization",
+        "kv_cache_dtype",
+    ],
+    row: &[
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "bf16",
+        "H100",
+        "79.19",
+        "1",
+        "1",
+        "1",
+        "vllm",
+        "0.19.0",
+        "8192",
+        "0.9",
+        "auto",
+    ],
+    figure: "fits",
+    run: |path, models, out| memory::run(path, models, Catalog::embedded(), Show::default(), out),
+};
+
+const SHAPES: Kind = Kind {
+    columns: &[
+        "model",
+        "dtype_quant",
+        "max_model_len",
+        "surface",
+        "machine_type",
+        "accelerator",
+        "accelerators_total",
+        "hosts",
+        "parallelism",
+        "engine",
+        "gpu_memory_utilization",
+        "max_num_seqs_or_concurrency",
+    ],
+    row: &[
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "bf16",
+        "8192",
+        "vertex",
+        "a3-highgpu-1g",
+        "H100",
+        "1",
+        "1",
+        "TP1",
+        "vllm",
+        "0.9",
+        "16",
+    ],
+    figure: "feasible",
+    run: |path, models, out| shapes::run(path, models, Catalog::embedded(), Show::default(), out),
+};
+
+const THROUGHPUT: Kind = Kind {
+    columns: &[
+        "model_path",
+        "system",
+        "backend",
+        "precision",
+        "isl",
+        "osl",
+        "gemm_quant_mode",
+        "moe_quant_mode",
+        "batch_size",
+        "tp_size",
+        "pp_size",
+        "attention_dp_size",
+        "moe_tp_size",
+        "moe_ep_size",
+    ],
+    row: &[
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "h100_sxm",
+        "vllm",
+        "fp8",
+        "1024",
+        "256",
+        "fp8",
+        "fp8",
+        "16",
+        "1",
+        "1",
+        "1",
+        "1",
+        "1",
+    ],
+    figure: "tpot_ms",
+    run: |path, models, out| {
+        throughput::run(path, models, Catalog::embedded(), Show::default(), out)
+    },
+};
+
+fn models() -> ModelsFile {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models.json");
+    ModelsFile::read(&path).expect("the fixture is read")
+}
+
+/// The lines that are printed for the lines of a file.
+fn lines(kind: &Kind, rows: &[String]) -> Vec<Value> {
+    let file = written(kind, rows);
+    let mut out = Vec::new();
+    (kind.run)(&file.1, &models(), &mut out).expect("it is evaluated");
+    String::from_utf8(out)
+        .expect("it is UTF-8")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect()
+}
+
+fn written(kind: &Kind, rows: &[String]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rows.csv");
+    let mut text = kind.columns.join(",");
+    for row in rows {
+        write!(text, "\n{row}").expect("a text takes all");
+    }
+    std::fs::write(&path, text).expect("it is written");
+    (folder, path)
+}
+
+fn quoted(cells: &[&str]) -> String {
+    let quoted = cells
+        .iter()
+        .map(|cell| format!("\"{}\"", cell.replace('"', "\"\"")));
+    quoted.collect::<Vec<_>>().join(",")
+}
+
+/// The row with some cells replaced.
+fn with(kind: &Kind, cells: &[(&str, &str)]) -> String {
+    let text = |(column, own): (&&str, &&'static str)| {
+        let other = cells.iter().find(|(name, _)| name == column);
+        other.map_or((*own).to_owned(), |(_, text)| (*text).to_owned())
+    };
+    let row: Vec<String> = kind.columns.iter().zip(kind.row).map(text).collect();
+    quoted(&row.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Each value of a column has no figure, and a reason that names both.
+#[track_caller]
+fn refused(kind: &Kind, column: &str, values: &[&str]) {
+    let rows: Vec<String> = values
+        .iter()
+        .map(|text| with(kind, &[(column, text)]))
+        .collect();
+    for (line, value) in lines(kind, &rows).iter().zip(values) {
+        assert!(line[kind.figure].is_null(), "{column} {value:?}: {line}");
+        let reason = line["reason"].as_str().expect("there is a reason");
+        let said = format!("{column} is {value:?}");
+        assert!(reason.contains(&said), "{said} is not in: {reason}");
+    }
+}
+
+/// Each value of a column has an answer.
+#[track_caller]
+fn accepted(kind: &Kind, column: &str, values: &[&str]) {
+    let rows: Vec<String> = values
+        .iter()
+        .map(|text| with(kind, &[(column, text)]))
+        .collect();
+    for (line, value) in lines(kind, &rows).iter().zip(values) {
+        assert!(!line[kind.figure].is_null(), "{column} {value:?}: {line}");
+    }
+}
+
+#[test]
+fn a_cell_that_makes_no_sense_is_named_and_an_empty_one_is_the_default() {
+    let counts = ["0", "-4", "abc", "1e18", "2.5"];
+    let tokens = ["0", "-1", "abc", "1e99", "NaN", "2.5"];
+    let shares = ["7", "-1", "NaN", "0", "foo", "inf"];
+    let formats = ["q17", "foo", "4/5-bit"];
+    for column in ["tp", "pp", "dp"] {
+        refused(&MEMORY, column, &counts);
+    }
+    refused(&MEMORY, "gpu_total_gib", &["abc", "0", "-1", "inf", "NaN"]);
+    refused(&MEMORY, "kv_cache_dtype", &["foo", "q17"]);
+    refused(&MEMORY, "engine_version", &["foo"]);
+    for kind in [&MEMORY, &SHAPES] {
+        refused(kind, "dtype_quant", &formats);
+        refused(kind, "engine", &["foo", "vllmfoo"]);
+        refused(kind, "max_model_len", &tokens);
+        refused(kind, "gpu_memory_utilization", &shares);
+        accepted(kind, "max_model_len", &["", "4k", "4096 # reduced", "auto"]);
+        accepted(kind, "dtype_quant", &["", "fp8 + fp8 KV", "float16"]);
+        accepted(kind, "gpu_memory_utilization", &["", "90%", "default .84"]);
+        accepted(kind, "engine", &["", "vLLM 0.19.0", "tgi", "trtllm"]);
+    }
+    refused(&SHAPES, "max_num_seqs_or_concurrency", &tokens);
+    refused(&SHAPES, "accelerators_total", &counts);
+    refused(&SHAPES, "hosts", &counts);
+    refused(&SHAPES, "surface", &["mars", "vertexfoo"]);
+    refused(&SHAPES, "machine_type", &["zz-99", "foo"]);
+    refused(&SHAPES, "parallelism", &["TP0", "TP8", "foo", "TP1xPP0"]);
+    accepted(
+        &SHAPES,
+        "surface",
+        &["", "gke", "cloud run", "any (engine recipe)"],
+    );
+    accepted(
+        &SHAPES,
+        "machine_type",
+        &["", "a3-highgpu-1g / a3-highgpu-2g"],
+    );
+    accepted(&SHAPES, "parallelism", &["", "TP1xPP1"]);
+    for column in ["isl", "osl", "batch_size"] {
+        refused(&THROUGHPUT, column, &["", "0", "-1", "abc", "NaN", "1e99"]);
+    }
+    for column in [
+        "tp_size",
+        "pp_size",
+        "attention_dp_size",
+        "moe_tp_size",
+        "moe_ep_size",
+    ] {
+        refused(&THROUGHPUT, column, &counts);
+    }
+    for column in ["precision", "gemm_quant_mode", "moe_quant_mode"] {
+        refused(&THROUGHPUT, column, &["q17"]);
+        accepted(&THROUGHPUT, column, &["", "fp8_block", "nvfp4"]);
+    }
+    refused(&THROUGHPUT, "backend", &["foo"]);
+    refused(&THROUGHPUT, "system", &["", "abacus"]);
+}
+
+#[test]
+fn every_row_has_its_line_however_broken_it_is() {
+    for kind in [&MEMORY, &SHAPES, &THROUGHPUT] {
+        let good = with(kind, &[]);
+        let rows = [
+            good.clone(),
+            format!("\"{}", kind.row.join(",")),
+            good.clone(),
+            format!("{good},1"),
+            kind.row[..3].join(","),
+            good,
+        ];
+        let lines = lines(kind, &rows);
+        let numbers: Vec<u64> = lines
+            .iter()
+            .filter_map(|line| line["row"].as_u64())
+            .collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+        for (line, why) in lines.iter().zip([
+            None,
+            Some("a quote is not closed"),
+            None,
+            Some("fields, and the header has"),
+            Some("it has 3 fields"),
+            None,
+        ]) {
+            let reason = line["reason"].as_str().unwrap_or_default();
+            assert_eq!(line[kind.figure].is_null(), why.is_some(), "{line}");
+            assert!(reason.contains(why.unwrap_or_default()), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn machines_of_one_device_are_not_one_of_eight() {
+    let feasible = |cells: &[(&str, &str)]| {
+        let line = lines(&SHAPES, &[with(&SHAPES, cells)]).remove(0);
+        (line["feasible"].as_bool(), line["reason"].to_string())
+    };
+    let eight = [
+        ("model", "meta-llama/Llama-3.3-70B-Instruct"),
+        ("machine_type", "a2-ultragpu-1g"),
+        ("accelerator", "A100-80"),
+        ("accelerators_total", "8"),
+    ];
+    for spread in ["TP8", ""] {
+        let row = [&eight[..], &[("parallelism", spread)]].concat();
+        assert_eq!(feasible(&row).0, Some(false), "{}", feasible(&row).1);
+    }
+    // One machine of eight, eight that are said to work together, and replicas side by side.
+    for cells in [
+        [("machine_type", "a2-ultragpu-8g"), ("parallelism", "TP8")],
+        [("hosts", "8"), ("parallelism", "TP8")],
+        [("engine", "vllm ray"), ("parallelism", "TP8")],
+        [("parallelism", "TP1xPP8"), ("dtype_quant", "bf16")],
+        [
+            ("model", "meta-llama/Llama-3.1-8B-Instruct"),
+            ("parallelism", ""),
+        ],
+    ] {
+        let row = [&cells[..], &eight[..]].concat();
+        let (feasible, reason) = feasible(&row);
+        assert_eq!(feasible, Some(true), "{cells:?}: {reason}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever stands in a cell, the row has its line, and no answer comes without a reason.
+    #[test]
+    fn no_cell_is_a_panic(at in 0_usize..12, text in "\\PC{0,12}|-?[0-9]{1,20}(\\.[0-9]{1,3})?") {
+        for kind in [&MEMORY, &SHAPES, &THROUGHPUT] {
+            let column = kind.columns[at];
+            let lines = lines(kind, &[with(kind, &[(column, &text)]), with(kind, &[])]);
+            assert_eq!(lines.len(), 2);
+            assert!(!lines[1][kind.figure].is_null(), "{}", lines[1]);
+            if lines[0][kind.figure].is_null() {
+                let reason = lines[0]["reason"].as_str().unwrap_or_default();
+                let named = reason.contains(column);
+                assert!(named, "{column} {text:?}: {reason}");
+            }
+        }
+    }
+}

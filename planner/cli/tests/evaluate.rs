@@ -303,6 +303,26 @@ fn machines_of_one_device_are_not_one_of_eight() {
         let row = [&eight[..], &[("parallelism", spread)]].concat();
         assert_eq!(feasible(&row).0, Some(false), "{}", feasible(&row).1);
     }
+    // A service on Cloud Run has one, and no machine has three.
+    let run = [
+        ("surface", "cloud_run"),
+        ("machine_type", ""),
+        ("accelerator", "L4"),
+    ];
+    let row = [
+        &run[..],
+        &[("accelerators_total", "8"), ("parallelism", "TP8")],
+    ]
+    .concat();
+    let (answer, reason) = feasible(&row);
+    assert_eq!(answer, Some(false));
+    assert!(reason.contains("1 of the 8 accelerators"), "{reason}");
+    let three = [
+        ("machine_type", "a3-highgpu-3g"),
+        ("accelerators_total", "8"),
+    ];
+    let line = lines(&SHAPES, &[with(&SHAPES, &three)]).remove(0);
+    assert!(line["documented_hourly_usd"].is_null(), "{line}");
     // One machine of eight, eight that are said to work together, and replicas side by side.
     for cells in [
         [("machine_type", "a2-ultragpu-8g"), ("parallelism", "TP8")],

@@ -3,6 +3,7 @@
 
 use openmodel_cloud::huggingface::json;
 use openmodel_cloud::parse_config;
+use openmodel_resolve::check_facts;
 use openmodel_schemas::model_card::{ModelCard, WeightBasis, WeightBytes};
 use openmodel_schemas::name::ModelId;
 use openmodel_schemas::quantity::{Bytes, Parameters};
@@ -66,6 +67,17 @@ pub(crate) fn from_text(
             basis: WeightBasis::OtherFiles,
         });
     }
+    // What the Hub says of itself is as it is; what is stated beside a file may be another model's.
+    if !own {
+        check_facts(&card).map_err(|error| {
+            let field = if error.of_bytes {
+                "weight_bytes"
+            } else {
+                "parameters"
+            };
+            format!("{field}: {error}")
+        })?;
+    }
     Ok(card)
 }
 
@@ -94,6 +106,29 @@ mod tests {
         let card = from_text(LLAMA, None, beside).expect("a config.json");
         let again = from_text(&to_text(&card), None, Beside::default()).expect("facts");
         assert_eq!(card, again);
+    }
+
+    #[test]
+    fn facts_of_another_model_are_refused_by_name() {
+        for (beside, field) in [
+            (
+                Beside {
+                    parameters: Some(70_000_000_000),
+                    weight_bytes: None,
+                },
+                "parameters: ",
+            ),
+            (
+                Beside {
+                    parameters: None,
+                    weight_bytes: Some(1000),
+                },
+                "weight_bytes: ",
+            ),
+        ] {
+            let error = from_text(LLAMA, None, beside).expect_err(field);
+            assert!(error.starts_with(field), "{error}");
+        }
     }
 
     #[test]

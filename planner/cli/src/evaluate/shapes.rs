@@ -269,11 +269,14 @@ impl Documented<'_> {
             {
                 answer.fits = false;
                 answer.reason = format!(
-                    "several_machines: parallelism is {:?}, and {} of the {count} accelerators are in \
-                     one machine; tensor parallelism over machines needs hosts or Ray stated",
+                    "several_machines: parallelism is {:?}, and over machines it needs hosts or Ray stated",
                     row.text("parallelism"),
-                    together,
                 );
+            }
+            if !answer.fits && together < count {
+                let said =
+                    format!("; the stated machines have {together} of the {count} accelerators");
+                answer.reason += &said;
             }
             if answer.fits {
                 return Ok((answer, count));

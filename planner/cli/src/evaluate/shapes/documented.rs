@@ -78,16 +78,7 @@ pub(super) fn documented<'a>(row: &Row, catalog: &'a Catalog) -> Result<Document
     let shapes = shapes(row, catalog, surface, accelerator, total, hosts);
     let reach = accelerator
         .filter(|accelerator| !reaches_over_machines(row, accelerator, spread, &shapes))
-        .and_then(|accelerator| {
-            let machine = shapes.iter().map(|shape| shape.count).max();
-            let largest = catalog
-                .shapes_with(None, Some(accelerator), None)
-                .filter(|shape| shape.machine_type.is_some())
-                .map(|shape| shape.count)
-                .max();
-            // Without a count there may be several machines, if no larger one is sold.
-            machine.filter(|_| total.is_some() || machine < largest)
-        })
+        .and_then(|accelerator| one_machine(catalog, surface, accelerator, &shapes))
         .map(|machine| machine.saturating_mul(hosts));
     Ok(Documented {
         accelerator,
@@ -101,6 +92,29 @@ pub(super) fn documented<'a>(row: &Row, catalog: &'a Catalog) -> Result<Document
         spread,
         shapes,
     })
+}
+
+/// Accelerators of the machine that one replica lies on; `None` for the largest of their kind, of
+/// which several may be meant: nobody joins small machines where there are large ones.
+fn one_machine(
+    catalog: &Catalog,
+    surface: Surface,
+    accelerator: &AcceleratorRow,
+    shapes: &[&ShapeRow],
+) -> Option<u32> {
+    let all = || catalog.shapes_with(None, Some(accelerator), None);
+    if is_machineless(surface) {
+        return all()
+            .filter(|shape| catalog.sales_of(surface, shape).next().is_some())
+            .map(|shape| shape.count)
+            .max();
+    }
+    let largest = all()
+        .filter(|shape| shape.machine_type.is_some())
+        .map(|shape| shape.count)
+        .max();
+    let machine = shapes.iter().map(|shape| shape.count).max();
+    machine.filter(|_| machine < largest)
 }
 
 /// Whether one replica may lie on more accelerators than a machine has: chips of a slice, devices
@@ -176,6 +190,20 @@ fn machines(row: &Row) -> Vec<String> {
         .collect()
 }
 
+/// Whether a word is a machine type of a series that the catalog knows, in a size that it does not:
+/// `a3-highgpu-3g`. Its price is not that of another. Devices are added to n1 machines of any size.
+fn is_of_no_size(catalog: &Catalog, word: &str) -> bool {
+    let Some((series, size)) = word.rsplit_once('-') else {
+        return false;
+    };
+    size.starts_with(|c: char| c.is_ascii_digit())
+        && series != "n1-standard"
+        && catalog.shapes_with(None, None, None).any(|shape| {
+            let machine = shape.machine_type.as_deref();
+            machine.and_then(|name| Some(name.rsplit_once('-')?.0)) == Some(series)
+        })
+}
+
 fn is_named(shape: &ShapeRow, words: &[String]) -> bool {
     shape
         .machine_type
@@ -225,6 +253,9 @@ fn shapes<'a>(
             .copied()
             .collect()
     };
+    if named.is_empty() && words.iter().any(|word| is_of_no_size(catalog, word)) {
+        return Vec::new();
+    }
     let exact = counted(&named);
     if !exact.is_empty() {
         exact

@@ -54,7 +54,7 @@ fn dtype(fields: &Fields<'_>) -> Result<(), ConfigError> {
 }
 
 /// What `quant_method` may be: the methods of `transformers`, vLLM and `SGLang`.
-const METHODS: [&str; 48] = [
+const METHODS: [&str; 53] = [
     "aqlm",
     "auto-round",
     "auto_round",
@@ -65,6 +65,7 @@ const METHODS: [&str; 48] = [
     "bitnet",
     "bitsandbytes",
     "blockwise_int8",
+    "bnb",
     "compressed-tensors",
     "compressed_tensors",
     "deepspeedfp",
@@ -75,6 +76,7 @@ const METHODS: [&str; 48] = [
     "fbgemm_fp8",
     "finegrained_fp8",
     "fouroversix",
+    "fp4",
     "fp8",
     "fp_quant",
     "gguf",
@@ -83,6 +85,8 @@ const METHODS: [&str; 48] = [
     "gptqmodel",
     "higgs",
     "hqq",
+    "int4",
+    "int8",
     "intel/auto-round",
     "ipex",
     "marlin",
@@ -91,6 +95,7 @@ const METHODS: [&str; 48] = [
     "mxfp4",
     "mxfp8",
     "neuron_quant",
+    "nf4",
     "nvfp4",
     "petit_nvfp4",
     "ptpc_fp8",

@@ -34,6 +34,8 @@ pub struct EnginesDocument {
     pub schema: Option<String>,
     /// Where facts come from, by the id that rows name.
     pub sources: BTreeMap<String, Source>,
+    /// Model classes that engines are known to serve, by the id that rows name.
+    pub classes: BTreeMap<String, ClassesRow>,
     /// The engines, in the order in which `auto` prefers them.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub engines: Vec<EngineRow>,
@@ -64,9 +66,16 @@ pub struct EngineRow {
     /// Kinds of models it serves.
     #[cfg_attr(test, schemars(with = "Vec<ModelKindWord>", length(min = 1)))]
     pub serves: Vec<ModelKind>,
+    /// Ids of the classes it is known to serve.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub classes: Vec<String>,
     /// Formats of weights it loads: `bfloat16`, `fp8`, `int4`, …
     #[cfg_attr(test, schemars(with = "Vec<FormatWord>", length(min = 1)))]
     pub formats: Vec<String>,
+    /// Families (`model_type`) it refuses to hold in float16, and so on accelerators without
+    /// bfloat16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs_bfloat16: Vec<String>,
     /// Formats it can make of 16-bit weights while loading.
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Vec<FormatWord>"))]
@@ -135,6 +144,23 @@ pub struct EngineRow {
     pub source: String,
 }
 
+/// Model classes, by the names that `architectures` of a `config.json` (or `_class_name` of a
+/// `model_index.json`) gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ClassesRow {
+    /// Least NVIDIA compute capability they are served on, without its dot, where it is more than
+    /// the engine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_compute_capability: Option<u32>,
+    /// The names, in ascending order.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub names: Vec<String>,
+    /// Id of the source.
+    pub source: String,
+}
+
 /// An image of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -190,6 +216,8 @@ pub struct FlagsRow {
     pub quantization: Option<String>,
     /// Data type of the KV cache.
     pub kv_dtype: Option<String>,
+    /// The kind of runner, for a model that answers with vectors or scores.
+    pub runner: Option<String>,
     /// Turns low-rank adapters on; takes no value.
     pub adapters: Option<String>,
     /// Most adapters in memory at once.
@@ -443,7 +471,21 @@ mod tests {
                     .chain([&engine.source, &engine.host_source]),
             );
         }
+        named.extend(document.classes.values().map(|row| &row.source));
         assert_eq!(named, document.sources.keys().collect());
+    }
+
+    #[test]
+    fn classes_are_in_order_and_all_of_them_are_named() {
+        let document = document();
+        for (id, row) in &document.classes {
+            assert!(row.names.is_sorted_by(|a, b| a < b), "{id}");
+        }
+        let named = document.engines.iter().flat_map(|engine| &engine.classes);
+        assert_eq!(
+            named.collect::<BTreeSet<_>>(),
+            document.classes.keys().collect()
+        );
     }
 
     #[test]

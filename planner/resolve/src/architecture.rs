@@ -14,11 +14,14 @@ use openmodel_schemas::model_card::{
 };
 
 use crate::error::{Fault, Field};
+use crate::task::answers_once;
 
 /// A configuration whose size the formulas describe.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Architecture<'a> {
     pub(crate) config: &'a ModelConfig,
+    /// Whether it answers once with a vector or a score, and generates nothing.
+    pub(crate) once: bool,
 }
 
 /// Parameters by formula, split by how ranks share them and what quantisation does to them.
@@ -77,7 +80,10 @@ impl<'a> Architecture<'a> {
                 "this mechanism has no memory formula here yet",
             ));
         }
-        let architecture = Self { config };
+        let architecture = Self {
+            config,
+            once: answers_once(card, config),
+        };
         if config.kind == ModelKind::Diffusion {
             return Ok(architecture);
         }
@@ -150,6 +156,31 @@ impl<'a> Architecture<'a> {
             ));
         }
         Ok(architecture)
+    }
+
+    /// Its class, by the field that states it: `architectures = ["FooForCausalLM"]`.
+    pub(crate) fn stated_class(self) -> String {
+        let c = self.config;
+        let field = if c.kind == ModelKind::Diffusion {
+            "_class_name"
+        } else {
+            "architectures"
+        };
+        match (c.architecture.as_str(), c.model_type.as_str()) {
+            ("", "") => format!("no {field}"),
+            ("", family) => format!("no {field}, and model_type = {family:?}"),
+            (class, _) if c.kind == ModelKind::Diffusion => format!("{field} = {class:?}"),
+            (class, _) => format!("{field} = [{class:?}]"),
+        }
+    }
+
+    /// What it needs an engine to serve: a decoder that answers once is served as an encoder.
+    pub(crate) const fn role(self) -> ModelKind {
+        if self.once {
+            ModelKind::Encoder
+        } else {
+            self.config.kind
+        }
     }
 
     /// What the layers are; a configuration that does not say has full attention in each.

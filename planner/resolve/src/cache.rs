@@ -12,7 +12,7 @@
 //! holds 36,560 tokens in 19.53 GiB only when its 52 windowed layers are padded to six groups of
 //! ten; gemma-4-E2B holds 129.66 requests of 8,192 tokens in 9.92 GiB.
 
-use openmodel_schemas::model_card::Recurrent;
+use openmodel_schemas::model_card::{ModelKind, Recurrent};
 use openmodel_schemas::quantity::Bytes;
 
 use crate::architecture::{Architecture, product};
@@ -89,7 +89,9 @@ impl Cache {
             window: c.window,
         };
         let kept = |kept: Kept| (kept.layers > 0 && kept.per_token > 0).then_some(kept);
-        let is_decoder = c.kind != openmodel_schemas::model_card::ModelKind::Encoder;
+        if matches!(c.kind, ModelKind::Encoder | ModelKind::Diffusion) {
+            return Self::none(layout);
+        }
         let fixed = c.encoder.map_or(0, |encoder| {
             product(&[
                 2,
@@ -100,18 +102,27 @@ impl Cache {
             ])
         });
         Self {
-            kinds: if is_decoder {
-                [kept(full), kept(windowed)]
-            } else {
-                [None, None]
-            },
+            kinds: [kept(full), kept(windowed)],
             state: c
                 .recurrent
                 .map_or(0, |state| state_bytes(state, parallelism)),
             states: stage(kinds.recurrent),
             fixed,
-            indexer: if is_decoder { indexer } else { 0 },
+            indexer,
             entries: entries(architecture),
+            layout,
+        }
+    }
+
+    /// Nothing: what reads once, and what makes images, keeps nothing between steps.
+    pub(crate) const fn none(layout: Layout) -> Self {
+        Self {
+            kinds: [None, None],
+            state: 0,
+            states: 0,
+            fixed: 0,
+            indexer: 0,
+            entries: 1000,
             layout,
         }
     }

@@ -27,6 +27,8 @@ pub enum Field {
     MaxTpot,
     /// The tokens drafted ahead.
     DraftTokens,
+    /// The format of the KV cache.
+    KvCache,
     /// The quantisation.
     Quantization,
     /// The shape as a whole.

@@ -17,7 +17,7 @@
 //! `schemas/catalog/engines.json` with their sources.
 
 use openmodel_schemas::catalog::{AcceleratorKind, AcceleratorRow};
-use openmodel_schemas::engine::{GraphsRow, MemoryRow};
+use openmodel_schemas::engine::{EngineRow, GraphsRow, MemoryRow};
 use openmodel_schemas::model_card::ModelKind;
 use openmodel_schemas::quantity::{Bytes, Tokens};
 use openmodel_schemas::report::Memory;
@@ -109,7 +109,7 @@ impl Footprint {
         parallelism: Parallelism,
         device: Device,
         constants: &MemoryRow,
-        host_gib: f64,
+        engine: &EngineRow,
         demand: &Demand,
     ) -> Self {
         let c = architecture.config;
@@ -128,7 +128,7 @@ impl Footprint {
             stated
         } else {
             let default = step.map_or(2048, |row| row.tokens);
-            let step = if constants.chunked_prefill {
+            let step = if constants.chunked_prefill && c.kind == ModelKind::Decoder {
                 default
             } else {
                 default.max(demand.context)
@@ -144,7 +144,13 @@ impl Footprint {
             tpu: device.kind == AcceleratorKind::Tpu,
             batched_tokens,
         };
-        let cache = Cache::of(architecture, parallelism, layout);
+        // An engine made for encoders alone runs a decoder that answers once without a cache.
+        let cacheless = architecture.once && !engine.serves.contains(&ModelKind::Decoder);
+        let cache = if cacheless {
+            Cache::none(layout)
+        } else {
+            Cache::of(architecture, parallelism, layout)
+        };
         let typical = demand
             .typical
             .map_or(Bytes(0), |(count, tokens)| cache.request(tokens) * count);
@@ -155,13 +161,14 @@ impl Footprint {
             constants,
             sequences,
             batched_tokens,
+            cacheless,
         );
         let runtime = Bytes::from_gib(if parallelism.tensor > 1 {
             constants.tensor_runtime_gib
         } else {
             constants.runtime_gib
         });
-        let graphs = if demand.eager || c.kind != ModelKind::Decoder {
+        let graphs = if demand.eager || cacheless || c.kind != ModelKind::Decoder {
             Bytes(0)
         } else {
             graphs(&constants.graphs, architecture, weights.format)
@@ -193,11 +200,16 @@ impl Footprint {
             kv_cache: cache.request(demand.context).max(typical),
             cache,
             context: demand.context,
-            host: weights.files + Bytes::from_gib(host_gib),
+            host: weights.files + Bytes::from_gib(engine.host_gib),
             sequences,
             batched_tokens,
             utilization,
         }
+    }
+
+    /// Whether sequences keep anything between steps.
+    pub(crate) fn keeps(&self) -> bool {
+        self.cache.request(1) > Bytes(0)
     }
 
     /// Everything in the share but the KV cache.
@@ -277,18 +289,21 @@ fn activations(
     constants: &MemoryRow,
     sequences: u64,
     batched: u64,
+    cacheless: bool,
 ) -> Bytes {
     let c = architecture.config;
     let element = if format == Format::Fp32 { 4.0 } else { 2.0 };
     let tower = if c.vision || c.audio { TOWER_GIB } else { 0.0 };
     let step = Bytes::from_gib(constants.step_gib + tower);
+    // Attention scores are not kept with flash attention: `tokens · (12·H + I)`.
+    let read_once = || {
+        let row = product(&[12, c.hidden_size]).saturating_add(c.intermediate_size);
+        scale(product(&[batched, row]), element) + step
+    };
     match c.kind {
+        ModelKind::Decoder if cacheless => return read_once(),
         ModelKind::Decoder | ModelKind::EncoderDecoder => {}
-        // Attention scores are not kept with flash attention: `tokens · (12·H + I)`.
-        ModelKind::Encoder => {
-            let row = product(&[12, c.hidden_size]).saturating_add(c.intermediate_size);
-            return scale(product(&[batched, row]), element) + step;
-        }
+        ModelKind::Encoder => return read_once(),
         // One image of 1,024² at a time: a fixed working set, as SDXL and FLUX show.
         ModelKind::Diffusion => return Bytes::from_gib(DIFFUSION_GIB),
     }
@@ -298,8 +313,10 @@ fn activations(
     } else {
         c.vocab_size
     };
+    // Nothing is sampled of vectors and scores: vLLM warms up the pooler instead.
+    let sampled = if architecture.once { 0 } else { sequences };
     let sampler = scale(
-        product(&[sequences, vocabulary]),
+        product(&[sampled, vocabulary]),
         constants.sampler_bytes_per_logit,
     );
     let hidden = scale(

@@ -42,6 +42,7 @@ mod reason;
 mod serving;
 mod show;
 mod survey;
+mod task;
 #[cfg(test)]
 mod testing;
 mod throughput;

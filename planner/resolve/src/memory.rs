@@ -7,7 +7,7 @@ use openmodel_schemas::quantity::{Bytes, Tokens};
 use openmodel_schemas::spec::Quantization;
 
 use crate::architecture::Architecture;
-use crate::engines::{engine, engines, memory};
+use crate::engines::{doubt, engine, engines, memory};
 use crate::error::{Fault, Field};
 use crate::footprint::{Demand, Device, Footprint};
 use crate::format::Format;
@@ -207,7 +207,7 @@ pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, 
         parallelism,
         device,
         constants,
-        row.host_gib,
+        row,
         &demand,
     );
     let split = check(architecture, weights.format, parallelism, query.accelerator);
@@ -233,8 +233,11 @@ pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, 
         fits,
         reason,
         basis: format!(
-            "{} {version} (constants from {}); weights by {}",
-            row.name, constants.from, weights.basis
+            "{} {version} (constants from {}); weights by {}{}",
+            row.name,
+            constants.from,
+            weights.basis,
+            doubt(row, architecture)
         ),
     })
 }

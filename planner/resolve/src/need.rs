@@ -8,11 +8,12 @@ use openmodel_schemas::spec::{Quantization, Workload};
 use rust_decimal::Decimal;
 
 use crate::architecture::{Architecture, product};
-use crate::engines::{engine, engines};
+use crate::engines::{engine, engines, serves};
 use crate::error::{Fault, Field};
 use crate::footprint::Demand;
 use crate::pace::model;
 use crate::parallel::Parallelism;
+use crate::reason::list;
 use crate::throughput::ModelSpeed;
 use crate::weights::Weights;
 
@@ -22,14 +23,25 @@ pub(crate) struct Need<'a> {
     pub(crate) card: &'a ModelCard,
     pub(crate) architecture: Architecture<'a>,
     pub(crate) workload: Workload,
-    /// The engine that is asked for; none leaves the choice.
-    pub(crate) engine: Option<&'static EngineRow>,
+    /// The engine that is asked for, or all that are known to serve the model's class, in the
+    /// order in which `auto` prefers them.
+    pub(crate) able: Vec<Able>,
+    /// Whether the user brings the image, so that no accelerator lacks one.
+    pub(crate) own_image: bool,
     /// The formats that are allowed, in the order of preference among equals.
     pub(crate) variants: Vec<Variant>,
     /// Bytes of an element of the KV cache.
     pub(crate) kv_element: u64,
     /// What of the model its speed depends on.
     pub(crate) speed: ModelSpeed,
+}
+
+/// An engine that may serve the model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Able {
+    pub(crate) engine: &'static EngineRow,
+    /// Least NVIDIA compute capability it serves the model's class on, without its dot.
+    pub(crate) min_compute_capability: u32,
 }
 
 /// The weights in one format.
@@ -49,9 +61,17 @@ impl<'a> Need<'a> {
         quantizations: &[Option<Quantization>],
         kv_bits: Option<u64>,
     ) -> Result<Self, Fault> {
-        let engine = engine_name.map(known_engine).transpose()?;
+        let named = engine_name.map(known_engine).transpose()?;
         let architecture = Architecture::of(card)?;
-        check(card, workload)?;
+        check(card, workload, architecture)?;
+        let able = able(card, architecture, named)?;
+        let cacheless = matches!(
+            architecture.config.kind,
+            ModelKind::Encoder | ModelKind::Diffusion
+        );
+        if let Some(bits) = kv_bits.filter(|_| cacheless) {
+            return Err(no_cache(card, bits));
+        }
         let variants = quantizations
             .iter()
             .map(|quantization| {
@@ -76,7 +96,8 @@ impl<'a> Need<'a> {
             card,
             architecture,
             workload: workload.clone(),
-            engine,
+            able,
+            own_image: false,
             variants,
             kv_element: match kv_bits.or(stored_bits) {
                 Some(8) => 1,
@@ -103,7 +124,11 @@ impl<'a> Need<'a> {
         let typical = load
             .input_tokens
             .0
-            .saturating_add(load.output_tokens.0)
+            .saturating_add(if self.architecture.once {
+                0
+            } else {
+                load.output_tokens.0
+            })
             .max(1);
         Demand {
             context: load.context_length.0.max(1),
@@ -145,7 +170,7 @@ impl<'a> Need<'a> {
 }
 
 /// What is wrong with a load, whatever the shape.
-fn check(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
+fn check(card: &ModelCard, load: &Workload, architecture: Architecture) -> Result<(), Fault> {
     let fault = |field, code, summary, detail| {
         Err(Fault {
             field,
@@ -202,10 +227,7 @@ fn check(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
             detail,
         );
     }
-    let generates = card
-        .config
-        .as_ref()
-        .is_none_or(|config| config.kind == ModelKind::Decoder);
+    let generates = architecture.role() == ModelKind::Decoder;
     let untold = |what: &str| {
         format!(
             "The speed of {} cannot be told: there is no estimate for models that do not generate \
@@ -276,6 +298,64 @@ fn check(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
         );
     }
     Ok(())
+}
+
+fn no_cache(card: &ModelCard, bits: u64) -> Fault {
+    Fault {
+        field: Field::KvCache,
+        code: "no_kv_cache",
+        summary: "Model keeps no KV cache",
+        detail: format!(
+            "{} reads its input once and keeps no keys and values, so none can be held in {bits} bits. Leave the \
+             format of the KV cache out.",
+            card.id
+        ),
+    }
+}
+
+/// The engines that may serve a model: the one that is named, whatever is known of it, or all that
+/// are known to serve its class.
+fn able(
+    card: &ModelCard,
+    architecture: Architecture,
+    named: Option<&'static EngineRow>,
+) -> Result<Vec<Able>, Fault> {
+    let class = &architecture.config.architecture;
+    let able = |engine: &'static EngineRow| {
+        serves(engine, class, architecture.role()).map(|least| Able {
+            engine,
+            min_compute_capability: least,
+        })
+    };
+    if let Some(engine) = named {
+        return Ok(vec![able(engine).unwrap_or(Able {
+            engine,
+            min_compute_capability: 0,
+        })]);
+    }
+    let found: Vec<Able> = engines().engines.iter().filter_map(able).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let candidates: Vec<String> = engines()
+        .engines
+        .iter()
+        .filter(|engine| engine.serves.contains(&architecture.role()))
+        .map(|engine| format!("{} {}", engine.name, engine.version))
+        .collect();
+    Err(Fault {
+        field: Field::Model,
+        code: "unknown_architecture",
+        summary: "No engine is known to serve the model",
+        detail: format!(
+            "{} has {}, which none of {} is known to serve. Choose another model; or, if you know that an engine \
+             serves it, name that engine (engine.name in Terraform, --engine): the model is then sized by the fields \
+             of its configuration alone.",
+            card.id,
+            architecture.stated_class(),
+            list(&candidates)
+        ),
+    })
 }
 
 fn known_engine(name: &str) -> Result<&'static EngineRow, Fault> {

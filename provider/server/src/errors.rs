@@ -36,6 +36,7 @@ pub(crate) const fn path(field: Field) -> &'static str {
         Field::MaxTtft => "workload.max_ttft_ms",
         Field::MaxTpot => "workload.max_tpot_ms",
         Field::DraftTokens => "workload.draft_tokens",
+        Field::KvCache => "engine",
         Field::Quantization => "quantization",
         Field::Shape => "shape",
         Field::ShapeAccelerator => "shape.accelerator",

@@ -124,6 +124,7 @@ const fn flag(field: Field) -> Option<&'static str> {
         Field::MaxTtft => "--max-ttft-ms",
         Field::MaxTpot => "--max-tpot-ms",
         Field::DraftTokens => "--draft-tokens",
+        Field::KvCache => "--kv-cache",
         Field::Quantization => "--quantization",
         Field::ShapeAccelerator => "--accelerator",
         Field::Engine => "--engine",

@@ -45,10 +45,6 @@ pub struct EnginesDocument {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a capability of its own"
-)]
 pub struct EngineRow {
     /// Its name: `vllm`.
     #[cfg_attr(test, schemars(length(min = 1)))]
@@ -93,12 +89,6 @@ pub struct EngineRow {
     /// Most ranks that split a layer.
     #[cfg_attr(test, schemars(range(min = 1)))]
     pub max_tensor: u32,
-    /// Whether it serves low-rank adapters.
-    #[serde(default)]
-    pub adapters: bool,
-    /// Whether it drafts tokens with a smaller model or the model's own prediction layers.
-    #[serde(default)]
-    pub speculative: bool,
     /// Images; the first that lists the accelerator, or lists none, is taken. Without one it does
     /// not run there.
     #[cfg_attr(test, schemars(length(min = 1)))]
@@ -218,13 +208,13 @@ pub struct FlagsRow {
     pub kv_dtype: Option<String>,
     /// The kind of runner, for a model that answers with vectors or scores.
     pub runner: Option<String>,
-    /// Turns low-rank adapters on; takes no value.
+    /// Turns low-rank adapters on; takes no value. Without it none are served.
     pub adapters: Option<String>,
     /// Most adapters in memory at once.
     pub max_adapters: Option<String>,
     /// Largest rank of an adapter.
     pub adapter_rank: Option<String>,
-    /// Drafting, as JSON.
+    /// Drafting by the model's own prediction layers, as JSON. Without it there is none.
     pub speculation: Option<String>,
     /// Changes of the model's configuration, as JSON.
     pub overrides: Option<String>,

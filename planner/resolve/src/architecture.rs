@@ -229,25 +229,7 @@ impl<'a> Architecture<'a> {
         let (attention, key_value, latent) = self.attention_parameters();
         let recurrent = product(&[kinds.recurrent, recurrent_parameters(c)]);
         let matrices = if c.plain_feed_forward { 2 } else { 3 };
-        let feed_forward_layers = self.feed_forward_layers();
-        let (dense_layers, expert_layers) = match &c.experts {
-            None => (feed_forward_layers, 0),
-            Some(experts) => {
-                let dense = experts.dense_layers.min(feed_forward_layers);
-                let others = feed_forward_layers - dense;
-                let with_experts = if experts.layers > 0 {
-                    experts.layers.min(others)
-                } else {
-                    others
-                };
-                let beside = if experts.beside_dense {
-                    with_experts
-                } else {
-                    0
-                };
-                (dense.saturating_add(beside), with_experts)
-            }
-        };
+        let (dense_layers, expert_layers) = (self.dense_layers(), self.expert_layers());
         let dense = if stateful {
             0
         } else if let (Some(total), None) = (c.intermediate_total, &c.experts) {
@@ -324,6 +306,33 @@ impl<'a> Architecture<'a> {
                 .saturating_add(head)
                 .saturating_add(routed),
         )
+    }
+
+    /// Layers with a dense feed-forward part.
+    pub(crate) fn dense_layers(self) -> u64 {
+        let all = self.feed_forward_layers();
+        match &self.config.experts {
+            None => all,
+            Some(experts) if experts.beside_dense => experts
+                .dense_layers
+                .min(all)
+                .saturating_add(self.expert_layers()),
+            Some(experts) => experts.dense_layers.min(all),
+        }
+    }
+
+    /// Layers with routed experts.
+    pub(crate) fn expert_layers(self) -> u64 {
+        let Some(experts) = &self.config.experts else {
+            return 0;
+        };
+        let all = self.feed_forward_layers();
+        let others = all - experts.dense_layers.min(all);
+        if experts.layers > 0 {
+            experts.layers.min(others)
+        } else {
+            others
+        }
     }
 
     /// Layers with a feed-forward part: all of them, or where the kinds of layers leave some

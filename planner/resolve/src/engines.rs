@@ -28,8 +28,15 @@ pub(crate) fn serves(engine: &EngineRow, class: &str, role: ModelKind) -> Option
         return None;
     }
     let listed = |class: &str| {
-        let mut rows = engine.classes.iter().filter_map(|id| engines().classes.get(id));
-        let row = rows.find(|row| row.names.binary_search_by(|name| name.as_str().cmp(class)).is_ok());
+        let mut rows = engine
+            .classes
+            .iter()
+            .filter_map(|id| engines().classes.get(id));
+        let row = rows.find(|row| {
+            row.names
+                .binary_search_by(|name| name.as_str().cmp(class))
+                .is_ok()
+        });
         row.map(|row| row.min_compute_capability.unwrap_or(0))
     };
     // An engine that generates too makes the class with another head of the one it lists.

@@ -275,7 +275,9 @@ fn lacks(
     if !engine.formats.iter().any(|format| format == word) {
         return Some((3, format!("weights in {word}")));
     }
-    let least = engine.min_compute_capability.max(able.min_compute_capability);
+    let least = engine
+        .min_compute_capability
+        .max(able.min_compute_capability);
     if let Some(has) = accelerator.compute_capability.filter(|has| *has < least) {
         let what = if has < engine.min_compute_capability {
             format!("models on {}", accelerator.name)
@@ -297,14 +299,17 @@ fn lacks(
     if !need.own_image && image(engine, &accelerator.name).is_none() {
         return Some((
             5,
-            format!("models on {}: no image of it is known there", accelerator.name),
+            format!(
+                "models on {}: no image of it is known there",
+                accelerator.name
+            ),
         ));
     }
-    if need.workload.adapters.is_some() && !engine.adapters {
-        return Some((6, "low-rank adapters".to_owned()));
+    if need.workload.adapters.is_some() && engine.flags.adapters.is_none() {
+        return Some((6, "low-rank adapters by arguments known here".to_owned()));
     }
-    if need.workload.draft_tokens.is_some() && !engine.speculative {
-        return Some((6, "drafted tokens".to_owned()));
+    if need.workload.draft_tokens.is_some() && engine.flags.speculation.is_none() {
+        return Some((6, "drafted tokens by arguments known here".to_owned()));
     }
     None
 }

@@ -21,9 +21,12 @@ use openmodel_schemas::engine::{EngineRow, GraphsRow, MemoryRow};
 use openmodel_schemas::model_card::ModelKind;
 use openmodel_schemas::quantity::{Bytes, Tokens};
 use openmodel_schemas::report::Memory;
+use openmodel_schemas::spec::Adapters;
 
+use crate::adapters;
 use crate::architecture::{Architecture, product};
 use crate::cache::{Cache, Layout};
+use crate::drafting::CHECK_BYTES_PER_LOGIT;
 use crate::format::Format;
 use crate::parallel::Parallelism;
 use crate::weights::Weights;
@@ -64,8 +67,10 @@ pub(crate) struct Demand {
     pub(crate) kv_element: u64,
     /// Whether no graphs are captured.
     pub(crate) eager: bool,
-    /// What adapters and a draft model add to the weights of a device.
-    pub(crate) beside_weights: Bytes,
+    /// Low-rank adapters in memory at once.
+    pub(crate) adapters: Option<Adapters>,
+    /// Tokens drafted ahead by the model's own prediction layers.
+    pub(crate) drafted: Option<u64>,
 }
 
 /// What a model needs of one device, and of the host beside it.
@@ -151,6 +156,10 @@ impl Footprint {
         } else {
             Cache::of(architecture, parallelism, layout)
         };
+        let cache = match demand.drafted {
+            Some(tokens) => cache.drafting(architecture, parallelism, tokens),
+            None => cache,
+        };
         let typical = demand
             .typical
             .map_or(Bytes(0), |(count, tokens)| cache.request(tokens) * count);
@@ -161,7 +170,7 @@ impl Footprint {
             constants,
             sequences,
             batched_tokens,
-            cacheless,
+            (cacheless, demand.drafted.is_some()),
         );
         let runtime = Bytes::from_gib(if parallelism.tensor > 1 {
             constants.tensor_runtime_gib
@@ -189,10 +198,17 @@ impl Footprint {
                 ),
             )
         };
+        let adapters = demand.adapters.map_or(Bytes(0), |adapters| {
+            adapters::bytes(architecture, adapters, parallelism)
+        });
+        let beside = match demand.drafted {
+            Some(_) => adapters + weights.prediction(parallelism),
+            None => adapters,
+        };
         Self {
             usable,
             share: part(usable, utilization),
-            weights: weights.per_device(architecture, parallelism) + demand.beside_weights,
+            weights: weights.per_device(architecture, parallelism) + beside,
             activations,
             overhead: runtime + graphs,
             outside,
@@ -289,7 +305,7 @@ fn activations(
     constants: &MemoryRow,
     sequences: u64,
     batched: u64,
-    cacheless: bool,
+    (cacheless, drafts): (bool, bool),
 ) -> Bytes {
     let c = architecture.config;
     let element = if format == Format::Fp32 { 4.0 } else { 2.0 };
@@ -317,7 +333,7 @@ fn activations(
     let sampled = if architecture.once { 0 } else { sequences };
     let sampler = scale(
         product(&[sampled, vocabulary]),
-        constants.sampler_bytes_per_logit,
+        constants.sampler_bytes_per_logit + if drafts { CHECK_BYTES_PER_LOGIT } else { 0.0 },
     );
     let hidden = scale(
         product(&[batched, c.hidden_size]),

@@ -19,9 +19,11 @@
 //! | [`joint`], [`pool`] | the cheapest pool for several models: the search, and the question around it |
 //! | `serving`, [`lowering`] | what is run, and the operations that bring it about |
 
+mod adapters;
 mod advice;
 mod architecture;
 mod cache;
+mod drafting;
 mod engines;
 mod error;
 mod estimate;
@@ -29,6 +31,8 @@ mod fit;
 mod footprint;
 mod format;
 pub mod joint;
+#[cfg(test)]
+mod kinds;
 pub mod lowering;
 pub mod market;
 pub mod memory;

@@ -4,7 +4,7 @@
 use openmodel_schemas::catalog::AcceleratorKind;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::quantity::{Bytes, Tokens};
-use openmodel_schemas::spec::Quantization;
+use openmodel_schemas::spec::{Adapters, Quantization};
 
 use crate::architecture::Architecture;
 use crate::engines::{doubt, engine, engines, memory};
@@ -56,6 +56,10 @@ pub struct MemoryQuery {
     pub kv_bits: Option<u64>,
     /// Whether no graphs are captured.
     pub eager: bool,
+    /// Low-rank adapters in memory at once.
+    pub adapters: Option<Adapters>,
+    /// Tokens drafted ahead by the model's own prediction layers.
+    pub draft_tokens: Option<u32>,
     /// Whether the engine cuts the context to what fits (`--max-model-len auto`).
     pub cut_context: bool,
 }
@@ -86,6 +90,8 @@ impl MemoryQuery {
             utilization: None,
             kv_bits: None,
             eager: false,
+            adapters: None,
+            draft_tokens: None,
             cut_context: false,
         }
     }
@@ -195,7 +201,8 @@ pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, 
         utilization: query.utilization,
         kv_element,
         eager: query.eager,
-        beside_weights: Bytes(0),
+        adapters: query.adapters,
+        drafted: query.draft_tokens.map(u64::from),
     };
     let device = Device {
         kind: query.accelerator,

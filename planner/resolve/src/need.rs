@@ -2,12 +2,11 @@
 
 use openmodel_schemas::engine::EngineRow;
 use openmodel_schemas::model_card::{ModelCard, ModelKind};
-use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::spec::{Quantization, Workload};
 
 use rust_decimal::Decimal;
 
-use crate::architecture::{Architecture, product};
+use crate::architecture::Architecture;
 use crate::engines::{engine, engines, serves};
 use crate::error::{Fault, Field};
 use crate::footprint::Demand;
@@ -138,34 +137,9 @@ impl<'a> Need<'a> {
             utilization: None,
             kv_element: self.kv_element,
             eager: false,
-            beside_weights: self.adapters(parallelism),
+            adapters: load.adapters,
+            drafted: load.draft_tokens.map(u64::from),
         }
-    }
-
-    /// Memory of low-rank adapters on one device: for each linear layer, `rank` rows of its
-    /// width in and out, in 16 bits (vLLM reserves it for all of them at start-up).
-    fn adapters(&self, parallelism: Parallelism) -> Bytes {
-        let Some(adapters) = self.workload.adapters else {
-            return Bytes(0);
-        };
-        let c = self.architecture.config;
-        let query = product(&[c.attention_heads, c.head_dim]);
-        let key_value = product(&[c.kv_heads, c.head_dim]);
-        let width = product(&[4, c.hidden_size])
-            .saturating_add(product(&[2, query]))
-            .saturating_add(product(&[2, key_value]))
-            .saturating_add(product(&[
-                3,
-                c.hidden_size.saturating_add(c.intermediate_size),
-            ]));
-        let all = product(&[
-            u64::from(adapters.count),
-            u64::from(adapters.rank),
-            width,
-            c.layers,
-            2,
-        ]);
-        Bytes(all / u64::from(parallelism.tensor.max(1)))
     }
 }
 

@@ -153,10 +153,7 @@ fn values(
             adapters.map(|adapters| adapters.rank.to_string()),
         ),
         (&flags.speculation, draft.map(speculation)),
-        (
-            &flags.overrides,
-            overrides(need, stretch),
-        ),
+        (&flags.overrides, overrides(need, stretch)),
         (
             &flags.quantization,
             made.map(|made| word(&words.quantization, made.as_str())),

@@ -196,8 +196,17 @@ pub(crate) fn basis(need: &Need, fit: &Fit) -> String {
     } else {
         format!("nothing kept between requests; activations estimated by formula, {dated}")
     };
+    let load = &need.workload;
+    let adapters = match load.adapters {
+        Some(_) => "; adapters at the largest rank on every linear layer, as vLLM reserves them",
+        None => "",
+    };
+    let drafting = match load.draft_tokens {
+        Some(_) => "; speed without drafting, whose gain is not known",
+        None => "",
+    };
     format!(
-        "{} {} at {:.0} % of usable memory; weights by {}; {kept}{}",
+        "{} {} at {:.0} % of usable memory; weights by {}; {kept}{adapters}{drafting}{}",
         engine.name,
         engine.version,
         fit.footprint.utilization * 100.0,

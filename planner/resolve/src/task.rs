@@ -66,7 +66,8 @@ pub(crate) fn base(class: &str) -> Option<&str> {
 /// Whether a model ranks passages by the odds of one word against another, in a class made for
 /// text: Qwen3-Reranker as published.
 pub(crate) fn ranks_by_words(card: &ModelCard, config: &ModelConfig) -> bool {
-    card.pipeline_tag.as_deref() == Some("text-ranking") && config.architecture == "Qwen3ForCausalLM"
+    card.pipeline_tag.as_deref() == Some("text-ranking")
+        && config.architecture == "Qwen3ForCausalLM"
 }
 
 #[cfg(test)]
@@ -96,7 +97,11 @@ mod tests {
         for tag in TAGS {
             assert!(once("Qwen3ForCausalLM", Some(tag), None), "{tag}");
         }
-        assert!(once("Qwen2ForCausalLM", None, Some("sentence-transformers")));
+        assert!(once(
+            "Qwen2ForCausalLM",
+            None,
+            Some("sentence-transformers")
+        ));
     }
 
     #[test]

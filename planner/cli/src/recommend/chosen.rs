@@ -129,12 +129,16 @@ fn settings(best: &RankedShape) -> String {
         format!("{} {}", best.engine, best.engine_version),
         spread(best),
         format!("weights {}", weights(best)),
-        format!("KV cache {} bit", best.kv_cache_bits),
+    ];
+    if best.memory.kv_capacity.0 > 0 {
+        words.push(format!("KV cache {} bit", best.kv_cache_bits));
+    }
+    words.extend([
         format!("max_model_len {}", best.max_model_len),
         format!("max_num_seqs {}", best.max_num_seqs),
         format!("max_num_batched_tokens {}", best.max_num_batched_tokens),
         format!("memory share {:.2}", best.memory_utilization),
-    ];
+    ]);
     if best.replicas > 1 {
         words.push(format!("{} replicas", best.replicas));
     }

@@ -19,7 +19,33 @@ use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::spec::Adapters;
 
 use crate::architecture::{Architecture, product};
+use crate::error::{Fault, Field};
 use crate::parallel::Parallelism;
+
+/// Ranks a slot can have (`MaxLoRARanks` of vLLM 0.27.1).
+const RANKS: [u32; 9] = [1, 8, 16, 32, 64, 128, 256, 320, 512];
+
+/// The rank of the slots that hold adapters of a rank; `None` above the largest, and for none.
+pub(crate) fn slot_rank(rank: u32) -> Option<u32> {
+    RANKS.into_iter().find(|slot| *slot >= rank && rank > 0)
+}
+
+/// What is wrong with adapters, whatever the model.
+pub(crate) fn check(adapters: Adapters) -> Result<(), Fault> {
+    if slot_rank(adapters.rank).is_some() {
+        return Ok(());
+    }
+    Err(Fault {
+        field: Field::Adapters,
+        code: "invalid_load",
+        summary: "Rank of the adapters cannot be served",
+        detail: format!(
+            "Adapters of rank {} are asked for: engines reserve ranks from 1 to 512. State the largest rank of your \
+             adapters.",
+            adapters.rank
+        ),
+    })
+}
 
 /// Bytes on the fullest device.
 pub(crate) fn bytes(
@@ -50,7 +76,7 @@ pub(crate) fn bytes(
     let width = widths.into_iter().fold(0, u64::saturating_add);
     Bytes(product(&[
         u64::from(adapters.count),
-        u64::from(adapters.rank),
+        u64::from(slot_rank(adapters.rank).unwrap_or(adapters.rank)),
         width,
         2,
     ]))
@@ -196,6 +222,13 @@ mod tests {
         let ends = 2 * (128_256 + 4096);
         let expected = 8 * 16 * 2 * (32 * layer + ends);
         assert_eq!(of(&testing::llama_8b(), Parallelism::ONE), expected);
+    }
+
+    #[test]
+    fn a_slot_has_one_of_the_ranks_that_engines_reserve() {
+        let slots = [0, 1, 2, 16, 24, 512, 513].map(slot_rank);
+        let expected = [None, Some(1), Some(8), Some(16), Some(32), Some(512), None];
+        assert_eq!(slots, expected);
     }
 
     #[test]

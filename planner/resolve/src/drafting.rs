@@ -10,14 +10,50 @@
 //! How much faster a model becomes depends on how many drafted tokens its users' text lets stand,
 //! which nobody knows before: speed is estimated without drafting.
 
-use openmodel_schemas::model_card::{Experts, LayerKinds, ModelConfig, ModelKind};
+use openmodel_schemas::model_card::{Experts, LayerKinds, ModelCard, ModelConfig, ModelKind};
 
 use crate::architecture::{Architecture, ParameterCount, product};
+use crate::error::{Fault, Field};
 
 /// Bytes for each logit that checking drafted tokens adds to the sampler's warm-up: a second row
 /// in 16 bits for each sequence, and the checked row in 32 (`_dummy_sampler_run` and
 /// `rejection_sampler.py` of vLLM 0.27.1).
 pub(crate) const CHECK_BYTES_PER_LOGIT: f64 = 6.0;
+
+/// What is wrong with drafting so many tokens with a model.
+pub(crate) fn check(card: &ModelCard, tokens: u32) -> Result<(), Fault> {
+    let fault = |code, summary, detail| {
+        Err(Fault {
+            field: Field::DraftTokens,
+            code,
+            summary,
+            detail,
+        })
+    };
+    let predicts = card
+        .config
+        .as_ref()
+        .is_some_and(|config| config.mtp_layers > 0);
+    if !predicts {
+        let detail = format!(
+            "{} has no layers that predict further tokens (num_nextn_predict_layers), so it cannot draft. Leave \
+             draft_tokens out.",
+            card.id
+        );
+        return fault("no_prediction_layers", "Model cannot draft tokens", detail);
+    }
+    if !(1..=16).contains(&tokens) {
+        let detail = format!(
+            "draft_tokens = {tokens}: 1 to 16 tokens can be drafted ahead, 1 to 3 are usual."
+        );
+        return fault(
+            "invalid_load",
+            "Number of drafted tokens cannot be used",
+            detail,
+        );
+    }
+    Ok(())
+}
 
 impl Architecture<'_> {
     /// Parameters of the layers that predict further tokens: each a layer of the model with full

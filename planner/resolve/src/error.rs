@@ -25,6 +25,8 @@ pub enum Field {
     MaxTtft,
     /// The longest time between tokens.
     MaxTpot,
+    /// The low-rank adapters.
+    Adapters,
     /// The tokens drafted ahead.
     DraftTokens,
     /// The format of the KV cache.

@@ -105,10 +105,10 @@ fn one(
             format: format.as_str(),
         });
     }
-    let engine = choose_engine(need, variant, accelerator)?;
+    let devices = shape.count.saturating_mul(accelerator.devices);
+    let engine = choose_engine(need, variant, accelerator, devices)?;
     let constants = memory(engine, &engine.version);
     let device = Device::of(accelerator, shape.eighths);
-    let devices = shape.count.saturating_mul(accelerator.devices);
     let mut best: Option<Fit> = None;
     let mut small: Option<(Footprint, Parallelism)> = None;
     let mut split: Option<Indivisible> = None;
@@ -193,7 +193,6 @@ fn one(
 fn spreads(devices: u32, engine: &EngineRow, need: &Need) -> impl Iterator<Item = Parallelism> {
     let experts = need.architecture.config.experts.is_some();
     let pipeline = engine.pipeline;
-    // Without a word for it, the engine runs on one of them and leaves the others idle.
     let copied = engine.flags.data.is_some();
     let widest = engine.max_tensor.max(1);
     let tensors = (1..=devices.min(widest))
@@ -225,11 +224,12 @@ fn choose_engine(
     need: &Need,
     variant: &Variant,
     accelerator: &AcceleratorRow,
+    devices: u32,
 ) -> Result<&'static EngineRow, Reason> {
     // How far an engine came says which one to name: the last of these it passed.
     let mut closest: Option<(u8, &str, String)> = None;
     for able in &need.able {
-        match lacks(need, variant, accelerator, able) {
+        match lacks(need, variant, accelerator, devices, able) {
             None => return Ok(able.engine),
             Some((passed, what)) => {
                 if closest.as_ref().is_none_or(|(most, ..)| passed > *most) {
@@ -254,6 +254,7 @@ fn lacks(
     need: &Need,
     variant: &Variant,
     accelerator: &AcceleratorRow,
+    devices: u32,
     able: &Able,
 ) -> Option<(u8, String)> {
     let engine = able.engine;
@@ -304,6 +305,11 @@ fn lacks(
                 accelerator.name
             ),
         ));
+    }
+    // Without a way to spread, the engine runs on one of them and leaves the others idle.
+    let spreads = engine.max_tensor > 1 || engine.pipeline || engine.flags.data.is_some();
+    if devices > 1 && !spreads {
+        return Some((5, format!("a model on {devices} devices")));
     }
     if need.workload.adapters.is_some() && engine.flags.adapters.is_none() {
         return Some((6, "low-rank adapters by arguments known here".to_owned()));

@@ -43,7 +43,11 @@ fn no_engine_is_claimed_for_a_class_that_none_is_known_to_serve() {
         (error.field, error.code),
         (Field::Model, "unknown_architecture")
     );
-    for part in [r#"architectures = ["FooForCausalLM"]"#, "vllm", "--engine"] {
+    for part in [
+        r#"architectures = ["FooForCausalLM"]"#,
+        "vllm",
+        "engine.name",
+    ] {
         assert!(error.detail.contains(part), "{}", error.detail);
     }
     // Who names an engine is believed, and told what is not known.

@@ -6,7 +6,9 @@ use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::quantity::{Bytes, Tokens};
 use openmodel_schemas::spec::{Adapters, Quantization};
 
+use crate::adapters;
 use crate::architecture::Architecture;
+use crate::drafting;
 use crate::engines::{doubt, engine, engines, memory};
 use crate::error::{Fault, Field};
 use crate::footprint::{Demand, Device, Footprint};
@@ -165,6 +167,12 @@ impl From<Fault> for MemoryError {
 /// What the fullest device holds, and whether that fits.
 pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, MemoryError> {
     let architecture = Architecture::of(card)?;
+    if let Some(lora) = query.adapters {
+        adapters::check(lora)?;
+    }
+    if let Some(tokens) = query.draft_tokens {
+        drafting::check(card, tokens)?;
+    }
     let row = engine(&query.engine).ok_or_else(|| unknown_engine(&query.engine))?;
     let version = query.engine_version.as_deref().unwrap_or(&row.version);
     let constants = memory(row, version);

@@ -6,7 +6,9 @@ use openmodel_schemas::spec::{Quantization, Workload};
 
 use rust_decimal::Decimal;
 
+use crate::adapters;
 use crate::architecture::Architecture;
+use crate::drafting;
 use crate::engines::{engine, engines, serves};
 use crate::error::{Fault, Field};
 use crate::footprint::Demand;
@@ -189,7 +191,10 @@ fn check(card: &ModelCard, load: &Workload, architecture: Architecture) -> Resul
         );
     }
     let (input, output) = (load.input_tokens.0, load.output_tokens.0);
-    if input.saturating_add(output) > context {
+    // An image has no length; a vector or a score is no answer.
+    let output = if architecture.once { 0 } else { output };
+    let sequences = architecture.config.kind != ModelKind::Diffusion;
+    if sequences && input.saturating_add(output) > context {
         let detail = format!(
             "A typical request of {input} tokens in and {output} out is longer than \
              context_length = {context}. Raise context_length, or lower input_tokens or output_tokens."
@@ -230,35 +235,11 @@ fn check(card: &ModelCard, load: &Workload, architecture: Architecture) -> Resul
             return fault(field, "unknown_speed", "Speed is unknown", untold(what));
         }
     }
-    let predicts = card
-        .config
-        .as_ref()
-        .is_some_and(|config| config.mtp_layers > 0);
-    if load.draft_tokens.is_some() && !predicts {
-        let detail = format!(
-            "{} has no layers that predict further tokens (num_nextn_predict_layers), so it cannot \
-             draft. Leave draft_tokens out.",
-            card.id
-        );
-        return fault(
-            Field::DraftTokens,
-            "no_prediction_layers",
-            "Model cannot draft tokens",
-            detail,
-        );
+    if let Some(lora) = load.adapters {
+        adapters::check(lora)?;
     }
-    if let Some(tokens) = load
-        .draft_tokens
-        .filter(|tokens| !(1..=16).contains(tokens))
-    {
-        return fault(
-            Field::DraftTokens,
-            "invalid_load",
-            "Number of drafted tokens cannot be used",
-            format!(
-                "draft_tokens = {tokens}: 1 to 16 tokens can be drafted ahead, 1 to 3 are usual."
-            ),
-        );
+    if let Some(tokens) = load.draft_tokens {
+        drafting::check(card, tokens)?;
     }
     if let Some(rate) = load.requests_per_second.filter(Decimal::is_sign_negative) {
         return fault(
@@ -323,7 +304,7 @@ fn able(
         summary: "No engine is known to serve the model",
         detail: format!(
             "{} has {}, which none of {} is known to serve. Choose another model; or, if you know that an engine \
-             serves it, name that engine (engine.name in Terraform, --engine): the model is then sized by the fields \
+             serves it, name that engine (engine.name): the model is then sized by the fields \
              of its configuration alone.",
             card.id,
             architecture.stated_class(),

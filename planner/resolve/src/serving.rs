@@ -8,6 +8,7 @@ use openmodel_schemas::name::CommitSha;
 use openmodel_schemas::report::Serving;
 use openmodel_schemas::spec::EngineSpec;
 
+use crate::adapters::slot_rank;
 use crate::engines;
 use crate::error::{Fault, Field};
 use crate::fit::Fit;
@@ -150,7 +151,10 @@ fn values(
         ),
         (
             &flags.adapter_rank,
-            adapters.map(|adapters| adapters.rank.to_string()),
+            adapters.map(|adapters| {
+                let rank = slot_rank(adapters.rank).unwrap_or(adapters.rank);
+                rank.to_string()
+            }),
         ),
         (&flags.speculation, draft.map(speculation)),
         (&flags.overrides, overrides(need, stretch)),

@@ -206,12 +206,12 @@ impl Weights {
             _ => Parts::default(),
         };
         Ok(Self {
-            prediction,
             files,
             basis,
             format,
             mix,
             parts,
+            prediction,
         })
     }
 

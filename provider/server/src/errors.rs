@@ -35,6 +35,7 @@ pub(crate) const fn path(field: Field) -> &'static str {
         Field::RequestsPerSecond => "workload.requests_per_second",
         Field::MaxTtft => "workload.max_ttft_ms",
         Field::MaxTpot => "workload.max_tpot_ms",
+        Field::Adapters => "workload.adapter_rank",
         Field::DraftTokens => "workload.draft_tokens",
         Field::KvCache => "engine",
         Field::Quantization => "quantization",

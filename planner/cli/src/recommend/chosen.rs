@@ -7,7 +7,7 @@ use super::rows::{accelerator, machine, option, spread, weights};
 use crate::page::{FAINT, GOOD, NAME, PLAIN, Page, Text, WARN};
 
 /// Everything about the choice.
-pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
+pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking, images: bool) {
     page.entry(
         "Chosen",
         &Text::new(GOOD, line(best)).and(PLAIN, format!(". {}", ranking.reason)),
@@ -42,7 +42,7 @@ pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking) {
     } else {
         page.entry("Speed", &Text::new(WARN, "unknown: there is no estimate"));
     }
-    page.entry("Settings", &Text::plain(settings(best)));
+    page.entry("Settings", &Text::plain(settings(best, images)));
     match &ranking.serving {
         Some(served) => serving(page, served),
         None => page.entry(
@@ -124,7 +124,7 @@ fn memory(best: &RankedShape) -> Text {
     ))
 }
 
-fn settings(best: &RankedShape) -> String {
+fn settings(best: &RankedShape, images: bool) -> String {
     let mut words = vec![
         format!("{} {}", best.engine, best.engine_version),
         spread(best),
@@ -133,12 +133,14 @@ fn settings(best: &RankedShape) -> String {
     if best.memory.kv_capacity.0 > 0 {
         words.push(format!("KV cache {} bit", best.kv_cache_bits));
     }
-    words.extend([
-        format!("max_model_len {}", best.max_model_len),
-        format!("max_num_seqs {}", best.max_num_seqs),
-        format!("max_num_batched_tokens {}", best.max_num_batched_tokens),
-        format!("memory share {:.2}", best.memory_utilization),
-    ]);
+    if !images {
+        words.extend([
+            format!("max_model_len {}", best.max_model_len),
+            format!("max_num_seqs {}", best.max_num_seqs),
+            format!("max_num_batched_tokens {}", best.max_num_batched_tokens),
+        ]);
+    }
+    words.push(format!("memory share {:.2}", best.memory_utilization));
     if best.replicas > 1 {
         words.push(format!("{} replicas", best.replicas));
     }

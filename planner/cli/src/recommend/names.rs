@@ -123,6 +123,7 @@ const fn flag(field: Field) -> Option<&'static str> {
         Field::RequestsPerSecond => "--rps",
         Field::MaxTtft => "--max-ttft-ms",
         Field::MaxTpot => "--max-tpot-ms",
+        Field::Adapters => "--lora",
         Field::DraftTokens => "--draft-tokens",
         Field::KvCache => "--kv-cache",
         Field::Quantization => "--quantization",

@@ -90,15 +90,9 @@ const ENCODER_DECODERS: [&str; 24] = [
     "whisper",
 ];
 
-/// What a class is called that answers with a verdict rather than with text.
-const VERDICTS: [&str; 6] = [
-    "ForSequenceClassification",
-    "ForTokenClassification",
-    "ForQuestionAnswering",
-    "ForMaskedLM",
-    "RewardModel",
-    "EncoderModel",
-];
+/// What a class is called that reads in both directions, whatever its family. One that answers
+/// with a verdict (`ForSequenceClassification`, `RewardModel`) may be a decoder with another head.
+const BIDIRECTIONAL: [&str; 2] = ["ForMaskedLM", "EncoderModel"];
 
 /// Families whose feed-forward layers have two matrices.
 const PLAIN_FEED_FORWARD: [&str; 29] = [
@@ -281,7 +275,7 @@ pub(super) fn kind(fields: &Fields<'_>) -> ModelKind {
     if family.is_empty() && fields.is_set("_class_name") {
         return ModelKind::Diffusion;
     }
-    let reads_once = VERDICTS.iter().any(|verdict| class.ends_with(verdict))
+    let reads_once = BIDIRECTIONAL.iter().any(|name| class.ends_with(name))
         || class.contains("Bidirec")
         || fields.flag("use_bidirectional_attention") == Some(true)
         || fields.text(&["use_bidirectional_attention"]) == Some("all");

@@ -466,19 +466,6 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_in_order_and_all_of_them_are_named() {
-        let document = document();
-        for (id, row) in &document.classes {
-            assert!(row.names.is_sorted_by(|a, b| a < b), "{id}");
-        }
-        let named = document.engines.iter().flat_map(|engine| &engine.classes);
-        assert_eq!(
-            named.collect::<BTreeSet<_>>(),
-            document.classes.keys().collect()
-        );
-    }
-
-    #[test]
     fn names_are_unique() {
         let names: Vec<_> = document().engines.into_iter().map(|row| row.name).collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());

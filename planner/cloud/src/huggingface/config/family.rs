@@ -378,3 +378,44 @@ pub(super) fn assumed(family: &str, field: &str, nested: bool) -> Option<u64> {
     };
     find(&ALWAYS_ASSUMED).or_else(|| find(&ASSUMED_OF_A_PART).filter(|_| nested))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_verdict_does_not_make_a_decoder_an_encoder() {
+        let kind = |class: &str, family: &str| {
+            let config = json!({
+                "architectures": [class], "model_type": family, "hidden_size": 4096,
+                "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
+                "num_key_value_heads": 8, "vocab_size": 128_256,
+            });
+            crate::parse_config(&config).expect("a model").kind
+        };
+        for (class, family, expected) in [
+            (
+                "LlamaForSequenceClassification",
+                "llama",
+                ModelKind::Decoder,
+            ),
+            ("Qwen2ForRewardModel", "qwen2", ModelKind::Decoder),
+            ("MistralModel", "mistral", ModelKind::Decoder),
+            (
+                "XLMRobertaForSequenceClassification",
+                "xlm-roberta",
+                ModelKind::Encoder,
+            ),
+            ("FooForMaskedLM", "foo", ModelKind::Encoder),
+            (
+                "LlamaBidirectionalForSequenceClassification",
+                "llama_bidirec",
+                ModelKind::Encoder,
+            ),
+        ] {
+            assert_eq!(kind(class, family), expected, "{class}");
+        }
+    }
+}

@@ -487,40 +487,6 @@ fn an_omni_models_thinker_is_the_language_model() {
 }
 
 #[test]
-fn a_verdict_does_not_make_a_decoder_an_encoder() {
-    let kind = |class: &str, family: &str| {
-        let config = json!({
-            "architectures": [class], "model_type": family, "hidden_size": 4096,
-            "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
-            "num_key_value_heads": 8, "vocab_size": 128_256,
-        });
-        parse_config(&config).expect("a model").kind
-    };
-    for (class, family, expected) in [
-        (
-            "LlamaForSequenceClassification",
-            "llama",
-            ModelKind::Decoder,
-        ),
-        ("Qwen2ForRewardModel", "qwen2", ModelKind::Decoder),
-        ("MistralModel", "mistral", ModelKind::Decoder),
-        (
-            "XLMRobertaForSequenceClassification",
-            "xlm-roberta",
-            ModelKind::Encoder,
-        ),
-        ("FooForMaskedLM", "foo", ModelKind::Encoder),
-        (
-            "LlamaBidirectionalForSequenceClassification",
-            "llama_bidirec",
-            ModelKind::Encoder,
-        ),
-    ] {
-        assert_eq!(kind(class, family), expected, "{class}");
-    }
-}
-
-#[test]
 fn a_pipeline_is_known_by_its_class() {
     let index = json!({"_class_name": "FluxPipeline", "_diffusers_version": "0.30.0", "transformer": ["diffusers", "FluxTransformer2DModel"]});
     let config = parse_model_index(&index).expect("a pipeline");

@@ -149,14 +149,27 @@ fn a_pipeline_runs_only_where_its_server_has_an_image() {
     assert!(ranking.serving.is_some(), "{}", chosen.accelerator);
     assert_eq!(chosen.memory.kv_cache.0, 0);
     assert!(chosen.memory.basis.contains("one image of 1,024"));
-    let of = |part: &str| {
-        let mut rejected = ranking.rejected.iter();
-        rejected.find(|rejected| rejected.shape.contains(part))
-    };
-    for part in ["rtx-pro-6000", "b200", "ct5lp"] {
-        let rejected = of(part).expect("it is rejected");
-        assert_eq!(rejected.code, "engine_lacks_it", "{}", rejected.reason);
+    for (accelerator, reason) in [
+        ("nvidia-rtx-pro-6000", "no image of it is known there"),
+        ("nvidia-b200", "no image of it is known there"),
+        ("tpu-v6e", "models on TPUs"),
+    ] {
+        let question = Question {
+            accelerators: vec![accelerator.to_owned()],
+            ..question.clone()
+        };
+        let ranking = rank(&card, &question, catalog(), 0).expect("a ranking");
+        assert!(ranking.chosen.is_none(), "{accelerator}");
+        let rejected = &ranking.rejected[0];
+        assert_eq!(rejected.code, "engine_lacks_it", "{accelerator}");
+        assert!(rejected.reason.contains(reason), "{}", rejected.reason);
     }
+    // Whoever brings an image needs none of ours.
+    let own = placed(&card, |spec| {
+        spec.engine.image = Some("registry.acme.com/diffusers:1".to_owned());
+        spec.shape.accelerator = Some("nvidia-rtx-pro-6000".to_owned());
+    });
+    assert_eq!(own.serving.image, "registry.acme.com/diffusers:1");
 }
 
 #[test]

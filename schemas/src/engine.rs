@@ -34,6 +34,8 @@ pub struct EnginesDocument {
     pub schema: Option<String>,
     /// Where facts come from, by the id that rows name.
     pub sources: BTreeMap<String, Source>,
+    /// Model classes that engines are known to serve, by the id that rows name.
+    pub classes: BTreeMap<String, ClassesRow>,
     /// The engines, in the order in which `auto` prefers them.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub engines: Vec<EngineRow>,
@@ -43,10 +45,6 @@ pub struct EnginesDocument {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a capability of its own"
-)]
 pub struct EngineRow {
     /// Its name: `vllm`.
     #[cfg_attr(test, schemars(length(min = 1)))]
@@ -64,9 +62,16 @@ pub struct EngineRow {
     /// Kinds of models it serves.
     #[cfg_attr(test, schemars(with = "Vec<ModelKindWord>", length(min = 1)))]
     pub serves: Vec<ModelKind>,
+    /// Ids of the classes it is known to serve.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub classes: Vec<String>,
     /// Formats of weights it loads: `bfloat16`, `fp8`, `int4`, …
     #[cfg_attr(test, schemars(with = "Vec<FormatWord>", length(min = 1)))]
     pub formats: Vec<String>,
+    /// Families (`model_type`) it refuses to hold in float16, and so on accelerators without
+    /// bfloat16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs_bfloat16: Vec<String>,
     /// Formats it can make of 16-bit weights while loading.
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Vec<FormatWord>"))]
@@ -84,12 +89,6 @@ pub struct EngineRow {
     /// Most ranks that split a layer.
     #[cfg_attr(test, schemars(range(min = 1)))]
     pub max_tensor: u32,
-    /// Whether it serves low-rank adapters.
-    #[serde(default)]
-    pub adapters: bool,
-    /// Whether it drafts tokens with a smaller model or the model's own prediction layers.
-    #[serde(default)]
-    pub speculative: bool,
     /// Images; the first that lists the accelerator, or lists none, is taken. Without one it does
     /// not run there.
     #[cfg_attr(test, schemars(length(min = 1)))]
@@ -132,6 +131,23 @@ pub struct EngineRow {
     /// Id of the source of the host memory.
     pub host_source: String,
     /// Id of the source of what is not sourced in a row of its own.
+    pub source: String,
+}
+
+/// Model classes, by the names that `architectures` of a `config.json` (or `_class_name` of a
+/// `model_index.json`) gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ClassesRow {
+    /// Least NVIDIA compute capability they are served on, without its dot, where it is more than
+    /// the engine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_compute_capability: Option<u32>,
+    /// The names, in ascending order.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub names: Vec<String>,
+    /// Id of the source.
     pub source: String,
 }
 
@@ -190,13 +206,15 @@ pub struct FlagsRow {
     pub quantization: Option<String>,
     /// Data type of the KV cache.
     pub kv_dtype: Option<String>,
-    /// Turns low-rank adapters on; takes no value.
+    /// The kind of runner, for a model that answers with vectors or scores.
+    pub runner: Option<String>,
+    /// Turns low-rank adapters on; takes no value. Without it none are served.
     pub adapters: Option<String>,
     /// Most adapters in memory at once.
     pub max_adapters: Option<String>,
     /// Largest rank of an adapter.
     pub adapter_rank: Option<String>,
-    /// Drafting, as JSON.
+    /// Drafting by the model's own prediction layers, as JSON. Without it there is none.
     pub speculation: Option<String>,
     /// Changes of the model's configuration, as JSON.
     pub overrides: Option<String>,
@@ -443,6 +461,7 @@ mod tests {
                     .chain([&engine.source, &engine.host_source]),
             );
         }
+        named.extend(document.classes.values().map(|row| &row.source));
         assert_eq!(named, document.sources.keys().collect());
     }
 

@@ -1,6 +1,8 @@
 //! The embedded engines obey their own JSON Schema, and the schema refuses broken rows.
 
-use openmodel_schemas::engine::{EMBEDDED_ENGINES, ENGINES_SCHEMA};
+use std::collections::BTreeSet;
+
+use openmodel_schemas::engine::{EMBEDDED_ENGINES, ENGINES_SCHEMA, EnginesDocument};
 use serde_json::{Value, json};
 
 fn schema() -> jsonschema::Validator {
@@ -21,6 +23,19 @@ fn the_embedded_engines_obey_the_schema() {
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
+}
+
+#[test]
+fn classes_are_in_order_and_all_of_them_are_named() {
+    let document: EnginesDocument = serde_json::from_str(EMBEDDED_ENGINES).expect("readable");
+    for (id, row) in &document.classes {
+        assert!(row.names.is_sorted_by(|a, b| a < b), "{id}");
+    }
+    let named = document.engines.iter().flat_map(|engine| &engine.classes);
+    assert_eq!(
+        named.collect::<BTreeSet<_>>(),
+        document.classes.keys().collect()
+    );
 }
 
 #[test]

@@ -12,8 +12,22 @@ locals {
   })
 }
 
+locals {
+  # With LoRA adapters beside it; draft_tokens is for models that predict further tokens.
+  adapted = provider::openmodel::memory_estimate(data.openmodel_model.qwen.facts, {
+    accelerator    = "nvidia-l4"
+    context_length = 8192
+    adapter_count  = 4
+    adapter_rank   = 16
+  })
+}
+
 output "fits" {
   value = "${local.memory.fits}: ${local.memory.reason}"
+}
+
+output "adapters" {
+  value = "${local.adapted.weights_gib} GiB of weights, adapters among them"
 }
 
 output "kv_cache" {

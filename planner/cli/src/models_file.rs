@@ -131,6 +131,10 @@ pub(crate) fn card(row: &Value) -> Result<ModelCard> {
         parameters,
         active_parameters: row.billions("params_active_b").map(Parameters),
         weights,
+        pipeline_tag: row
+            .text("attention_class")
+            .filter(|class| class.contains("embedding"))
+            .map(|_| "feature-extraction".to_owned()),
         ..ModelCard::of_config(id.parse()?, config)
     })
 }

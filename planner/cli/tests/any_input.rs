@@ -66,6 +66,7 @@ fn load() -> impl Strategy<Value = Workload> {
                     input_tokens: Tokens(if usual { input % 4096 } else { input }),
                     output_tokens: Tokens(if usual { output % 4096 } else { output }),
                     max_concurrency: concurrency,
+                    starts_per_month: None,
                     requests_per_second: rate.filter(|_| !usual).map(|rate| Decimal::new(rate, 6)),
                     extend_context,
                     goals: Goals {

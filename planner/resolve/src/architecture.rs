@@ -14,11 +14,14 @@ use openmodel_schemas::model_card::{
 };
 
 use crate::error::{Fault, Field};
+use crate::task::answers_once;
 
 /// A configuration whose size the formulas describe.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Architecture<'a> {
     pub(crate) config: &'a ModelConfig,
+    /// Whether it answers once with a vector or a score, and generates nothing.
+    pub(crate) once: bool,
 }
 
 /// Parameters by formula, split by how ranks share them and what quantisation does to them.
@@ -77,7 +80,10 @@ impl<'a> Architecture<'a> {
                 "this mechanism has no memory formula here yet",
             ));
         }
-        let architecture = Self { config };
+        let architecture = Self {
+            config,
+            once: answers_once(card, config),
+        };
         if config.kind == ModelKind::Diffusion {
             return Ok(architecture);
         }
@@ -152,6 +158,31 @@ impl<'a> Architecture<'a> {
         Ok(architecture)
     }
 
+    /// Its class, by the field that states it: `architectures = ["FooForCausalLM"]`.
+    pub(crate) fn stated_class(self) -> String {
+        let c = self.config;
+        let field = if c.kind == ModelKind::Diffusion {
+            "_class_name"
+        } else {
+            "architectures"
+        };
+        match (c.architecture.as_str(), c.model_type.as_str()) {
+            ("", "") => format!("no {field}"),
+            ("", family) => format!("no {field}, and model_type = {family:?}"),
+            (class, _) if c.kind == ModelKind::Diffusion => format!("{field} = {class:?}"),
+            (class, _) => format!("{field} = [{class:?}]"),
+        }
+    }
+
+    /// What it needs an engine to serve: a decoder that answers once is served as an encoder.
+    pub(crate) const fn role(self) -> ModelKind {
+        if self.once {
+            ModelKind::Encoder
+        } else {
+            self.config.kind
+        }
+    }
+
     /// What the layers are; a configuration that does not say has full attention in each.
     pub(crate) fn layers(self) -> LayerKinds {
         let stated = self.config.layer_kinds;
@@ -198,25 +229,7 @@ impl<'a> Architecture<'a> {
         let (attention, key_value, latent) = self.attention_parameters();
         let recurrent = product(&[kinds.recurrent, recurrent_parameters(c)]);
         let matrices = if c.plain_feed_forward { 2 } else { 3 };
-        let feed_forward_layers = self.feed_forward_layers();
-        let (dense_layers, expert_layers) = match &c.experts {
-            None => (feed_forward_layers, 0),
-            Some(experts) => {
-                let dense = experts.dense_layers.min(feed_forward_layers);
-                let others = feed_forward_layers - dense;
-                let with_experts = if experts.layers > 0 {
-                    experts.layers.min(others)
-                } else {
-                    others
-                };
-                let beside = if experts.beside_dense {
-                    with_experts
-                } else {
-                    0
-                };
-                (dense.saturating_add(beside), with_experts)
-            }
-        };
+        let (dense_layers, expert_layers) = (self.dense_layers(), self.expert_layers());
         let dense = if stateful {
             0
         } else if let (Some(total), None) = (c.intermediate_total, &c.experts) {
@@ -293,6 +306,33 @@ impl<'a> Architecture<'a> {
                 .saturating_add(head)
                 .saturating_add(routed),
         )
+    }
+
+    /// Layers with a dense feed-forward part.
+    pub(crate) fn dense_layers(self) -> u64 {
+        let all = self.feed_forward_layers();
+        match &self.config.experts {
+            None => all,
+            Some(experts) if experts.beside_dense => experts
+                .dense_layers
+                .min(all)
+                .saturating_add(self.expert_layers()),
+            Some(experts) => experts.dense_layers.min(all),
+        }
+    }
+
+    /// Layers with routed experts.
+    pub(crate) fn expert_layers(self) -> u64 {
+        let Some(experts) = &self.config.experts else {
+            return 0;
+        };
+        let all = self.feed_forward_layers();
+        let others = all - experts.dense_layers.min(all);
+        if experts.layers > 0 {
+            experts.layers.min(others)
+        } else {
+            others
+        }
     }
 
     /// Layers with a feed-forward part: all of them, or where the kinds of layers leave some

@@ -12,7 +12,7 @@
 //! holds 36,560 tokens in 19.53 GiB only when its 52 windowed layers are padded to six groups of
 //! ten; gemma-4-E2B holds 129.66 requests of 8,192 tokens in 9.92 GiB.
 
-use openmodel_schemas::model_card::Recurrent;
+use openmodel_schemas::model_card::{ModelKind, Recurrent};
 use openmodel_schemas::quantity::Bytes;
 
 use crate::architecture::{Architecture, product};
@@ -52,6 +52,8 @@ pub(crate) struct Cache {
     state: u64,
     /// Recurrent layers.
     states: u64,
+    /// States of a layer that one sequence keeps: one, and one for each token drafted ahead.
+    copies: u64,
     /// What a request keeps once, whatever its length: keys and values of an encoder's output.
     fixed: u64,
     /// Keys of a sparse indexer, of one token in all layers that have one.
@@ -89,7 +91,9 @@ impl Cache {
             window: c.window,
         };
         let kept = |kept: Kept| (kept.layers > 0 && kept.per_token > 0).then_some(kept);
-        let is_decoder = c.kind != openmodel_schemas::model_card::ModelKind::Encoder;
+        if matches!(c.kind, ModelKind::Encoder | ModelKind::Diffusion) {
+            return Self::none(layout);
+        }
         let fixed = c.encoder.map_or(0, |encoder| {
             product(&[
                 2,
@@ -100,20 +104,60 @@ impl Cache {
             ])
         });
         Self {
-            kinds: if is_decoder {
-                [kept(full), kept(windowed)]
-            } else {
-                [None, None]
-            },
+            kinds: [kept(full), kept(windowed)],
             state: c
                 .recurrent
-                .map_or(0, |state| state_bytes(state, parallelism)),
+                .map_or(0, |state| state_bytes(state, parallelism, 0)),
             states: stage(kinds.recurrent),
+            copies: 1,
             fixed,
-            indexer: if is_decoder { indexer } else { 0 },
+            indexer,
             entries: entries(architecture),
             layout,
         }
+    }
+
+    /// Nothing: what reads once, and what makes images, keeps nothing between steps.
+    pub(crate) const fn none(layout: Layout) -> Self {
+        Self {
+            kinds: [None, None],
+            state: 0,
+            states: 0,
+            copies: 1,
+            fixed: 0,
+            indexer: 0,
+            entries: 1000,
+            layout,
+        }
+    }
+
+    /// The same with so many tokens drafted ahead by the model's own prediction layers. Each of
+    /// these has full attention and keeps every token; a recurrent layer keeps a state for each
+    /// drafted token beside its own, and a longer convolution (vLLM's `MambaSpec` and
+    /// `mamba_utils`).
+    pub(crate) fn drafting(
+        mut self,
+        architecture: Architecture,
+        parallelism: Parallelism,
+        tokens: u64,
+    ) -> Self {
+        let c = architecture.config;
+        let layers = c.mtp_layers;
+        let per_token = full_per_token(architecture, parallelism, self.layout);
+        if let Some(full) = &mut self.kinds[0] {
+            full.layers = full.layers.saturating_add(layers);
+        } else if layers > 0 && per_token > 0 {
+            self.kinds[0] = Some(Kept {
+                layers,
+                per_token,
+                window: None,
+            });
+        }
+        if let Some(state) = c.recurrent {
+            self.state = state_bytes(state, parallelism, tokens);
+            self.copies = tokens.saturating_add(1);
+        }
+        self
     }
 
     /// Bytes of one token when every layer keeps it: the upper bound.
@@ -134,7 +178,7 @@ impl Cache {
 
     /// Bytes of the state of one sequence.
     pub(crate) fn per_sequence(&self) -> Bytes {
-        Bytes(product(&[self.state, self.states]).saturating_add(self.fixed))
+        Bytes(product(&[self.state, self.states, self.copies]).saturating_add(self.fixed))
     }
 
     /// Least and most bytes a sequence of so many tokens keeps. They differ where windowed or
@@ -250,7 +294,7 @@ impl Cache {
         let page = product(&[attention.per_token, block]);
         let size = attention.layers.min(self.states).max(1);
         let pages = product(&[attention.layers.div_ceil(size), tokens.div_ceil(block)])
-            .saturating_add(self.states.div_ceil(size));
+            .saturating_add(product(&[self.states.div_ceil(size), self.copies]));
         product(&[pages, size, page])
     }
 }
@@ -312,10 +356,16 @@ fn heads_per_token(
     product(&[own, width, layout.element])
 }
 
-/// State of one sequence in one recurrent layer of a rank: convolution and state matrix.
-fn state_bytes(state: Recurrent, parallelism: Parallelism) -> u64 {
+/// State of one sequence in one recurrent layer of a rank: convolution, longer by the tokens that
+/// are drafted ahead, and state matrix.
+fn state_bytes(state: Recurrent, parallelism: Parallelism, drafted: u64) -> u64 {
     const CONV_ELEMENT: u64 = 2;
     let ranks = u64::from(parallelism.tensor.max(1));
+    // A layer without a convolution has none to lengthen.
+    let longer = |conv: u64| match conv {
+        0 => 0,
+        conv => conv.saturating_sub(1).saturating_add(drafted),
+    };
     match state {
         Recurrent::Mamba1 {
             inner,
@@ -324,7 +374,7 @@ fn state_bytes(state: Recurrent, parallelism: Parallelism) -> u64 {
             state_bytes,
         } => {
             let own = inner.div_ceil(ranks);
-            product(&[own, conv.saturating_sub(1), CONV_ELEMENT]).saturating_add(product(&[
+            product(&[own, longer(conv), CONV_ELEMENT]).saturating_add(product(&[
                 own,
                 state,
                 state_bytes,
@@ -339,17 +389,9 @@ fn state_bytes(state: Recurrent, parallelism: Parallelism) -> u64 {
             state_bytes,
         } => {
             let channels = product(&[heads, head_dim]).saturating_add(product(&[2, groups, state]));
-            product(&[
-                channels.div_ceil(ranks),
-                conv.saturating_sub(1),
-                CONV_ELEMENT,
-            ])
-            .saturating_add(product(&[
-                heads.div_ceil(ranks),
-                head_dim,
-                state,
-                state_bytes,
-            ]))
+            product(&[channels.div_ceil(ranks), longer(conv), CONV_ELEMENT]).saturating_add(
+                product(&[heads.div_ceil(ranks), head_dim, state, state_bytes]),
+            )
         }
         Recurrent::DeltaNet {
             key_heads,
@@ -361,17 +403,9 @@ fn state_bytes(state: Recurrent, parallelism: Parallelism) -> u64 {
         } => {
             let channels = product(&[2, key_heads, key_dim])
                 .saturating_add(product(&[value_heads, value_dim]));
-            product(&[
-                channels.div_ceil(ranks),
-                conv.saturating_sub(1),
-                CONV_ELEMENT,
-            ])
-            .saturating_add(product(&[
-                value_heads.div_ceil(ranks),
-                value_dim,
-                key_dim,
-                state_bytes,
-            ]))
+            product(&[channels.div_ceil(ranks), longer(conv), CONV_ELEMENT]).saturating_add(
+                product(&[value_heads.div_ceil(ranks), value_dim, key_dim, state_bytes]),
+            )
         }
     }
 }

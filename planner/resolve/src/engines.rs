@@ -3,6 +3,10 @@
 use std::sync::LazyLock;
 
 use openmodel_schemas::engine::{EMBEDDED_ENGINES, EngineRow, EnginesDocument, MemoryRow};
+use openmodel_schemas::model_card::ModelKind;
+
+use crate::architecture::Architecture;
+use crate::task::base;
 
 /// The engines that ship in the binary.
 pub(crate) fn engines() -> &'static EnginesDocument {
@@ -15,6 +19,56 @@ pub(crate) fn engines() -> &'static EnginesDocument {
 /// An engine by its name.
 pub(crate) fn engine(name: &str) -> Option<&'static EngineRow> {
     engines().engines.iter().find(|row| row.name == name)
+}
+
+/// The least NVIDIA compute capability, without its dot, on which an engine is known to serve a
+/// class in a role; `None` where it is not known to serve it at all.
+pub(crate) fn serves(engine: &EngineRow, class: &str, role: ModelKind) -> Option<u32> {
+    if !engine.serves.contains(&role) {
+        return None;
+    }
+    let listed = |class: &str| {
+        let mut rows = engine
+            .classes
+            .iter()
+            .filter_map(|id| engines().classes.get(id));
+        let row = rows.find(|row| {
+            row.names
+                .binary_search_by(|name| name.as_str().cmp(class))
+                .is_ok()
+        });
+        row.map(|row| row.min_compute_capability.unwrap_or(0))
+    };
+    // An engine that generates too makes the class with another head of the one it lists.
+    let converts = role == ModelKind::Encoder && engine.serves.contains(&ModelKind::Decoder);
+    listed(class).or_else(|| {
+        let base = base(class).filter(|_| converts)?;
+        ["ForCausalLM", "ForConditionalGeneration"]
+            .into_iter()
+            .find_map(|head| listed(&format!("{base}{head}")))
+    })
+}
+
+/// What is not known of a model whose class an engine is not known to serve, for the basis of an
+/// estimate; empty where it is known.
+pub(crate) fn doubt(engine: &EngineRow, architecture: Architecture) -> String {
+    let class = &architecture.config.architecture;
+    if serves(engine, class, architecture.role()).is_some() {
+        return String::new();
+    }
+    format!(
+        "; it has {}, which {} {} is not known to serve: sized by the fields of its configuration alone",
+        architecture.stated_class(),
+        engine.name,
+        engine.version
+    )
+}
+
+/// The image of an engine for an accelerator.
+pub(crate) fn image<'a>(engine: &'a EngineRow, accelerator: &str) -> Option<&'a str> {
+    let runs = |names: &[String]| names.is_empty() || names.iter().any(|name| name == accelerator);
+    let row = engine.images.iter().find(|row| runs(&row.accelerators))?;
+    Some(&row.image)
 }
 
 /// The memory constants of an engine at a version: those of the last row that is not newer.

@@ -27,8 +27,12 @@ pub enum Field {
     MaxTtft,
     /// The longest time between tokens.
     MaxTpot,
+    /// The low-rank adapters.
+    Adapters,
     /// The tokens drafted ahead.
     DraftTokens,
+    /// The format of the KV cache.
+    KvCache,
     /// The quantisation.
     Quantization,
     /// The shape as a whole.

@@ -9,13 +9,14 @@ use openmodel_schemas::catalog::{AcceleratorKind, AcceleratorRow, ShapeRow};
 use openmodel_schemas::engine::EngineRow;
 use openmodel_schemas::spec::Objective;
 
-use crate::engines::{engines, memory};
+use crate::engines::{image, memory};
 use crate::footprint::{Device, Footprint};
 use crate::format::Format;
-use crate::need::{Need, Variant};
+use crate::need::{Able, Need, Variant};
 use crate::pace::{Pace, pace};
 use crate::parallel::{Indivisible, Parallelism, check};
 use crate::reason::Reason;
+use crate::serving::lacks_bf16;
 
 /// A way to hold a need on the devices of a shape.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,10 +105,10 @@ fn one(
             format: format.as_str(),
         });
     }
-    let engine = choose_engine(need, variant, accelerator)?;
+    let devices = shape.count.saturating_mul(accelerator.devices);
+    let engine = choose_engine(need, variant, accelerator, devices)?;
     let constants = memory(engine, need.version(engine));
     let device = Device::of(accelerator, shape.eighths);
-    let devices = shape.count.saturating_mul(accelerator.devices);
     let mut best: Option<Fit> = None;
     let mut small: Option<(Footprint, Parallelism)> = None;
     let mut split: Option<Indivisible> = None;
@@ -123,7 +124,7 @@ fn one(
             parallelism,
             device,
             constants,
-            engine.host_gib,
+            engine,
             &need.demand(parallelism),
         );
         if !footprint.fits() {
@@ -192,6 +193,7 @@ fn one(
 fn spreads(devices: u32, engine: &EngineRow, need: &Need) -> impl Iterator<Item = Parallelism> {
     let experts = need.architecture.config.experts.is_some();
     let pipeline = engine.pipeline;
+    let copied = engine.flags.data.is_some();
     let widest = engine.max_tensor.max(1);
     let tensors = (1..=devices.min(widest))
         .rev()
@@ -208,7 +210,7 @@ fn spreads(devices: u32, engine: &EngineRow, need: &Need) -> impl Iterator<Item 
             pipeline: rest,
             ..plain
         });
-        let copies = (rest > 1).then_some(Parallelism {
+        let copies = (rest > 1 && copied).then_some(Parallelism {
             data: rest,
             expert: experts,
             ..plain
@@ -222,57 +224,16 @@ fn choose_engine(
     need: &Need,
     variant: &Variant,
     accelerator: &AcceleratorRow,
+    devices: u32,
 ) -> Result<&'static EngineRow, Reason> {
-    let config = need.architecture.config;
     // How far an engine came says which one to name: the last of these it passed.
-    let serves = |engine: &EngineRow| -> Result<(), (u8, String)> {
-        if engine.accelerator != accelerator.kind {
-            let what = match accelerator.kind {
-                AcceleratorKind::Gpu => "models on GPUs",
-                AcceleratorKind::Tpu => "models on TPUs",
-            };
-            return Err((0, what.to_owned()));
-        }
-        if !engine.serves.contains(&config.kind) {
-            return Err((1, format!("models such as {}", config.architecture)));
-        }
-        if accelerator
-            .compute_capability
-            .is_some_and(|has| has < engine.min_compute_capability)
-        {
-            return Err((4, format!("models on {}", accelerator.name)));
-        }
-        if need.architecture.layers().recurrent > 0 && !engine.recurrent {
-            return Err((2, "models with recurrent layers".to_owned()));
-        }
-        let word = word(variant.weights.format, accelerator.kind);
-        if !engine.formats.iter().any(|format| format == word) {
-            return Err((3, format!("weights in {word}")));
-        }
-        if need.workload.adapters.is_some() && !engine.adapters {
-            return Err((5, "low-rank adapters".to_owned()));
-        }
-        if need.workload.draft_tokens.is_some() && !engine.speculative {
-            return Err((5, "drafted tokens".to_owned()));
-        }
-        Ok(())
-    };
-    let lacks = |engine: &str, what: String| Reason::EngineLacksIt {
-        engine: engine.to_owned(),
-        what,
-    };
-    if let Some(asked) = need.engine {
-        return serves(asked)
-            .map(|()| asked)
-            .map_err(|(_, what)| lacks(&asked.name, what));
-    }
     let mut closest: Option<(u8, &str, String)> = None;
-    for engine in &engines().engines {
-        match serves(engine) {
-            Ok(()) => return Ok(engine),
-            Err((passed, what)) => {
+    for able in &need.able {
+        match lacks(need, variant, accelerator, devices, able) {
+            None => return Ok(able.engine),
+            Some((passed, what)) => {
                 if closest.as_ref().is_none_or(|(most, ..)| passed > *most) {
-                    closest = Some((passed, &engine.name, what));
+                    closest = Some((passed, &able.engine.name, what));
                 }
             }
         }
@@ -282,7 +243,81 @@ fn choose_engine(
         "no engine here",
         format!("models on {}", accelerator.name),
     ));
-    Err(lacks(engine, what))
+    Err(Reason::EngineLacksIt {
+        engine: engine.to_owned(),
+        what,
+    })
+}
+
+/// What an engine does not serve, after how many checks that it passed.
+fn lacks(
+    need: &Need,
+    variant: &Variant,
+    accelerator: &AcceleratorRow,
+    devices: u32,
+    able: &Able,
+) -> Option<(u8, String)> {
+    let engine = able.engine;
+    let config = need.architecture.config;
+    if engine.accelerator != accelerator.kind {
+        let what = match accelerator.kind {
+            AcceleratorKind::Gpu => "models on GPUs",
+            AcceleratorKind::Tpu => "models on TPUs",
+        };
+        return Some((0, what.to_owned()));
+    }
+    if !engine.serves.contains(&need.architecture.role()) {
+        return Some((1, format!("models such as {}", config.architecture)));
+    }
+    if need.architecture.layers().recurrent > 0 && !engine.recurrent {
+        return Some((2, "models with recurrent layers".to_owned()));
+    }
+    let word = word(variant.weights.format, accelerator.kind);
+    if !engine.formats.iter().any(|format| format == word) {
+        return Some((3, format!("weights in {word}")));
+    }
+    let least = engine
+        .min_compute_capability
+        .max(able.min_compute_capability);
+    if let Some(has) = accelerator.compute_capability.filter(|has| *has < least) {
+        let what = if has < engine.min_compute_capability {
+            format!("models on {}", accelerator.name)
+        } else {
+            format!("{} on {}", config.architecture, accelerator.name)
+        };
+        return Some((4, what));
+    }
+    let held_as_fp16 = matches!(variant.weights.format, Format::Bf16) && lacks_bf16(accelerator);
+    if held_as_fp16 && engine.needs_bfloat16.contains(&config.model_type) {
+        return Some((
+            4,
+            format!(
+                "{} in float16, and {} has no bfloat16",
+                config.model_type, accelerator.name
+            ),
+        ));
+    }
+    if !need.own_image && image(engine, &accelerator.name).is_none() {
+        return Some((
+            5,
+            format!(
+                "models on {}: no image of it is known there",
+                accelerator.name
+            ),
+        ));
+    }
+    // Without a way to spread, the engine runs on one of them and leaves the others idle.
+    let spreads = engine.max_tensor > 1 || engine.pipeline || engine.flags.data.is_some();
+    if devices > 1 && !spreads {
+        return Some((5, format!("a model on {devices} devices")));
+    }
+    if need.workload.adapters.is_some() && engine.flags.adapters.is_none() {
+        return Some((6, "low-rank adapters by arguments known here".to_owned()));
+    }
+    if need.workload.draft_tokens.is_some() && engine.flags.speculation.is_none() {
+        return Some((6, "drafted tokens by arguments known here".to_owned()));
+    }
+    None
 }
 
 /// The word an engine lists a format by: 16 and 32 bits are loaded in the accelerator's own.

@@ -17,13 +17,16 @@
 //! `schemas/catalog/engines.json` with their sources.
 
 use openmodel_schemas::catalog::{AcceleratorKind, AcceleratorRow};
-use openmodel_schemas::engine::{GraphsRow, MemoryRow};
+use openmodel_schemas::engine::{EngineRow, GraphsRow, MemoryRow};
 use openmodel_schemas::model_card::ModelKind;
 use openmodel_schemas::quantity::{Bytes, Tokens};
 use openmodel_schemas::report::Memory;
+use openmodel_schemas::spec::Adapters;
 
+use crate::adapters;
 use crate::architecture::{Architecture, product};
 use crate::cache::{Cache, Layout};
+use crate::drafting::CHECK_BYTES_PER_LOGIT;
 use crate::format::Format;
 use crate::parallel::Parallelism;
 use crate::weights::Weights;
@@ -64,8 +67,10 @@ pub(crate) struct Demand {
     pub(crate) kv_element: u64,
     /// Whether no graphs are captured.
     pub(crate) eager: bool,
-    /// What adapters and a draft model add to the weights of a device.
-    pub(crate) beside_weights: Bytes,
+    /// Low-rank adapters in memory at once.
+    pub(crate) adapters: Option<Adapters>,
+    /// Tokens drafted ahead by the model's own prediction layers.
+    pub(crate) drafted: Option<u64>,
 }
 
 /// What a model needs of one device, and of the host beside it.
@@ -109,7 +114,7 @@ impl Footprint {
         parallelism: Parallelism,
         device: Device,
         constants: &MemoryRow,
-        host_gib: f64,
+        engine: &EngineRow,
         demand: &Demand,
     ) -> Self {
         let c = architecture.config;
@@ -128,7 +133,7 @@ impl Footprint {
             stated
         } else {
             let default = step.map_or(2048, |row| row.tokens);
-            let step = if constants.chunked_prefill {
+            let step = if constants.chunked_prefill && c.kind == ModelKind::Decoder {
                 default
             } else {
                 default.max(demand.context)
@@ -144,7 +149,17 @@ impl Footprint {
             tpu: device.kind == AcceleratorKind::Tpu,
             batched_tokens,
         };
-        let cache = Cache::of(architecture, parallelism, layout);
+        // An engine made for encoders alone runs a decoder that answers once without a cache.
+        let cacheless = architecture.once && !engine.serves.contains(&ModelKind::Decoder);
+        let cache = if cacheless {
+            Cache::none(layout)
+        } else {
+            Cache::of(architecture, parallelism, layout)
+        };
+        let cache = match demand.drafted {
+            Some(tokens) => cache.drafting(architecture, parallelism, tokens),
+            None => cache,
+        };
         let typical = demand
             .typical
             .map_or(Bytes(0), |(count, tokens)| cache.request(tokens) * count);
@@ -155,13 +170,14 @@ impl Footprint {
             constants,
             sequences,
             batched_tokens,
+            (cacheless, demand.drafted.is_some()),
         );
         let runtime = Bytes::from_gib(if parallelism.tensor > 1 {
             constants.tensor_runtime_gib
         } else {
             constants.runtime_gib
         });
-        let graphs = if demand.eager || c.kind != ModelKind::Decoder {
+        let graphs = if demand.eager || cacheless || c.kind != ModelKind::Decoder {
             Bytes(0)
         } else {
             graphs(&constants.graphs, architecture, weights.format)
@@ -182,10 +198,17 @@ impl Footprint {
                 ),
             )
         };
+        let adapters = demand.adapters.map_or(Bytes(0), |adapters| {
+            adapters::bytes(architecture, adapters, parallelism)
+        });
+        let beside = match demand.drafted {
+            Some(_) => adapters + weights.prediction(parallelism),
+            None => adapters,
+        };
         Self {
             usable,
             share: part(usable, utilization),
-            weights: weights.per_device(architecture, parallelism) + demand.beside_weights,
+            weights: weights.per_device(architecture, parallelism) + beside,
             activations,
             overhead: runtime + graphs,
             outside,
@@ -193,11 +216,16 @@ impl Footprint {
             kv_cache: cache.request(demand.context).max(typical),
             cache,
             context: demand.context,
-            host: weights.files + Bytes::from_gib(host_gib),
+            host: weights.files + Bytes::from_gib(engine.host_gib),
             sequences,
             batched_tokens,
             utilization,
         }
+    }
+
+    /// Whether sequences keep anything between steps.
+    pub(crate) fn keeps(&self) -> bool {
+        self.cache.request(1) > Bytes(0)
     }
 
     /// Everything in the share but the KV cache.
@@ -277,18 +305,21 @@ fn activations(
     constants: &MemoryRow,
     sequences: u64,
     batched: u64,
+    (cacheless, drafts): (bool, bool),
 ) -> Bytes {
     let c = architecture.config;
     let element = if format == Format::Fp32 { 4.0 } else { 2.0 };
     let tower = if c.vision || c.audio { TOWER_GIB } else { 0.0 };
     let step = Bytes::from_gib(constants.step_gib + tower);
+    // Attention scores are not kept with flash attention: `tokens · (12·H + I)`.
+    let read_once = || {
+        let row = product(&[12, c.hidden_size]).saturating_add(c.intermediate_size);
+        scale(product(&[batched, row]), element) + step
+    };
     match c.kind {
+        ModelKind::Decoder if cacheless => return read_once(),
         ModelKind::Decoder | ModelKind::EncoderDecoder => {}
-        // Attention scores are not kept with flash attention: `tokens · (12·H + I)`.
-        ModelKind::Encoder => {
-            let row = product(&[12, c.hidden_size]).saturating_add(c.intermediate_size);
-            return scale(product(&[batched, row]), element) + step;
-        }
+        ModelKind::Encoder => return read_once(),
         // One image of 1,024² at a time: a fixed working set, as SDXL and FLUX show.
         ModelKind::Diffusion => return Bytes::from_gib(DIFFUSION_GIB),
     }
@@ -298,9 +329,11 @@ fn activations(
     } else {
         c.vocab_size
     };
+    // Nothing is sampled of vectors and scores: vLLM warms up the pooler instead.
+    let sampled = if architecture.once { 0 } else { sequences };
     let sampler = scale(
-        product(&[sequences, vocabulary]),
-        constants.sampler_bytes_per_logit,
+        product(&[sampled, vocabulary]),
+        constants.sampler_bytes_per_logit + if drafts { CHECK_BYTES_PER_LOGIT } else { 0.0 },
     );
     let hidden = scale(
         product(&[batched, c.hidden_size]),

@@ -21,10 +21,12 @@
 //! | [`joint`], [`pool`] | the cheapest pool for several models: the search, and the question around it |
 //! | `serving`, [`lowering`] | what is run, and the operations that bring it about |
 
+mod adapters;
 mod advice;
 mod architecture;
 mod behind;
 mod cache;
+mod drafting;
 mod engines;
 mod error;
 mod estimate;
@@ -33,6 +35,8 @@ mod fit;
 mod footprint;
 mod format;
 pub mod joint;
+#[cfg(test)]
+mod kinds;
 pub mod lowering;
 pub mod market;
 pub mod memory;
@@ -47,6 +51,7 @@ mod serving;
 mod show;
 mod start;
 mod survey;
+mod task;
 #[cfg(test)]
 mod testing;
 mod throughput;

@@ -4,10 +4,12 @@
 use openmodel_schemas::catalog::AcceleratorKind;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::quantity::{Bytes, Tokens};
-use openmodel_schemas::spec::Quantization;
+use openmodel_schemas::spec::{Adapters, Quantization};
 
+use crate::adapters;
 use crate::architecture::Architecture;
-use crate::engines::{engine, engines, memory};
+use crate::drafting;
+use crate::engines::{doubt, engine, engines, memory};
 use crate::error::{Fault, Field};
 use crate::footprint::{Demand, Device, Footprint};
 use crate::format::Format;
@@ -56,6 +58,10 @@ pub struct MemoryQuery {
     pub kv_bits: Option<u64>,
     /// Whether no graphs are captured.
     pub eager: bool,
+    /// Low-rank adapters in memory at once.
+    pub adapters: Option<Adapters>,
+    /// Tokens drafted ahead by the model's own prediction layers.
+    pub draft_tokens: Option<u32>,
     /// Whether the engine cuts the context to what fits (`--max-model-len auto`).
     pub cut_context: bool,
 }
@@ -86,6 +92,8 @@ impl MemoryQuery {
             utilization: None,
             kv_bits: None,
             eager: false,
+            adapters: None,
+            draft_tokens: None,
             cut_context: false,
         }
     }
@@ -159,6 +167,12 @@ impl From<Fault> for MemoryError {
 /// What the fullest device holds, and whether that fits.
 pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, MemoryError> {
     let architecture = Architecture::of(card)?;
+    if let Some(lora) = query.adapters {
+        adapters::check(lora)?;
+    }
+    if let Some(tokens) = query.draft_tokens {
+        drafting::check(card, tokens)?;
+    }
     let row = engine(&query.engine).ok_or_else(|| unknown_engine(&query.engine))?;
     let version = query.engine_version.as_deref().unwrap_or(&row.version);
     let constants = memory(row, version);
@@ -195,7 +209,8 @@ pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, 
         utilization: query.utilization,
         kv_element,
         eager: query.eager,
-        beside_weights: Bytes(0),
+        adapters: query.adapters,
+        drafted: query.draft_tokens.map(u64::from),
     };
     let device = Device {
         kind: query.accelerator,
@@ -207,7 +222,7 @@ pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, 
         parallelism,
         device,
         constants,
-        row.host_gib,
+        row,
         &demand,
     );
     let split = check(architecture, weights.format, parallelism, query.accelerator);
@@ -233,8 +248,11 @@ pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, 
         fits,
         reason,
         basis: format!(
-            "{} {version} (constants from {}); weights by {}",
-            row.name, constants.from, weights.basis
+            "{} {version} (constants from {}); weights by {}{}",
+            row.name,
+            constants.from,
+            weights.basis,
+            doubt(row, architecture)
         ),
     })
 }

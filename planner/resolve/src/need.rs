@@ -2,17 +2,19 @@
 
 use openmodel_schemas::engine::EngineRow;
 use openmodel_schemas::model_card::{ModelCard, ModelKind};
-use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::spec::{Quantization, Workload};
 
 use rust_decimal::Decimal;
 
-use crate::architecture::{Architecture, product};
-use crate::engines::{engine, engines};
+use crate::adapters;
+use crate::architecture::Architecture;
+use crate::drafting;
+use crate::engines::{engine, engines, serves};
 use crate::error::{Fault, Field};
 use crate::footprint::Demand;
 use crate::pace::model;
 use crate::parallel::Parallelism;
+use crate::reason::list;
 use crate::throughput::ModelSpeed;
 use crate::weights::Weights;
 
@@ -22,16 +24,29 @@ pub(crate) struct Need<'a> {
     pub(crate) card: &'a ModelCard,
     pub(crate) architecture: Architecture<'a>,
     pub(crate) workload: Workload,
-    /// The engine that is asked for; none leaves the choice.
-    pub(crate) engine: Option<&'static EngineRow>,
+    /// The engine that is asked for, or all that are known to serve the model's class, in the
+    /// order in which `auto` prefers them.
+    pub(crate) able: Vec<Able>,
+    /// Whether the user brings the image, so that no accelerator lacks one.
+    pub(crate) own_image: bool,
     /// Its version, where one is asked for.
     pub(crate) engine_version: Option<String>,
+    /// Whether the user names the engine.
+    pub(crate) named: bool,
     /// The formats that are allowed, in the order of preference among equals.
     pub(crate) variants: Vec<Variant>,
     /// Bytes of an element of the KV cache.
     pub(crate) kv_element: u64,
     /// What of the model its speed depends on.
     pub(crate) speed: ModelSpeed,
+}
+
+/// An engine that may serve the model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Able {
+    pub(crate) engine: &'static EngineRow,
+    /// Least NVIDIA compute capability it serves the model's class on, without its dot.
+    pub(crate) min_compute_capability: u32,
 }
 
 /// The weights in one format.
@@ -51,9 +66,17 @@ impl<'a> Need<'a> {
         quantizations: &[Option<Quantization>],
         kv_bits: Option<u64>,
     ) -> Result<Self, Fault> {
-        let engine = engine_name.map(known_engine).transpose()?;
+        let named = engine_name.map(known_engine).transpose()?;
         let architecture = Architecture::of(card)?;
-        check(card, workload)?;
+        check(card, workload, architecture)?;
+        let able = able(card, architecture, named)?;
+        let cacheless = matches!(
+            architecture.config.kind,
+            ModelKind::Encoder | ModelKind::Diffusion
+        );
+        if let Some(bits) = kv_bits.filter(|_| cacheless) {
+            return Err(no_cache(card, bits));
+        }
         let variants = quantizations
             .iter()
             .map(|quantization| {
@@ -78,8 +101,10 @@ impl<'a> Need<'a> {
             card,
             architecture,
             workload: workload.clone(),
-            engine,
+            able,
+            own_image: false,
             engine_version: None,
+            named: named.is_some(),
             variants,
             kv_element: match kv_bits.or(stored_bits) {
                 Some(8) => 1,
@@ -98,7 +123,7 @@ impl<'a> Need<'a> {
         let is_number = number
             .split('.')
             .all(|part| part.starts_with(|c: char| c.is_ascii_digit()));
-        if self.engine.is_none() || !is_number {
+        if !self.named || !is_number {
             return Err(Fault {
                 field: Field::Engine,
                 code: "unknown_engine",
@@ -136,7 +161,11 @@ impl<'a> Need<'a> {
         let typical = load
             .input_tokens
             .0
-            .saturating_add(load.output_tokens.0)
+            .saturating_add(if self.architecture.once {
+                0
+            } else {
+                load.output_tokens.0
+            })
             .max(1);
         Demand {
             context: load.context_length.0.max(1),
@@ -146,34 +175,9 @@ impl<'a> Need<'a> {
             utilization: None,
             kv_element: self.kv_element,
             eager: false,
-            beside_weights: self.adapters(parallelism),
+            adapters: load.adapters,
+            drafted: load.draft_tokens.map(u64::from),
         }
-    }
-
-    /// Memory of low-rank adapters on one device: for each linear layer, `rank` rows of its
-    /// width in and out, in 16 bits (vLLM reserves it for all of them at start-up).
-    fn adapters(&self, parallelism: Parallelism) -> Bytes {
-        let Some(adapters) = self.workload.adapters else {
-            return Bytes(0);
-        };
-        let c = self.architecture.config;
-        let query = product(&[c.attention_heads, c.head_dim]);
-        let key_value = product(&[c.kv_heads, c.head_dim]);
-        let width = product(&[4, c.hidden_size])
-            .saturating_add(product(&[2, query]))
-            .saturating_add(product(&[2, key_value]))
-            .saturating_add(product(&[
-                3,
-                c.hidden_size.saturating_add(c.intermediate_size),
-            ]));
-        let all = product(&[
-            u64::from(adapters.count),
-            u64::from(adapters.rank),
-            width,
-            c.layers,
-            2,
-        ]);
-        Bytes(all / u64::from(parallelism.tensor.max(1)))
     }
 }
 
@@ -185,10 +189,16 @@ const LONGEST_CONTEXT: u64 = 100_000_000;
 const MOST_REQUESTS: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
 
 /// What is wrong with a load, whatever the shape.
-fn check(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
-    check_lengths(card, load)?;
-    check_rates(card, load)?;
-    check_drafts(card, load)
+fn check(card: &ModelCard, load: &Workload, architecture: Architecture) -> Result<(), Fault> {
+    check_lengths(card, load, architecture)?;
+    check_rates(card, load, architecture)?;
+    if let Some(lora) = load.adapters {
+        adapters::check(lora)?;
+    }
+    if let Some(tokens) = load.draft_tokens {
+        drafting::check(card, tokens)?;
+    }
+    Ok(())
 }
 
 const fn invalid(field: Field, summary: &'static str, detail: String) -> Fault {
@@ -201,13 +211,16 @@ const fn invalid(field: Field, summary: &'static str, detail: String) -> Fault {
 }
 
 /// The context, and the typical request in it.
-fn check_lengths(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
+fn check_lengths(
+    card: &ModelCard,
+    load: &Workload,
+    architecture: Architecture,
+) -> Result<(), Fault> {
     let context = load.context_length.0;
     // An encoder answers with numbers, and a pipeline with an image.
-    let answers = card
-        .config
-        .as_ref()
-        .is_none_or(|config| matches!(config.kind, ModelKind::Decoder | ModelKind::EncoderDecoder));
+    let kind = architecture.config.kind;
+    let answers =
+        matches!(kind, ModelKind::Decoder | ModelKind::EncoderDecoder) && !architecture.once;
     let least = if answers { 2 } else { 1 };
     if !(least..=LONGEST_CONTEXT).contains(&context) {
         let detail = format!(
@@ -248,7 +261,10 @@ fn check_lengths(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
         );
         return Err(invalid(Field::OutputTokens, "Answer is empty", detail));
     }
-    if input.saturating_add(output) > context {
+    // An image has no length; a vector or a score is no answer.
+    let output = if architecture.once { 0 } else { output };
+    let sequences = kind != ModelKind::Diffusion;
+    if sequences && input.saturating_add(output) > context {
         let own = if positions == Some(context) {
             ", the longest that the model was made for"
         } else {
@@ -271,7 +287,7 @@ fn check_lengths(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
 }
 
 /// Requests at once and a second, and the goals of speed.
-fn check_rates(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
+fn check_rates(card: &ModelCard, load: &Workload, architecture: Architecture) -> Result<(), Fault> {
     if load.max_concurrency == 0 {
         let detail =
             "max_concurrency = 0 serves nobody. Set the requests in flight at once, at least 1."
@@ -279,10 +295,7 @@ fn check_rates(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
         let summary = "Concurrency is out of bounds";
         return Err(invalid(Field::MaxConcurrency, summary, detail));
     }
-    let generates = card
-        .config
-        .as_ref()
-        .is_none_or(|config| config.kind == ModelKind::Decoder);
+    let generates = architecture.role() == ModelKind::Decoder;
     let goals = [
         (Field::MaxTtft, "max_ttft_ms", load.goals.max_ttft_ms),
         (Field::MaxTpot, "max_tpot_ms", load.goals.max_tpot_ms),
@@ -329,35 +342,62 @@ fn check_rates(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Tokens drafted ahead.
-fn check_drafts(card: &ModelCard, load: &Workload) -> Result<(), Fault> {
-    let Some(tokens) = load.draft_tokens else {
-        return Ok(());
+fn no_cache(card: &ModelCard, bits: u64) -> Fault {
+    Fault {
+        field: Field::KvCache,
+        code: "no_kv_cache",
+        summary: "Model keeps no KV cache",
+        detail: format!(
+            "{} reads its input once and keeps no keys and values, so none can be held in {bits} bits. Leave the \
+             format of the KV cache out.",
+            card.id
+        ),
+    }
+}
+
+/// The engines that may serve a model: the one that is named, whatever is known of it, or all that
+/// are known to serve its class.
+fn able(
+    card: &ModelCard,
+    architecture: Architecture,
+    named: Option<&'static EngineRow>,
+) -> Result<Vec<Able>, Fault> {
+    let class = &architecture.config.architecture;
+    let able = |engine: &'static EngineRow| {
+        serves(engine, class, architecture.role()).map(|least| Able {
+            engine,
+            min_compute_capability: least,
+        })
     };
-    let predicts = card
-        .config
-        .as_ref()
-        .is_some_and(|config| config.mtp_layers > 0);
-    if !predicts {
-        return Err(Fault {
-            field: Field::DraftTokens,
-            code: "no_prediction_layers",
-            summary: "Model cannot draft tokens",
-            detail: format!(
-                "{} has no layers that predict further tokens (num_nextn_predict_layers), so it \
-                 cannot draft. Leave draft_tokens out.",
-                card.id
-            ),
-        });
+    if let Some(engine) = named {
+        return Ok(vec![able(engine).unwrap_or(Able {
+            engine,
+            min_compute_capability: 0,
+        })]);
     }
-    if !(1..=16).contains(&tokens) {
-        let detail = format!(
-            "draft_tokens = {tokens}: 1 to 16 tokens can be drafted ahead, 1 to 3 are usual."
-        );
-        let summary = "Number of drafted tokens cannot be used";
-        return Err(invalid(Field::DraftTokens, summary, detail));
+    let found: Vec<Able> = engines().engines.iter().filter_map(able).collect();
+    if !found.is_empty() {
+        return Ok(found);
     }
-    Ok(())
+    let candidates: Vec<String> = engines()
+        .engines
+        .iter()
+        .filter(|engine| engine.serves.contains(&architecture.role()))
+        .map(|engine| format!("{} {}", engine.name, engine.version))
+        .collect();
+    Err(Fault {
+        field: Field::Model,
+        code: "unknown_architecture",
+        summary: "No engine is known to serve the model",
+        detail: format!(
+            "{} has {}, which none of {} is known to serve. Choose another model; or, if you know that an engine \
+             serves it, name that engine (engine.name): the model is then sized by the fields \
+             of its configuration alone.",
+            card.id,
+            architecture.stated_class(),
+            list(&candidates)
+        ),
+    })
 }
 
 fn known_engine(name: &str) -> Result<&'static EngineRow, Fault> {

@@ -122,7 +122,7 @@ pub(crate) fn pace(
     accelerator: &AcceleratorRow,
     eighths: u32,
 ) -> Option<Pace> {
-    if need.architecture.config.kind != ModelKind::Decoder {
+    if need.architecture.role() != ModelKind::Decoder {
         return None;
     }
     let format = variant.weights.format;

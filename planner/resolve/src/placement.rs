@@ -42,7 +42,10 @@ pub fn place(
 
 fn decide(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<Placement, Fault> {
     let engine = spec.engine.name.as_deref();
-    let need = Need::of(card, &spec.workload, engine, &[spec.quantization], None)?;
+    let need = Need {
+        own_image: spec.engine.image.is_some(),
+        ..Need::of(card, &spec.workload, engine, &[spec.quantization], None)?
+    };
     check(spec, card, catalog)?;
     let request = Request {
         spec,

@@ -8,10 +8,13 @@ use openmodel_schemas::name::CommitSha;
 use openmodel_schemas::report::Serving;
 use openmodel_schemas::spec::EngineSpec;
 
+use crate::adapters::slot_rank;
+use crate::engines;
 use crate::error::{Fault, Field};
 use crate::fit::Fit;
 use crate::format::Format;
 use crate::need::Need;
+use crate::task::ranks_by_words;
 
 /// What an engine is started with. The user's arguments follow ours, and the last one counts; the
 /// user's environment wins over ours.
@@ -138,6 +141,10 @@ fn values(
             &flags.expert_ranks,
             spread.expert.then(|| spread.expert_ranks().to_string()),
         ),
+        (
+            &flags.runner,
+            need.architecture.once.then(|| "pooling".to_owned()),
+        ),
         (&flags.dtype, dtype.map(|dtype| word(&words.dtype, dtype))),
         (
             &flags.max_adapters,
@@ -145,20 +152,20 @@ fn values(
         ),
         (
             &flags.adapter_rank,
-            adapters.map(|adapters| adapters.rank.to_string()),
+            adapters.map(|adapters| {
+                let rank = slot_rank(adapters.rank).unwrap_or(adapters.rank);
+                rank.to_string()
+            }),
         ),
         (&flags.speculation, draft.map(speculation)),
-        (
-            &flags.overrides,
-            stretch.map(|native| stretched(native, need.workload.context_length.0)),
-        ),
+        (&flags.overrides, overrides(need, stretch)),
         (
             &flags.quantization,
             made.map(|made| word(&words.quantization, made.as_str())),
         ),
         (
             &flags.kv_dtype,
-            (need.kv_element == 1).then(|| word(&words.kv_dtype, "fp8")),
+            (need.kv_element == 1 && fit.footprint.keeps()).then(|| word(&words.kv_dtype, "fp8")),
         ),
     ];
     all.into_iter()
@@ -178,12 +185,24 @@ fn speculation(tokens: u32) -> String {
     format!(r#"{{"method":"mtp","num_speculative_tokens":{tokens}}}"#)
 }
 
+/// Changes of the model's configuration, as one JSON object: positions stretched beyond the
+/// `native` ones, and the head of a model that ranks by words.
+fn overrides(need: &Need, native: Option<u64>) -> Option<String> {
+    let stretched = native.map(|native| stretched(native, need.workload.context_length.0));
+    // Qwen3-Reranker as vLLM reads it: the odds of two words (model_executor/models/adapters.py).
+    let ranks = ranks_by_words(need.card, need.architecture.config).then(|| {
+        r#""architectures":["Qwen3ForSequenceClassification"],"classifier_from_token":["no","yes"],"is_original_qwen3_reranker":true"#.to_owned()
+    });
+    let members: Vec<String> = [ranks, stretched].into_iter().flatten().collect();
+    (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
+}
+
 /// A configuration whose positions are stretched by `YaRN` to a longer context.
 fn stretched(native: u64, context: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a ratio to two digits")]
     let factor = (context as f64 / native.max(1) as f64 * 100.0).ceil() / 100.0;
     format!(
-        r#"{{"rope_scaling":{{"rope_type":"yarn","factor":{factor},"original_max_position_embeddings":{native}}}}}"#
+        r#""rope_scaling":{{"rope_type":"yarn","factor":{factor},"original_max_position_embeddings":{native}}}"#
     )
 }
 
@@ -193,15 +212,9 @@ fn fraction(share: f64) -> String {
 }
 
 fn image(engine: &EngineRow, version: &str, accelerator: &str) -> Result<String, Fault> {
-    let runs = |names: &[String]| names.is_empty() || names.iter().any(|name| name == accelerator);
-    let image = engine
-        .images
-        .iter()
-        // An image is of one version.
-        .filter(|_| version == engine.version)
-        .find(|row| runs(&row.accelerators))
-        .map(|row| row.image.clone());
-    image.ok_or_else(|| Fault {
+    // An image is of one version.
+    let image = engines::image(engine, accelerator).filter(|_| version == engine.version);
+    image.map(str::to_owned).ok_or_else(|| Fault {
         field: Field::Engine,
         code: "no_image",
         summary: "No image of the engine for this accelerator",

@@ -1,6 +1,7 @@
 //! Choices and rejections in the words and documents that a reader sees.
 
 use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
+use openmodel_schemas::model_card::ModelKind;
 use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
 use openmodel_schemas::report::{
     Candidate, ColdStart, Cost, Marginal, Performance, RejectedShape, Shape,
@@ -8,7 +9,7 @@ use openmodel_schemas::report::{
 use openmodel_schemas::spec::{Scaling, Surface};
 use rust_decimal::Decimal;
 
-use crate::engines::memory;
+use crate::engines::{doubt, memory};
 use crate::fit::Fit;
 use crate::market::{Catalog, Purchase};
 use crate::need::Need;
@@ -202,26 +203,44 @@ pub(crate) fn performance(pace: Pace) -> Performance {
 
 /// How the memory of a fit was computed.
 pub(crate) fn basis(need: &Need, fit: &Fit) -> String {
-    let kinds = need.architecture.layers();
-    let kv = if kinds.windowed > 0 || !need.architecture.config.compress_ratios.is_empty() {
-        "KV cache as the engine allocates it for windowed layers"
-    } else if kinds.recurrent > 0 {
-        "KV cache and recurrent state as the engine allocates them"
-    } else {
-        "KV cache exact"
-    };
+    let architecture = need.architecture;
+    let kinds = architecture.layers();
     let engine = fit.engine;
     let constants = memory(engine, need.version(engine));
-    let fitted = crate::engines::engines()
+    let dated = crate::engines::engines()
         .sources
         .get(&constants.source)
         .map_or("an unknown date", |source| source.date.as_str());
+    let kept = if architecture.config.kind == ModelKind::Diffusion {
+        "one image of 1,024 by 1,024 pixels at a time".to_owned()
+    } else if fit.footprint.keeps() {
+        let kv = if kinds.windowed > 0 || !architecture.config.compress_ratios.is_empty() {
+            "KV cache as the engine allocates it for windowed layers"
+        } else if kinds.recurrent > 0 {
+            "KV cache and recurrent state as the engine allocates them"
+        } else {
+            "KV cache exact"
+        };
+        format!("{kv}; activations and graphs fitted on start-up logs of {dated}")
+    } else {
+        format!("nothing kept between requests; activations estimated by formula, {dated}")
+    };
+    let load = &need.workload;
+    let adapters = match load.adapters {
+        Some(_) => "; adapters at the largest rank on every linear layer, as vLLM reserves them",
+        None => "",
+    };
+    let drafting = match load.draft_tokens {
+        Some(_) => "; speed without drafting, whose gain is not known",
+        None => "",
+    };
     format!(
-        "{} {} at {:.0} % of usable memory; weights by {}; {kv}; activations and graphs fitted on start-up logs of {fitted}",
+        "{} {} at {:.0} % of usable memory; weights by {}; {kept}{adapters}{drafting}{}",
         engine.name,
         need.version(engine),
         fit.footprint.utilization * 100.0,
         need.variants[fit.variant].weights.basis,
+        doubt(engine, architecture),
     )
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Weights {
     /// Which linear layers are in that format.
     pub(crate) mix: Mix,
     parts: Parts,
+    /// Layers that predict further tokens, where `parts` does not hold them.
+    prediction: Parts,
 }
 
 /// Which linear layers a format is about; the rest is in 16 bits, but for experts with a format of
@@ -187,12 +189,29 @@ impl Weights {
                 }
             }
         };
+        let prediction = match (architecture.prediction_parameters(), count) {
+            // Files that hold much more than the formula's layers hold these too.
+            (Some(layers), Some(count)) => {
+                let held = known
+                    .map(|(files, _)| implied(count, files, stored, mix))
+                    .or(card.parameters.map(|parameters| parameters.0))
+                    .unwrap_or(0)
+                    .saturating_sub(count.total());
+                if held.saturating_mul(2) < layers.total() {
+                    split(layers, format, mix)
+                } else {
+                    Parts::default()
+                }
+            }
+            _ => Parts::default(),
+        };
         Ok(Self {
             files,
             basis,
             format,
             mix,
             parts,
+            prediction,
         })
     }
 
@@ -207,6 +226,16 @@ impl Weights {
             files: self.loaded(),
             ..self
         }
+    }
+
+    /// Bytes that layers predicting further tokens add to the fullest device, the last stage's:
+    /// nothing where the files hold them, whose bytes are counted whether they draft or not.
+    pub(crate) fn prediction(&self, parallelism: Parallelism) -> Bytes {
+        let tensor = float(u64::from(parallelism.tensor.max(1)));
+        let experts = float(u64::from(parallelism.expert_ranks().max(1)));
+        let parts = self.prediction;
+        // KV projections may be repeated; those of one layer are small.
+        bytes((parts.linear / tensor) + parts.key_value + parts.experts / experts + parts.whole)
     }
 
     /// Bytes on the fullest device, with what loading adds: rotary tables, copies of latent

@@ -78,10 +78,12 @@ pub(crate) fn attributes() -> [Attribute; 12] {
         ),
         optional("adapter_count", 1, 1000, "LoRA adapters kept in accelerator memory beside the model.")
             .validate(required_with(&["adapter_rank"])),
-        optional("adapter_rank", 1, 1024, "Largest rank of those adapters.")
+        optional("adapter_rank", 1, 512, "Largest rank of those adapters. What is reserved is the next of 1, 8, 16, 32, \
+                  64, 128, 256, 320 and 512.")
             .validate(required_with(&["adapter_count"])),
-        optional("draft_tokens", 1, 64, "Tokens drafted ahead by the model's own prediction layers (multi-token \
-                  prediction). Only for models that have such layers."),
+        optional("draft_tokens", 1, 16, "Tokens drafted ahead by the model's own prediction layers (multi-token \
+                  prediction). Only for models that have such layers. Their weights, cache and states count; how \
+                  much faster it becomes is not known, and not estimated."),
     ]
 }
 

@@ -12,7 +12,13 @@ use crate::page::{FAINT, GOOD, NAME, PLAIN, Page, Text, WARN};
 const MANY_REPLICAS: u32 = 1000;
 
 /// Everything about the choice.
-pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking, load: &Workload) {
+pub(super) fn section(
+    page: &mut Page,
+    best: &RankedShape,
+    ranking: &Ranking,
+    load: &Workload,
+    images: bool,
+) {
     page.entry(
         "Chosen",
         &Text::new(GOOD, line(best)).and(PLAIN, format!(". {}", ranking.reason)),
@@ -59,7 +65,7 @@ pub(super) fn section(page: &mut Page, best: &RankedShape, ranking: &Ranking, lo
     } else {
         page.entry("Speed", &Text::new(WARN, "unknown: there is no estimate"));
     }
-    page.entry("Settings", &Text::plain(settings(best)));
+    page.entry("Settings", &Text::plain(settings(best, images)));
     match &ranking.serving {
         Some(served) => serving(page, served),
         None => page.entry(
@@ -186,17 +192,23 @@ fn memory(best: &RankedShape) -> Text {
     ))
 }
 
-fn settings(best: &RankedShape) -> String {
+fn settings(best: &RankedShape, images: bool) -> String {
     let mut words = vec![
         format!("{} {}", best.engine, best.engine_version),
         spread(best),
         format!("weights {}", weights(best)),
-        format!("KV cache {} bit", best.kv_cache_bits),
-        format!("max_model_len {}", best.max_model_len),
-        format!("max_num_seqs {}", best.max_num_seqs),
-        format!("max_num_batched_tokens {}", best.max_num_batched_tokens),
-        format!("memory share {:.2}", best.memory_utilization),
     ];
+    if best.memory.kv_capacity.0 > 0 {
+        words.push(format!("KV cache {} bit", best.kv_cache_bits));
+    }
+    if !images {
+        words.extend([
+            format!("max_model_len {}", best.max_model_len),
+            format!("max_num_seqs {}", best.max_num_seqs),
+            format!("max_num_batched_tokens {}", best.max_num_batched_tokens),
+        ]);
+    }
+    words.push(format!("memory share {:.2}", best.memory_utilization));
     if best.replicas > 1 {
         words.push(format!("{} replicas", best.replicas));
     }

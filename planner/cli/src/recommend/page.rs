@@ -37,7 +37,8 @@ impl Answer<'_> {
         if let Some(best) = &self.ranking.chosen {
             self.choices(&mut page);
             page.gap();
-            chosen::section(&mut page, best, self.ranking, &self.question.workload);
+            let load = &self.question.workload;
+            chosen::section(&mut page, best, self.ranking, load, self.images());
         } else {
             page.entry("Chosen", &Text::new(WARN, &self.ranking.reason));
             for help in advice::advice(self.card, self.question, self.catalog) {
@@ -57,7 +58,10 @@ impl Answer<'_> {
         if let Some(cache) = self.cache() {
             page.entry("KV cache", &Text::plain(cache));
         }
-        page.entry("Load", &load(&self.question.workload, self.asked));
+        page.entry(
+            "Load",
+            &load(&self.question.workload, self.asked, self.images()),
+        );
         if let Some(limits) = self.limits() {
             page.entry("Limits", &limits);
         }
@@ -119,14 +123,23 @@ impl Answer<'_> {
                 .and_then(|word| word.parse().ok()),
             context_length: Some(self.question.workload.context_length),
             kv_bits: self.question.kv_bits,
+            draft_tokens: self.question.workload.draft_tokens,
             ..MemoryQuery::on(AcceleratorKind::Gpu, Bytes::gib(1024))
         };
         memory_of(self.card, &query).ok()
     }
 
+    /// Whether it makes images, which have no length in tokens.
+    fn images(&self) -> bool {
+        let config = self.card.config.as_ref();
+        config.is_some_and(|config| config.kind == ModelKind::Diffusion)
+    }
+
     fn cache(&self) -> Option<String> {
         let kind = self.card.config.as_ref().map(|config| config.kind);
-        if kind != Some(ModelKind::Decoder) {
+        let chosen = self.ranking.chosen.as_ref();
+        let cacheless = chosen.is_some_and(|best| best.memory.kv_capacity.0 == 0);
+        if kind != Some(ModelKind::Decoder) || cacheless {
             return None;
         }
         let memory = self.on_one_device()?;
@@ -257,12 +270,12 @@ impl Answer<'_> {
 }
 
 /// The load, with a star on what nobody stated.
-pub(super) fn load(load: &Workload, asked: &Recommend) -> Text {
+pub(super) fn load(load: &Workload, asked: &Recommend, images: bool) -> Text {
     let assumed = [
-        asked.context.is_none(),
         asked.concurrency.is_none(),
-        asked.input_tokens.is_none(),
-        asked.output_tokens.is_none(),
+        asked.context.is_none() && !images,
+        asked.input_tokens.is_none() && !images,
+        asked.output_tokens.is_none() && !images,
     ]
     .contains(&true);
     let mut text = Text::default();
@@ -279,18 +292,20 @@ pub(super) fn load(load: &Workload, asked: &Recommend) -> Text {
         format!("{} requests at once", load.max_concurrency),
         asked.concurrency.is_some(),
     );
-    part(
-        format!("context of {} tokens", whole(load.context_length.0)),
-        asked.context.is_some(),
-    );
-    part(
-        format!("{} tokens in", whole(load.input_tokens.0)),
-        asked.input_tokens.is_some(),
-    );
-    part(
-        format!("{} out", whole(load.output_tokens.0)),
-        asked.output_tokens.is_some(),
-    );
+    if !images {
+        part(
+            format!("context of {} tokens", whole(load.context_length.0)),
+            asked.context.is_some(),
+        );
+        part(
+            format!("{} tokens in", whole(load.input_tokens.0)),
+            asked.input_tokens.is_some(),
+        );
+        part(
+            format!("{} out", whole(load.output_tokens.0)),
+            asked.output_tokens.is_some(),
+        );
+    }
     let more = [
         load.requests_per_second
             .map(|rate| format!("{rate} requests a second")),

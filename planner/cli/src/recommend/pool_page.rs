@@ -26,7 +26,7 @@ pub(super) fn page(
     let mut page = Page::new(width);
     heading(&mut page, report);
     if let Some(workload) = workload {
-        page.entry("Load", &load(workload, asked));
+        page.entry("Load", &load(workload, asked, false));
     }
     page.gap();
     page.table(&machines(report, width));

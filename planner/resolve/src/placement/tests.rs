@@ -508,7 +508,7 @@ fn brute_force(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Opti
                 Parallelism::ONE,
                 Device::of(accelerator, 8),
                 memory(vllm, &vllm.version),
-                vllm.host_gib,
+                vllm,
                 &need.demand(Parallelism::ONE),
             );
             let shape = Shape {

@@ -13,7 +13,6 @@ use openmodel_schemas::spec::Objective;
 
 use super::Place;
 use super::stock::{Kind, Stock};
-use crate::engines::engine;
 use crate::error::Fault;
 use crate::fit::{Fit, came_closer, fit};
 use crate::joint::{self, Takes, Tenant};
@@ -178,11 +177,10 @@ fn alone(need: &Need, kind: &Kind) -> Result<(u32, Fit), (u32, Reason)> {
 fn beside(need: &Need, kind: &Kind) -> Option<(u32, Fit)> {
     // How fast a model is beside others is not known.
     let free = need.workload.goals.is_empty() && need.workload.requests_per_second.is_none();
-    if !free || !kind.shared() || need.engine.is_some_and(|engine| engine.name != SHARES) {
-        return None;
-    }
+    let able = need.able.iter().find(|able| able.engine.name == SHARES);
+    let able = able.filter(|_| free && kind.shared())?;
     let need = Need {
-        engine: engine(SHARES),
+        able: vec![*able],
         ..need.clone()
     };
     let fits = fit(

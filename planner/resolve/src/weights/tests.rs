@@ -171,3 +171,20 @@ fn a_card_lists_its_weights_by_dtype() {
         ["stored 17.21 GiB", "bfloat16 17.21 GiB", "fp8 9.46 GiB"]
     );
 }
+
+/// Layers that predict further tokens are added once: to files that do not hold them.
+#[test]
+fn prediction_layers_are_not_counted_twice() {
+    let mut card = testing::llama_8b();
+    card.config.as_mut().expect("it has one").mtp_layers = 1;
+    // A layer of Llama-3.1-8B and the projection of two hidden states, in 16 bits.
+    let layer: u64 = 2 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14_336 + 2 * 4096)
+        + 2 * 2 * 4096 * 4096;
+    let one = Parallelism::ONE;
+    assert_eq!(of(&card, None).prediction(one), Bytes(layer));
+    if let Some(weights) = &mut card.weights {
+        weights.bytes = weights.bytes + Bytes(layer);
+    }
+    assert_eq!(of(&card, None).prediction(one), Bytes(0));
+    assert_eq!(of(&testing::llama_8b(), None).prediction(one), Bytes(0));
+}

@@ -3,7 +3,7 @@
 use openmodel_resolve::market::Catalog;
 use openmodel_resolve::memory::{MemoryAnswer, MemoryQuery, memory_of, memory_on};
 use openmodel_schemas::quantity::{Bytes, Tokens};
-use openmodel_schemas::spec::Quantization;
+use openmodel_schemas::spec::{Adapters, Quantization};
 use serde::{Deserialize, Serialize};
 use tfplug::framework::{Function, FunctionError, Parameter, Signature};
 use tfplug::value::{Dynamic, Type, Value};
@@ -44,7 +44,7 @@ pub(crate) struct Estimate {
     basis: String,
 }
 
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 20] = [
     "accelerator",
     "accelerator_count",
     "context_length",
@@ -60,6 +60,9 @@ const KNOWN: [&str; 17] = [
     "max_num_seqs",
     "max_num_batched_tokens",
     "eager",
+    "adapter_count",
+    "adapter_rank",
+    "draft_tokens",
     "parameters",
     "weight_bytes",
 ];
@@ -110,7 +113,10 @@ impl Function for MemoryEstimate {
                  `sequence_length` (sequences in memory at once, and their mean length), `quantization` (`fp8`, `awq`, …), \
                  `kv_cache_bits` (8 or 16), `engine` (`vllm`, or `vllm-tpu` on TPUs), `engine_version` (the newest known), \
                  `tensor_parallel`, `pipeline_parallel` and `data_parallel` (the first spread over all accelerators that \
-                 fits), `max_num_seqs`, `max_num_batched_tokens` and `eager` (the engine's defaults); and beside a \
+                 fits), `max_num_seqs`, `max_num_batched_tokens` and `eager` (the engine's defaults), `adapter_count` with \
+                 `adapter_rank` (LoRA adapters kept beside the model, and their largest rank: `weights_gib` holds what \
+                 the engine reserves for them), `draft_tokens` (tokens drafted ahead by the model's own prediction \
+                 layers, whose weights, cache and states count); and beside a \
                  `config.json`, which has neither, `parameters` and `weight_bytes` (counted from it).",
             )
             .parameter(Parameter::new("facts", Type::String).description(
@@ -214,6 +220,24 @@ fn query(options: &Options<'_>) -> Result<(MemoryQuery, u32), FunctionError> {
         }
         (None, None) => None,
     };
+    query.draft_tokens = options.small("draft_tokens")?;
+    query.adapters = match (
+        options.small("adapter_count")?,
+        options.small("adapter_rank")?,
+    ) {
+        (Some(count), Some(rank)) => Some(Adapters { count, rank }),
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(error(
+                "adapter_count needs the largest rank of the adapters: set adapter_rank.",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(error(
+                "adapter_rank needs the adapters in memory at once: set adapter_count.",
+            ));
+        }
+    };
     if query.max_sequences.is_none() {
         query.max_sequences = query.concurrency.map(|(count, _)| count.into());
     }
@@ -265,6 +289,43 @@ mod tests {
         assert_eq!(short.kv_cache_bytes_per_token, Value::Known(131_072));
         let long = estimate(&[l4]).expect("an estimate");
         assert!(!long.fits, "{}", long.reason);
+    }
+
+    #[test]
+    fn adapters_are_weights_and_go_in_pairs() {
+        let h100 = || ("accelerator", Dynamic::from("h100"));
+        let adapters = |count: i64, rank: i64| {
+            let options = [
+                h100(),
+                ("adapter_count", Dynamic::from(count)),
+                ("adapter_rank", Dynamic::from(rank)),
+            ];
+            estimate(&options).expect("an estimate").weights_gib
+        };
+        let plain = estimate(&[h100()]).expect("an estimate").weights_gib;
+        assert_ne!(adapters(8, 16), plain);
+        // A slot of rank 24 has 32.
+        assert_eq!(adapters(8, 24), adapters(8, 32));
+        for (name, other) in [
+            ("adapter_count", "adapter_rank"),
+            ("adapter_rank", "adapter_count"),
+        ] {
+            let error = estimate(&[h100(), (name, Dynamic::from(8))]).expect_err(other);
+            assert!(error.to_string().contains(other), "{error}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_drafted_by_layers_that_the_model_has() {
+        let options = [
+            ("accelerator", Dynamic::from("h100")),
+            ("draft_tokens", Dynamic::from(2)),
+        ];
+        let error = estimate(&options).expect_err("Llama has none");
+        assert!(
+            error.to_string().contains("num_nextn_predict_layers"),
+            "{error}"
+        );
     }
 
     #[test]

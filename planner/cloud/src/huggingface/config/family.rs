@@ -90,15 +90,9 @@ const ENCODER_DECODERS: [&str; 24] = [
     "whisper",
 ];
 
-/// What a class is called that answers with a verdict rather than with text.
-const VERDICTS: [&str; 6] = [
-    "ForSequenceClassification",
-    "ForTokenClassification",
-    "ForQuestionAnswering",
-    "ForMaskedLM",
-    "RewardModel",
-    "EncoderModel",
-];
+/// What a class is called that reads in both directions, whatever its family. One that answers
+/// with a verdict (`ForSequenceClassification`, `RewardModel`) may be a decoder with another head.
+const BIDIRECTIONAL: [&str; 2] = ["ForMaskedLM", "EncoderModel"];
 
 /// Families whose feed-forward layers have two matrices.
 const PLAIN_FEED_FORWARD: [&str; 29] = [
@@ -281,7 +275,7 @@ pub(super) fn kind(fields: &Fields<'_>) -> ModelKind {
     if family.is_empty() && fields.is_set("_class_name") {
         return ModelKind::Diffusion;
     }
-    let reads_once = VERDICTS.iter().any(|verdict| class.ends_with(verdict))
+    let reads_once = BIDIRECTIONAL.iter().any(|name| class.ends_with(name))
         || class.contains("Bidirec")
         || fields.flag("use_bidirectional_attention") == Some(true)
         || fields.text(&["use_bidirectional_attention"]) == Some("all");
@@ -383,4 +377,45 @@ pub(super) fn assumed(family: &str, field: &str, nested: bool) -> Option<u64> {
             .map(|(_, _, value)| *value)
     };
     find(&ALWAYS_ASSUMED).or_else(|| find(&ASSUMED_OF_A_PART).filter(|_| nested))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_verdict_does_not_make_a_decoder_an_encoder() {
+        let kind = |class: &str, family: &str| {
+            let config = json!({
+                "architectures": [class], "model_type": family, "hidden_size": 4096,
+                "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
+                "num_key_value_heads": 8, "vocab_size": 128_256,
+            });
+            crate::parse_config(&config).expect("a model").kind
+        };
+        for (class, family, expected) in [
+            (
+                "LlamaForSequenceClassification",
+                "llama",
+                ModelKind::Decoder,
+            ),
+            ("Qwen2ForRewardModel", "qwen2", ModelKind::Decoder),
+            ("MistralModel", "mistral", ModelKind::Decoder),
+            (
+                "XLMRobertaForSequenceClassification",
+                "xlm-roberta",
+                ModelKind::Encoder,
+            ),
+            ("FooForMaskedLM", "foo", ModelKind::Encoder),
+            (
+                "LlamaBidirectionalForSequenceClassification",
+                "llama_bidirec",
+                ModelKind::Encoder,
+            ),
+        ] {
+            assert_eq!(kind(class, family), expected, "{class}");
+        }
+    }
 }

@@ -27,8 +27,7 @@ DEVICES = {
     "b300_sxm": ("nvidia-gb300", 8000, 2500, 5000, 15000, 900),
     "gb300": ("nvidia-gb300", 8000, 2500, 5000, 15000, 900),
 }
-# GiB of one accelerator's memory that an engine sees: H100 and H200 from start-up logs
-# (sizing.md 1), the others nominal less 4 %.
+# GiB of one accelerator's memory that an engine sees: about what the catalog has.
 USABLE = {"nvidia-h100-80gb": 79.2, "nvidia-h200-141gb": 139.7, "nvidia-b200": 178, "nvidia-gb200": 184, "nvidia-gb300": 275}
 DATE = "2026-11-25"
 SOURCES = [{
@@ -436,7 +435,7 @@ def table(d, crossed, spread, by, labels):
     return "\n".join(lines) + "\n"
 
 
-def document(d, crossed, spread, by):
+def document(d, spread, by):
     tpot, ttft = terms(d)
     ks = keys(d)
     a = fit_tpot(tpot, d.tpot.values, ks)
@@ -506,6 +505,6 @@ if __name__ == "__main__":
     print(page)
     if "--write" in sys.argv:
         target = Path(__file__).parents[3] / "schemas/catalog/throughput.json"
-        target.write_text(dump(document(d, crossed, spread, by)))
+        target.write_text(dump(document(d, spread, by)))
         print(target, target.stat().st_size, "bytes")
         (Path(__file__).parent / "errors.md").write_text(page)

@@ -17,9 +17,9 @@ use crate::catalog::Source;
 pub const EMBEDDED_THROUGHPUT: &str = include_str!("../catalog/throughput.json");
 
 /// Terms of the time per output token.
-pub const TPOT_TERMS: usize = 10;
+pub const TPOT_TERMS: usize = 11;
 /// Terms of the time to the first token.
-pub const TTFT_TERMS: usize = 6;
+pub const TTFT_TERMS: usize = 7;
 /// Bundles of terms that a model's own adjustments move: what a step costs anyway, what a
 /// sequence adds, and what prompts add. For the time to the first token: what it costs anyway,
 /// the prompt itself, and the prompts before it.
@@ -37,6 +37,11 @@ pub struct ThroughputDocument {
     pub sources: Vec<Source>,
     /// Requests that start together meet fewer foreign prompts: added to the output's length.
     pub lockstep_tokens: f64,
+    /// How far a load may be from a measured one and still be known from it: logs of prompt,
+    /// answer and batch, added up.
+    pub near_load: f64,
+    /// The loads that were measured at all.
+    pub extent: Extent,
     /// Time per output token.
     pub tpot: TimeModel<TPOT_TERMS>,
     /// Time to the first token.
@@ -45,6 +50,18 @@ pub struct ThroughputDocument {
     pub adjustments: Vec<Adjustment>,
     /// What measured models change.
     pub models: Vec<MeasuredModel>,
+}
+
+/// The least and the most that was measured of each part of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extent {
+    /// Sequences in flight.
+    pub batch: [f64; 2],
+    /// Tokens of a prompt.
+    pub input: [f64; 2],
+    /// Tokens of an answer.
+    pub output: [f64; 2],
 }
 
 /// What is common to all predictions of one time.
@@ -60,7 +77,7 @@ pub struct TimeModel<const N: usize> {
     pub spread: Spread,
 }
 
-/// Where five of six measured values lie, as logs of their ratio to the estimate.
+/// Where six of seven left-out values lay, as logs of their ratio to the estimate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
@@ -68,10 +85,12 @@ pub struct Spread {
     pub measured: [f64; 2],
     /// The same model, engine, accelerator and number format was measured, spread otherwise.
     pub near: [f64; 2],
-    /// Only the accelerator was measured.
+    /// Only the accelerator and the engine were measured.
     pub fitted: [f64; 2],
-    /// Not even the accelerator was measured.
+    /// The accelerator or the engine was not measured.
     pub roofline: [f64; 2],
+    /// What each e-fold of a load away from the measured ones adds to both sides.
+    pub beyond: f64,
 }
 
 /// An adjustment of every term, where all its conditions hold.
@@ -166,8 +185,9 @@ pub struct MeasuredSetup {
     pub data: u32,
     /// Ways of expert parallelism.
     pub expert: u32,
-    /// The least and the most sequences in flight that were measured.
-    pub batch: [f64; 2],
+    /// What was measured: tokens of the prompt and of the answer, and with them the least and
+    /// the most sequences in flight.
+    pub loads: Vec<[f64; 4]>,
     /// The logs to add, by bundle.
     pub tpot: [f64; BUNDLES],
     /// The logs to add, by bundle.
@@ -210,16 +230,22 @@ mod tests {
         assert_eq!(document.tpot.terms.len(), TPOT_TERMS);
         assert_eq!(document.ttft.terms.len(), TTFT_TERMS);
         for spread in [document.tpot.spread, document.ttft.spread] {
-            for [low, high] in [spread.measured, spread.near, spread.fitted, spread.roofline] {
+            let [measured, near, fitted, roofline] =
+                [spread.measured, spread.near, spread.fitted, spread.roofline];
+            for [low, high] in [measured, near, fitted, roofline] {
                 assert!(low < 0.0 && high > 0.0, "an estimate lies in its range");
             }
+            for (more, less) in [(measured, near), (near, fitted), (fitted, roofline)] {
+                assert!(less[0] <= more[0] && more[1] <= less[1], "less is known");
+            }
+            assert!(spread.beyond > 0.0);
         }
     }
 
     #[test]
     fn a_missing_term_is_refused() {
         let short = r#"{"terms": [], "factors": [1.0], "spread": {"measured": [-1, 1],
-            "near": [-1, 1], "fitted": [-1, 1], "roofline": [-1, 1]}}"#;
+            "near": [-1, 1], "fitted": [-1, 1], "roofline": [-1, 1], "beyond": 1}}"#;
         let error = serde_json::from_str::<TimeModel<2>>(short).expect_err("too short");
         assert!(error.to_string().contains("2 numbers expected, 1 found"));
     }

@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FACTS = ROOT / "tests" / "facts"
+ERRORS = ROOT / "planner" / "resolve" / "fit" / "errors.md"
 GIB = 1 << 30
 os.environ["AIC_ALLOW_UNLISTED_VERSIONS"] = "1"
 
@@ -464,6 +465,14 @@ Median error of TPOT by engine, on the rows both answer:
 {newline.join(engines)}
 
 {held} of {len(widths)} runs lie in our range of TPOT, whose high is {quantile(widths, 500):.2f} times its low at the median. AIConfigurator states no range.
+
+All of the above is in-sample: our constants were fitted to these runs. What follows is not. Each row leaves some of the 2,622 runs out of the fit, and judges the estimates of those. Copies of one run, which the rows hold under several spreads, are left out together in the tenth; elsewhere a few may remain. The shape of the formula and the strength of its priors were chosen with these figures in view, so a new model may be met somewhat less well; likewise the ranges were set on these very errors, so "in range" says that they are wide enough for these, not for any. The rows do not say which runs of DeepSeek decoded speculatively; by their speed, some did.
+
+{ERRORS.read_text().strip()}
+
+Ranges are those that the answer states for what it has not seen: `measured`, widened by the distance of prompt, answer and batch, for the first four; `fitted` for a model; `roofline` for an accelerator and an engine. Written by `planner/resolve/fit/throughput.py --write`.
+
+No constant was fitted to a TPU: the five documented throughputs on Ironwood that state their load (GT0681 to GT0685) lie in our `roofline` range, as a test holds.
 
 ## Do it again
 

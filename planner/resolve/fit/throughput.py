@@ -8,7 +8,9 @@ hardware would need at its peak, times a factor. The log of a factor is the sum 
 one for each level of `LEVELS` (engine, device, family, ... exact setup) whose key applies. All
 adjustments are found together, as the most likely ones under Gaussian priors of width `PRIOR`
 (so a level that few rows speak for stays near zero) and a Student-t error of the log.
-No answer of a row is stored; ranges are quantiles of the errors in cross-validation.
+No answer of a row is stored; ranges are quantiles of the errors of rows that were left out: at
+random for setups that were measured, far ones for loads that were not, whole models and whole
+accelerators for those that are new. `--write` also writes these errors, as `errors.md`.
 """
 import json, sys
 from pathlib import Path
@@ -25,6 +27,8 @@ DEVICES = {
     "b300_sxm": ("nvidia-gb300", 8000, 2500, 5000, 15000, 900),
     "gb300": ("nvidia-gb300", 8000, 2500, 5000, 15000, 900),
 }
+# GiB of one accelerator's memory that an engine sees: about what the catalog has.
+USABLE = {"nvidia-h100-80gb": 79.2, "nvidia-h200-141gb": 139.7, "nvidia-b200": 178, "nvidia-gb200": 184, "nvidia-gb300": 275}
 DATE = "2026-11-25"
 SOURCES = [{
     "name": "2,622 measured TTFT and TPOT: 12 models, 5 accelerators, 3 engines; public InferenceX runs and AIConfigurator's own",
@@ -38,19 +42,25 @@ MODES = {
     "w4afp8": (0.5195, "fp8"), "w4a16_mxfp4": (0.53125, "bf16"), "w4a8_mxfp4_mxfp8": (0.53125, "fp8"),
     "fp4": (0.5625, "fp4"), "sq": (1.0, "fp8"), "fp8_static": (1.0, "fp8"),
 }
-TPOT_TERMS = ["dense", "experts", "kv", "compute", "prefill", "layers", "link", "traffic", "host", "step"]
-TTFT_TERMS = ["start", "prefill", "weights", "layers", "queue", "step"]
+TPOT_TERMS = ["dense", "experts", "kv", "compute", "prefill", "layers", "link", "traffic", "host", "step", "activations"]
+TTFT_TERMS = ["start", "prefill", "weights", "layers", "queue", "step", "activations"]
 # Deeper levels move terms only in three bundles: what a step costs anyway, what a sequence adds, prefill.
-TPOT_BUNDLES = [[0, 1, 5, 6, 9], [2, 3, 7, 8], [4]]
-TTFT_BUNDLES = [[0, 2, 3, 5], [1], [4]]
+TPOT_BUNDLES = [[0, 1, 5, 6, 9], [2, 3, 7, 8, 10], [4]]
+TTFT_BUNDLES = [[0, 2, 3, 5], [1, 6], [4]]
 # Physical first guesses of the factors (logs), and how far the data may pull them.
-TPOT_START = np.log([1.3, 1.4, 1.5, 2.0, 3.0, 1.0, 1.0, 1.5, 0.3, 1.0])
-TTFT_START = np.log([1.0, 3.0, 1.5, 1.0, 1.0, 6.0])
+TPOT_START = np.log([1.3, 1.4, 1.5, 2.0, 2.0, 1.0, 1.0, 1.5, 0.15, 1.0, 1.0])
+TTFT_START = np.log([1.0, 3.0, 1.5, 1.0, 1.0, 6.0, 1.0])
 LEVELS = ["engine", "device", "family", "numbers", "spread", "model", "model_device", "setup"]
 LOCKSTEP = 50  # tokens: requests that start together meet fewer foreign prompts
 QUEUE = 0.7  # waits grow less than the prompts before: some arrive while others decode
+# Kernels of a layer, an estimate of ours: norms, projections, attention, MLP and collectives; router and
+# permutations of a MoE; compression of MLA; the indexer of sparse attention; convolution and gates of a state.
+KERNELS = {"dense": 9, "moe": 15, "hybrid": 17, "mla": 19, "sparse": 31}
+HOST_RANKS = 8  # more ranks of attention than a host has devices: prompts are read on other devices
+ROOM_SURE = 0.8  # of the sequences that memory is thought to hold: so many it holds for sure
+NEAR_LOAD = np.log(4)  # logs of the load, summed, from the nearest measured load: further is not "measured"
 SHARED = 5  # levels with an adjustment per term; the rest adjust bundles
-PRIOR = {"base": 0.5, "engine": 0.15, "device": 0.07, "family": 0.2, "numbers": 0.06, "spread": 0.1, "model": 0.2,
+PRIOR = {"base": 0.5, "engine": 0.15, "device": 0.07, "family": 0.07, "numbers": 0.06, "spread": 0.1, "model": 0.2,
          "model_device": 0.2, "setup": 0.25}
 
 
@@ -117,13 +127,27 @@ def rows(csv, cards):
     return pd.DataFrame(out)
 
 
+def held(d):
+    """Sequences that the memory of a row's accelerators holds at once, roughly: at 90 % of it, with 4 GiB for
+    the engine, and a cache of 8 bits where the weights have no more (as these campaigns ran). The planner has a
+    better rule (planner/resolve/src/memory.rs); here it tells which rows waited, and how many sequences ran."""
+    tensor = d.gpus / d.dp
+    weights = d.dense * d.dense_bytes / tensor + d.routed * d.expert_bytes / d.gpus
+    shards = np.where(d.family == "mla", 1, np.minimum(tensor, d.kv_heads))
+    ctx = d.isl + d.osl / 2
+    kv = (ctx * d.kv + np.minimum(ctx, d.window) * d.window_kv) * np.where(d.arithmetic == "bf16", 1, 0.5) / shards
+    room = np.array([USABLE[x[0]] for x in d.device]) * 0.9 * 2**30 - weights - 4 * 2**30
+    return np.maximum(room / (kv + d.state / tensor) * d.dp, 1).values
+
+
 def terms(d):
     """The terms of TPOT and of TTFT at peak speed, in ms: two matrices, a row of the data a row."""
     dev = np.array([list(x[1:]) for x in d.device], float)
     bw, link = dev[:, 0] * 1e6, dev[:, 4] * 1e6  # bytes per ms
     flops = np.select([d.arithmetic == "bf16", d.arithmetic == "fp8"], [dev[:, 1], dev[:, 2]], dev[:, 3]) * 1e9
     bf16 = dev[:, 1] * 1e9
-    g, dp, B = d.gpus.values, d.dp.values, d.batch.values.astype(float)
+    g, dp = d.gpus.values, d.dp.values
+    B = np.minimum(d.batch.values.astype(float), held(d))
     t = g / dp
     moe = d.experts.values > 0
     frac = np.where(moe, 1 - (1 - d.k / np.maximum(d.experts, 1)) ** B, 0)
@@ -132,21 +156,30 @@ def terms(d):
     ctx = d.isl + d.osl / 2
     read = np.where(d.top > 0, np.minimum(ctx, d.top + 0.1 * ctx), ctx)
     shards = np.where(d.family == "mla", 1, np.minimum(t, d.kv_heads))
-    kv = np.maximum(B / dp, 1) * ((read * d.kv + np.minimum(ctx, d.window) * d.window_kv) / shards + 2 * d.state / t) / bw
+    mine = np.maximum(B / dp, 1)  # sequences of one rank of attention
+    kv = mine * ((read * d.kv + np.minimum(ctx, d.window) * d.window_kv) / shards + 2 * d.state / t) / bw
     active = d.dense + d.routed * d.k / np.maximum(d.experts, 1)
-    attn = 2 * 2 * d.full * d.heads_dim  # flop per token and token of context
+    width = d.full * d.heads_dim
+    attn = 4 * width  # flop per token and token of context
     compute = 2 * active * B / g / flops + attn * ctx * B / g / bf16
     prompt = (2 * active * d.isl / flops + attn * d.isl * np.minimum(d.isl, np.where(d.top > 0, d.top, 1e9)) / 2 / bf16) / g
-    prefill = B / (d.osl + LOCKSTEP) * prompt
-    layers = d.layers * 0.04
+    others = np.where(dp > HOST_RANKS, 0, B / (d.osl + LOCKSTEP))  # prompts of others that are read in a step
+    kinds = np.where(d.top > 0, "sparse", d.family)
+    layers = d.layers * 0.04 * np.array([KERNELS[x] / KERNELS["moe"] for x in kinds])
     many = (g > 1).astype(float)
     hops = many * d.layers * 0.02 * np.log2(np.maximum(g, 2)) ** 0.5
-    traffic = many * d.layers * 4 * B * d.hidden * (1 - 1 / g) / link / np.minimum(t, 8) ** 0
-    host = B * 0.02
-    tpot = np.column_stack([dense, experts, kv, compute, prefill, layers, hops, traffic, host, np.ones(len(d))])
+    # Bytes of a token over the link: two all-reduces a layer, or to its experts in 8 bits and back in 16.
+    over = many * np.where(dp > 1, 1.5 * np.maximum(d.k, 2), 4) * d.layers * d.hidden * (1 - 1 / g) / link
+    # Bytes of a token to memory and back between kernels: every rank has all of it but its heads.
+    between = 2 * (d.layers * d.hidden * (6 + 4 * d.k) + 6 * width / t) / bw
+    tokens = mine + others * d.isl / dp
+    tpot = np.column_stack([dense, experts, kv, compute, others * prompt, layers, hops, over * tokens, mine * 0.02,
+                            np.ones(len(d)), between * tokens])
     chunks = np.ceil(d.isl / 8192)
     weights = (d.dense * d.dense_bytes / t + d.routed * d.expert_bytes / g) / bw
-    ttft = np.column_stack([np.full(len(d), 30.0), prompt, weights * chunks, d.layers * 0.2, ((B - 1) * prompt * 0.1) ** QUEUE, np.zeros(len(d))])
+    moved = (between + over) * d.isl
+    ttft = np.column_stack([np.full(len(d), 30.0), prompt, weights * chunks, layers * 5, ((B - 1) * (prompt + moved) * 0.1) ** QUEUE,
+                            np.zeros(len(d)), moved])
     return tpot, ttft
 
 
@@ -247,93 +280,167 @@ def even(ks):
 
 
 def fit_tpot(X, y, ks, guess=None):
-    return Fit(TPOT_START, TPOT_BUNDLES, 0.15).fit(X, y, ks, even(ks), guess)
+    return Fit(TPOT_START, TPOT_BUNDLES, 0.25).fit(X, y, ks, even(ks), guess)
 
 
-def fit_ttft(X, y, ks, guess=None):
-    return Fit(TTFT_START, TTFT_BUNDLES, 0.3).fit(X, y, ks, even(ks), guess)
+def fit_ttft(X, y, ks, waited, guess=None):
+    """Rows that waited for memory say next to nothing of the rest."""
+    return Fit(TTFT_START, TTFT_BUNDLES, 0.3).fit(X, y, ks, even(ks) * np.where(waited, 1e-6, 1), guess)
+
+
+def with_waits(d, ttft, tpot):
+    """TTFT of all requests of a row: those that memory does not hold wait until others are done."""
+    return ttft + np.maximum(d.batch / held(d) - 1, 0).values * (ttft + (d.osl.values - 1) * tpot)
 
 
 def subset(ks, idx):
     return {l: [v[i] for i in idx] for l, v in ks.items()}
 
 
-def cross(d, folds):
-    """Out-of-fold predictions of both times, and tiers."""
+def loads(d):
+    """Logs of the load: sequences, prompt, answer."""
+    return np.log(d[["batch", "isl", "osl"]].values.astype(float))
+
+
+def distance(d, tr, te, tier, setups):
+    """How far the load of a left-out row is from the nearest that was seen: of its setup, or of any at all."""
+    seen = loads(d.iloc[tr])
+    box = lambda x, p: np.maximum(np.maximum(seen[x].min(0) - p, p - seen[x].max(0)), 0).sum()
+    here, mine, out = pd.Series(setups[tr]).groupby(setups[tr]).indices, loads(d.iloc[te]), np.zeros(len(te))
+    for n, p in enumerate(mine):
+        if tier[n]:
+            out[n] = box(slice(None), p)
+            continue
+        x = here[setups[te[n]]]
+        # As `MeasuredSetup::loads`: the batches that were measured with each pair of prompt and answer.
+        out[n] = min(np.abs(pair - p[1:]).sum() + max(b.min() - p[0], p[0] - b.max(), 0)
+                     for pair in np.unique(seen[x][:, 1:], axis=0)
+                     for b in [seen[x][(seen[x][:, 1:] == pair).all(1), 0]])
+    return out
+
+
+def cross(d, splits):
+    """Predictions of left-out rows, by (seen, left out): rows, both times, tiers and distances, end to end."""
     tpot, ttft = terms(d)
     ks = keys(d)
+    setups = np.array(ks["setup"])
+    waited = d.batch.values > 0.9 * held(d)
     whole = fit_tpot(tpot, d.tpot.values, ks)
     ttft[:, 5] = whole.predict(tpot, ks)
-    whole_ttft = fit_ttft(ttft, d.ttft.values, ks)
-    out = {"tpot": np.zeros(len(d)), "ttft": np.zeros(len(d))}
-    tier = np.zeros(len(d), int)
-    for f in sorted(set(folds)):
-        tr, te = np.where(folds != f)[0], np.where(folds == f)[0]
+    whole_ttft = fit_ttft(ttft, d.ttft.values, ks, waited)
+    parts = []
+    for tr, te in splits:
         of, on = subset(ks, tr), subset(ks, te)
         m = fit_tpot(tpot[tr], d.tpot.values[tr], of, whole)
         X = ttft.copy()
-        X[:, 5] = m.predict(tpot, ks)
-        out["tpot"][te] = X[te, 5]
-        out["ttft"][te] = fit_ttft(X[tr], d.ttft.values[tr], of, whole_ttft).predict(X[te], on)
-        tier[te] = m.tier(on)
-    return out, tier
+        X[tr, 5] = m.predict(tpot[tr], of)
+        X[te, 5] = m.predict(tpot[te], on)
+        first = fit_ttft(X[tr], d.ttft.values[tr], of, waited[tr], whole_ttft).predict(X[te], on)
+        tier = m.tier(on)
+        parts.append((te, X[te, 5], with_waits(d.iloc[te], first, X[te, 5]), tier, distance(d, tr, te, tier, setups)))
+    rows_, a, b, tier, far = (np.concatenate(x) for x in zip(*parts))
+    return {"rows": rows_, "tpot": a, "ttft": b, "tier": tier, "far": far}
 
 
-def report(kind, d, pred, tier, spread, by, which):
-    """Errors of left-out rows, and how many lie in the range that the constants give them."""
-    measured, k = d[which].values, keys(d)["model_device"]
-    e = np.abs(pred / measured - 1)
-    r = np.log(measured / pred)
-    tiers = ["measured", "near", "fitted"]
-    lo, hi = np.array([by.get(x, spread["measured"]) if t == 0 else spread[tiers[t]] for x, t in zip(k, tier)]).T
-    inside = (lo <= r) & (r <= hi)
-    for name, i in [("all", tier >= 0)] + [(n, tier == t) for t, n in enumerate(tiers)]:
-        if i.sum() > 10:
-            print(f"{which} leave out {kind:12s} {name:9s} n {i.sum():5d} median {np.median(e[i]):.3f} p90 {np.quantile(e[i], .9):.3f}"
-                  f" within {inside[i].mean():.3f} high/low {np.median(np.exp(hi - lo)[i]):.2f} bias {np.median(r[i]):+.3f}", flush=True)
+def by_key(key_):
+    """Each value of a key left out in turn."""
+    return [(np.where(key_ != f)[0], np.where(key_ == f)[0]) for f in sorted(set(key_))]
 
 
-def folds_of(d, kind):
+def splits_of(d):
+    """What is left out: name, what a reader calls it, (seen, left out) of each fit."""
     rng = np.random.default_rng(7)
-    if kind == "random":
-        return rng.integers(0, 10, len(d))
-    if kind == "measurement":  # the campaign appears under several encodings: keep copies together
-        g = pd.factorize(d.tpot.round(6).astype(str) + d.ttft.round(3).astype(str))[0]
-        return rng.integers(0, 10, g.max() + 1)[g]
-    if kind == "setup":
-        g = pd.factorize(pd.Series([f"{n} {v[0]} {x}" for n, v, x in zip(d.layers.astype(str) + "x" + d.hidden.astype(str), d.device, d.gpus)]))[0]
-        return rng.permutation(g.max() + 1)[g] % 12
-    if kind == "model":
-        return pd.factorize(d.layers.astype(str) + "x" + d.hidden.astype(str))[0]
+    model = (d.layers.astype(str) + "x" + d.hidden.astype(str)).values
+    device = np.array([x[0] for x in d.device])
+    # The campaign appears under several encodings: keep copies together.
+    copies = pd.factorize(d.tpot.round(6).astype(str) + d.ttft.round(3).astype(str))[0]
+    places = pd.factorize(pd.Series([f"{m} {v} {g}" for m, v, g in zip(model, device, d.gpus)]))[0]
+    setups = pd.Series(keys(d)["setup"])
+    def far(column, cut):
+        most = d[column].groupby(setups.values).transform(cut).values
+        out = (d[column].values >= most) & (d[column].groupby(setups.values).transform("nunique").values > 1)
+        return [(np.where(~out)[0], np.where(out)[0])]
+    pairs = [(np.where((model != m) & (device != v))[0], np.where((model == m) & (device == v))[0])
+             for m in sorted(set(model)) for v in sorted(set(device[model == m]))]
+    return {
+        "measurement": ("a tenth of the measurements", by_key(rng.integers(0, 10, copies.max() + 1)[copies])),
+        "prompt": ("the longest prompts of each setup", far("isl", "max")),
+        "answer": ("the longest answers of each setup", far("osl", "max")),
+        "batch": ("the larger half of the batches of each setup", far("batch", lambda x: np.sqrt(x.min() * x.max()))),
+        "setup": ("a model on some number of one accelerator", by_key(rng.permutation(places.max() + 1)[places] % 12)),
+        "model": ("a model", by_key(model)),
+        "accelerator": ("an accelerator", by_key(device)),
+        "engine": ("an engine", by_key(d.engine.values)),
+        "both": ("a model and an accelerator", pairs),
+    }
 
 
-def quantiles(r, floor=0.05):
-    """Where 84 % of the log errors lie, zero always inside."""
-    return [round(float(min(np.quantile(r, 0.07), -floor)), 3), round(float(max(np.quantile(r, 0.93), floor)), 3)]
+def quantiles(r, groups=None, floor=0.05):
+    """Where 86 % of the log errors lie, zero always inside; every group counts the same, where groups are given."""
+    w = np.ones(len(r)) if groups is None else 1 / pd.Series(groups).groupby(groups).transform("size").values
+    order = np.argsort(r)
+    share = (np.cumsum(w[order]) - w[order] / 2) / w.sum()
+    low, high = np.interp([0.07, 0.93], share, r[order])
+    return [round(float(min(low, -floor)), 3), round(float(max(high, floor)), 3)]
 
 
 def spreads(d, crossed, which):
-    """Ranges by tier, and of the exact setups of one model on one engine and device by that."""
-    r = {kind: np.log(d[which].values / pred[which]) for kind, (pred, _) in crossed.items()}
-    by, k = {}, np.array(keys(d)["model_device"])
-    seen = crossed["measurement"][1] == 0
-    for x in sorted(set(k)):
-        if (seen & (k == x)).sum() >= 12:
-            by[x] = quantiles(r["measurement"][seen & (k == x)])
-    # Only a few models could be left out, so a new one may be stranger than they were.
-    fitted = [round((1.2 if which == "tpot" else 1.1) * x, 3) for x in quantiles(r["model"])]
-    return {"measured": quantiles(r["measurement"][seen]), "near": quantiles(r["setup"][crossed["setup"][1] == 1]),
-            "fitted": fitted, "roofline": [round(1.4 * x, 3) for x in fitted]}, by
+    """Ranges by tier, of the exact setups of one model on one engine and device, and what distance adds."""
+    if which == "ttft":  # what waits for memory is as uncertain as memory, which the range says on its own
+        sure = d.batch.values < ROOM_SURE * held(d)
+        crossed = {kind: {part: v[sure[x["rows"]]] for part, v in x.items()} for kind, x in crossed.items()}
+    k, names, device = np.array(keys(d)["model_device"]), d.layers.astype(str).values, np.array([x[0] for x in d.device])
+    r = {kind: np.log(d[which].values[x["rows"]] / x[which]) for kind, x in crossed.items()}
+    of = lambda kind, tier: crossed[kind]["tier"] == tier
+    seen = of("measurement", 0)
+    at = k[crossed["measurement"]["rows"]]
+    by = {x: quantiles(r["measurement"][seen & (at == x)]) for x in sorted(set(at)) if (seen & (at == x)).sum() >= 12}
+    both = crossed["both"]["rows"]
+    spread = {"measured": quantiles(r["measurement"][seen]), "near": quantiles(r["setup"][of("setup", 1)]),
+              "fitted": quantiles(r["model"], names[crossed["model"]["rows"]]),
+              "roofline": quantiles(r["both"], np.char.add(names[both].astype(str), device[both]))}
+    spread["fitted"] = [min(spread["fitted"][0], spread["near"][0]), max(spread["fitted"][1], spread["near"][1])]
+    spread["roofline"] = [min(spread["roofline"][0], spread["fitted"][0]), max(spread["roofline"][1], spread["fitted"][1])]
+    for step in np.arange(0.02, 1.0, 0.01):  # per e-fold: 84 % of each kind of far rows are to be inside
+        spread["beyond"] = round(float(step), 3)
+        if all(inside(d, crossed[kind], spread, by, which)[0][crossed[kind]["far"] > 0].mean() >= 0.84 for kind in ("prompt", "answer", "batch")):
+            break
+    return spread, by
 
 
-def document(d, crossed):
+def inside(d, x, spread, by, which):
+    """Which left-out rows lie in the range that the constants give them, and how wide it is; as `Anchor` says it."""
+    k = np.array(keys(d)["model_device"])[x["rows"]]
+    base = np.array([by.get(k_, spread["measured"]) if t == 0 else spread["near" if t == 1 else "fitted"] for k_, t in zip(k, x["tier"])])
+    wide = np.array(spread["near"])
+    strange = ((x["tier"] == 0) & (x["far"] > NEAR_LOAD))[:, None]
+    base = np.where(strange, np.column_stack([np.minimum(base[:, 0], wide[0]), np.maximum(base[:, 1], wide[1])]), base)
+    r = np.log(d[which].values[x["rows"]] / x[which])
+    more = spread["beyond"] * x["far"]
+    return (base[:, 0] - more <= r) & (r <= base[:, 1] + more), np.exp(base[:, 1] - base[:, 0] + 2 * more)
+
+
+def table(d, crossed, spread, by, labels):
+    """The errors of left-out rows, as a page shows them."""
+    lines = ["| left out | rows | TPOT median | TPOT p90 | in range | high over low | TTFT median | TTFT p90 | in range | high over low |",
+             "|---|---|---|---|---|---|---|---|---|---|"]
+    for kind, x in crossed.items():
+        cells = []
+        for which in ("tpot", "ttft"):
+            s = spread[which] if kind not in ("both", "accelerator", "engine") else spread[which] | {t: spread[which]["roofline"] for t in ("near", "fitted")}
+            e = np.abs(x[which] / d[which].values[x["rows"]] - 1)
+            held_, width = inside(d, x, s, by[which], which)
+            cells += [f"{np.median(e):.1%}", f"{np.quantile(e, 0.9):.1%}", f"{held_.mean():.0%}", f"{np.median(width):.2f}"]
+        lines.append(f"| {labels[kind]} | {len(x['rows'])} | " + " | ".join(cells).replace("%", " %") + " |")
+    return "\n".join(lines) + "\n"
+
+
+def document(d, spread, by):
     tpot, ttft = terms(d)
     ks = keys(d)
     a = fit_tpot(tpot, d.tpot.values, ks)
     ttft[:, 5] = a.predict(tpot, ks)
-    b = fit_ttft(ttft, d.ttft.values, ks)
-    sa, by_a = spreads(d, crossed, "tpot")
-    sb, by_b = spreads(d, crossed, "ttft")
+    b = fit_ttft(ttft, d.ttft.values, ks, d.batch.values > 0.9 * held(d))
     cut = lambda f, level, k, n: [round(float(x), 3) for x in f.theta[f.columns[(level, k)]:][:n]]
     both = lambda level, k, n, m: {"tpot": cut(a, level, k, n), "ttft": cut(b, level, k, m)}
     names = {"engine": ["engine"], "device": ["device"], "family": ["family"],
@@ -350,20 +457,22 @@ def document(d, crossed):
             for (device, arithmetic), on in of.groupby([of.device.str[0], "arithmetic"], sort=True):
                 k = f"{shape} {engine} {device} {arithmetic}"
                 acc = {"device": device, "arithmetic": arithmetic} | deep("model_device", k)
-                acc |= {"tpot_spread": by_a[k]} if k in by_a else {}
-                acc |= {"ttft_spread": by_b[k]} if k in by_b else {}
+                acc |= {f"{which}_spread": by[which][k] for which in ("tpot", "ttft") if k in by[which]}
                 acc["setups"] = [
                     {"accelerators": int(g), "data": int(p), "expert": int(e),
-                     "batch": [int(x.batch.min()), int(x.batch.max())]} | deep("setup", f"{k} g{g} d{p} e{e}")
+                     "loads": [[int(i), int(o), int(y.batch.min()), int(y.batch.max())] for (i, o), y in x.groupby(["isl", "osl"], sort=True)]}
+                    | deep("setup", f"{k} g{g} d{p} e{e}")
                     for (g, p, e), x in on.groupby(["gpus", "dp", "ep"], sort=True)]
                 entry["accelerators"].append(acc)
             model["engines"].append(entry)
         models.append(model)
     logs = lambda f, n: [round(float(x), 3) for x in f.theta[:n]]
+    extent = lambda column: [int(d[column].min()), int(d[column].max())]
     return {
-        "version": 1, "date": DATE, "sources": SOURCES, "lockstep_tokens": LOCKSTEP,
-        "tpot": {"terms": TPOT_TERMS, "factors": logs(a, len(TPOT_TERMS)), "spread": sa},
-        "ttft": {"terms": TTFT_TERMS, "factors": logs(b, len(TTFT_TERMS)), "spread": sb},
+        "version": 1, "date": DATE, "sources": SOURCES, "lockstep_tokens": LOCKSTEP, "near_load": round(float(NEAR_LOAD), 3),
+        "extent": {"batch": extent("batch"), "input": extent("isl"), "output": extent("osl")},
+        "tpot": {"terms": TPOT_TERMS, "factors": logs(a, len(TPOT_TERMS)), "spread": spread["tpot"]},
+        "ttft": {"terms": TTFT_TERMS, "factors": logs(b, len(TTFT_TERMS)), "spread": spread["ttft"]},
         "adjustments": shared, "models": models,
     }
 
@@ -375,14 +484,27 @@ def dump(doc):
     return re.sub(r"\[\s+(-?[\d\"][^\[\]{}]*?)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m.group(1)) + "]", text) + "\n"
 
 
+def in_sample(d):
+    """Errors of the rows that the constants were fitted to, all of them."""
+    tpot, ttft = terms(d)
+    ks = keys(d)
+    a = fit_tpot(tpot, d.tpot.values, ks)
+    p = ttft[:, 5] = a.predict(tpot, ks)
+    q = with_waits(d, fit_ttft(ttft, d.ttft.values, ks, d.batch.values > 0.9 * held(d)).predict(ttft, ks), p)
+    return {"rows": np.arange(len(d)), "tpot": p, "ttft": q, "tier": a.tier(ks), "far": np.zeros(len(d))}
+
+
 if __name__ == "__main__":
     d = rows(sys.argv[1], models(sys.argv[2]))
-    crossed = {kind: cross(d, folds_of(d, kind)) for kind in ("random", "measurement", "setup", "model")}
-    for which in ("tpot", "ttft"):
-        spread, by = spreads(d, crossed, which)
-        for kind, (pred, tier) in crossed.items():
-            report(kind, d, pred[which], tier, spread, by, which)
+    splits = splits_of(d)
+    crossed = {kind: cross(d, of) for kind, (_, of) in splits.items()}
+    found = {which: spreads(d, crossed, which) for which in ("tpot", "ttft")}
+    spread, by = ({which: found[which][n] for which in found} for n in (0, 1))
+    labels = {kind: label for kind, (label, _) in splits.items()} | {"none": "nothing: in-sample"}
+    page = table(d, {"none": in_sample(d)} | crossed, spread, by, labels)
+    print(page)
     if "--write" in sys.argv:
         target = Path(__file__).parents[3] / "schemas/catalog/throughput.json"
-        target.write_text(dump(document(d, crossed)))
+        target.write_text(dump(document(d, spread, by)))
         print(target, target.stat().st_size, "bytes")
+        (Path(__file__).parent / "errors.md").write_text(page)

@@ -6,14 +6,18 @@ use std::sync::LazyLock;
 use openmodel_schemas::catalog::AcceleratorRow;
 use openmodel_schemas::engine::EngineRow;
 use openmodel_schemas::model_card::{ModelCard, ModelKind, Recurrent};
+use openmodel_schemas::quantity::Tokens;
 use openmodel_schemas::report::Range;
 use openmodel_schemas::spec::Quantization;
 use openmodel_schemas::throughput::{EMBEDDED_THROUGHPUT, ThroughputDocument};
 
 use crate::architecture::{Architecture, ParameterCount, product};
 use crate::cache::{Cache, Layout};
+use crate::engines::engine;
+use crate::error::Field;
+use crate::footprint::Device;
 use crate::format::{Compute, Format};
-use crate::memory::MemoryError;
+use crate::memory::{MemoryError, MemoryQuery, memory_of};
 use crate::need::{Need, Variant};
 use crate::parallel::Parallelism;
 use crate::throughput::{
@@ -72,7 +76,11 @@ pub struct PaceAnswer {
     pub basis: &'static str,
 }
 
-/// How fast a model is in a setup.
+/// How fast a model is in a setup. Requests that memory does not hold at once wait.
+///
+/// # Errors
+///
+/// The model has too few facts, or the setup's memory does not hold a single request.
 pub fn pace_of(card: &ModelCard, query: &PaceQuery) -> Result<PaceAnswer, MemoryError> {
     let architecture = Architecture::of(card)?;
     let weights = Weights::of(card, architecture, None)?;
@@ -100,6 +108,7 @@ pub fn pace_of(card: &ModelCard, query: &PaceQuery) -> Result<PaceAnswer, Memory
         batch: query.batch,
         input_tokens: query.input_tokens,
         output_tokens: query.output_tokens,
+        room: room(card, query, setup.arithmetic)?,
     };
     let model = model(card, architecture);
     let speed = Prepared::new(&model, &device(query.accelerator), &setup, constants()).at(load);
@@ -110,6 +119,75 @@ pub fn pace_of(card: &ModelCard, query: &PaceQuery) -> Result<PaceAnswer, Memory
         output_tokens_per_second: pace.output_tokens_per_second,
         basis: pace.basis,
     })
+}
+
+/// Sequences that the memory of a setup holds at once, when each is half way through its answer;
+/// infinity where the memory in that format is not known.
+fn room(card: &ModelCard, query: &PaceQuery, arithmetic: Arithmetic) -> Result<f64, MemoryError> {
+    let held = (query.input_tokens + query.output_tokens / 2.0).clamp(1.0, MOST_TOKENS);
+    // The engines whose memory is known stand for those whose is not.
+    let name = engine(&query.engine).map_or("vllm", |row| &row.name);
+    let asked = |utilization| MemoryQuery {
+        utilization,
+        quantization: query.expert_quantization.or(query.quantization),
+        tensor: query.tensor,
+        pipeline: query.pipeline,
+        data: query.data,
+        expert: query.expert > 1,
+        engine: name.to_owned(),
+        context_length: Some(Tokens(whole(held))),
+        // The measured runs kept caches of 8 bits wherever weights have no more: with 16, memory
+        // would have held half of what ran at once (`fit/throughput.py`, `held`).
+        kv_bits: (arithmetic != Arithmetic::Bf16).then_some(8),
+        ..MemoryQuery::on(
+            query.accelerator.kind,
+            Device::of(query.accelerator, 8).usable,
+        )
+    };
+    let mut tokens = Tokens(0);
+    // Who runs a model that fits only just gives the engine all there is.
+    for utilization in [None, Some(WHOLE_DEVICE)] {
+        let Ok(memory) = memory_of(card, &asked(utilization)) else {
+            return Ok(f64::INFINITY);
+        };
+        let requests = float(memory.kv_tokens.0) / held * f64::from(query.data.max(1));
+        if memory.kv_per_token.0 == 0 {
+            return Ok(f64::INFINITY);
+        }
+        if requests >= 1.0 {
+            return Ok(requests);
+        }
+        tokens = memory.kv_tokens;
+    }
+    Err(MemoryError {
+        field: Field::ShapeAcceleratorCount,
+        code: "too_small",
+        summary: "No room for a request",
+        detail: format!(
+            "{} ranks on {} hold {} tokens beside the weights, less than a prompt of {} and half \
+             an answer of {}. Spread the model over more devices.",
+            f64::from(query.tensor) * f64::from(query.pipeline) * f64::from(query.data),
+            query.accelerator.name,
+            tokens.0,
+            query.input_tokens,
+            query.output_tokens,
+        ),
+    })
+}
+
+/// The share of a device's memory that an engine can be given at most, as a fraction.
+const WHOLE_DEVICE: f64 = 0.98;
+
+/// Longer than any sequence.
+const MOST_TOKENS: f64 = 1e12;
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to what a count can be"
+)]
+fn whole(count: f64) -> u64 {
+    count.clamp(0.0, MOST_TOKENS).ceil() as u64
 }
 
 /// How fast a need is met by a spread over devices; `None` for models that do not generate token
@@ -150,6 +228,8 @@ pub(crate) fn pace(
         batch: f64::from(need.workload.max_concurrency),
         input_tokens: float(need.workload.input_tokens.0),
         output_tokens: float(need.workload.output_tokens.0),
+        // What is paced was found to hold these requests.
+        room: f64::INFINITY,
     };
     let whole = device(accelerator);
     // A part of an accelerator has its part of everything.
@@ -321,4 +401,49 @@ fn constants() -> &'static ThroughputDocument {
 #[expect(clippy::cast_precision_loss, reason = "speeds are estimates")]
 const fn float(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{catalog, llama_8b};
+
+    fn query(batch: f64, input_tokens: f64) -> PaceQuery<'static> {
+        PaceQuery {
+            accelerator: catalog().accelerator("nvidia-l4").expect("in the fixture"),
+            engine: "vllm".to_owned(),
+            quantization: None,
+            expert_quantization: None,
+            tensor: 1,
+            pipeline: 1,
+            data: 1,
+            expert: 1,
+            batch,
+            input_tokens,
+            output_tokens: 512.0,
+        }
+    }
+
+    #[test]
+    fn requests_that_memory_does_not_hold_wait() {
+        let at = |batch| pace_of(&llama_8b(), &query(batch, 1024.0)).expect("an L4 holds it");
+        let (few, many) = (at(4.0), at(256.0));
+        // 256 × 1,280 tokens × 128 KiB are 40 GiB.
+        assert!(
+            many.ttft_ms.estimate > 10.0 * few.ttft_ms.estimate,
+            "{many:?}"
+        );
+        assert!(
+            many.tpot_ms.estimate < 4.0 * few.tpot_ms.estimate,
+            "{many:?}"
+        );
+    }
+
+    #[test]
+    fn a_prompt_that_memory_does_not_hold_is_refused() {
+        let error = pace_of(&llama_8b(), &query(1.0, 100_000.0)).expect_err("13 GB of cache");
+        assert_eq!(error.code, "too_small");
+        assert!(error.detail.contains("a prompt of 100000"), "{error}");
+        assert!(error.detail.contains("nvidia-l4"), "{error}");
+    }
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A decode step of `B` sequences with `c` tokens of context each, on `g` = tensor × data
-//! accelerators, takes the sum of ten terms, in milliseconds. `W` are bytes of weights, `k` of
+//! accelerators, takes the sum of eleven terms, in milliseconds. `W` are bytes of weights, `k` of
 //! `E` experts answer a token, `A` are the parameters it meets, `I` and `O` its tokens in and out:
 //!
 //! | term | at peak |
@@ -18,20 +18,29 @@
 //! | kv | `B/data × (c × kv / min(tensor, kv heads) + 2 × state / tensor) / bandwidth`; MLA is not split |
 //! | compute | `(2 A + 4 c × attention width) × B / g / flops` |
 //! | prefill | `B / (O + lockstep) × prompt`, `prompt = (2 A I + 2 I² × attention width) / g / flops` |
-//! | layers, step | 40 µs a layer, 1 ms a step: launches and the host, whatever the batch |
-//! | link, traffic | 20 µs × √log2 g a layer; `4 B × hidden × layers` bytes over the link |
-//! | host | 20 µs a sequence |
+//! | layers, step | 2.7 µs a kernel of a layer (9 dense, 15 `MoE`, 17 hybrid, 19 MLA, 31 with an indexer), 1 ms a step: launches, whatever the batch |
+//! | link | 20 µs × √log2 g a layer |
+//! | traffic | `4 × hidden × layers` bytes a token over the link; between ranks of attention `1.5 k × hidden × layers` |
+//! | activations | `2 × layers × hidden × (6 + 4 k) + 12 × attention width / tensor` bytes a token, between kernels |
+//! | host | 20 µs a sequence of one rank of attention |
 //!
-//! TTFT adds up a start of 30 ms, `prompt`, one reading of all weights for every 8,192 tokens,
-//! 200 µs a layer, a tenth of the prompts of the other `B − 1` sequences to the power of 0.7 (some
-//! come while others decode), and TPOT.
+//! The tokens that `traffic` and `activations` count are those of one rank: `B/data` of the step,
+//! and `B / (O + lockstep) × I / data` of the prompts that are read in it. Where attention has more
+//! ranks than a host has devices, prompts are read elsewhere and delay no step.
+//!
+//! TTFT adds up a start of 30 ms, `prompt`, what its tokens move over the link and between kernels,
+//! one reading of all weights for every 8,192 tokens, 200 µs a layer of 15 kernels, a tenth of the
+//! prompts of the other `B − 1` sequences to the power of 0.7 (some come while others decode), and
+//! TPOT. Where memory holds only `M` of `B` sequences, `M` run, and on average a request waits for
+//! `B/M − 1` others from their first to their last token.
 //!
 //! Each term is multiplied by a factor of its own: a base, times what engine, accelerator,
 //! family, number format and spread change, times what the model, its engine, its accelerator and
 //! its very setup change where they were measured. No measured time is stored. As every term
 //! grows with batch and context, and factors are positive, so do TPOT and TTFT, in and beyond
-//! what was measured. The range is where five of six left-out rows lay; it widens from
-//! `measured` over `fitted` to `roofline`, and with the distance from the batches measured.
+//! what was measured. The range is where six of seven left-out rows lay; it widens from
+//! `measured` over `fitted` to `roofline`, and with the distance of prompt, answer and batch from
+//! those measured; at more than four times (as logs, added up) a setup is no longer `measured`.
 //!
 //! The constants come from `planner/resolve/fit/throughput.py`, which also tells their errors.
 
@@ -153,6 +162,8 @@ pub(crate) struct Load {
     pub(crate) input_tokens: f64,
     /// Tokens out, per request.
     pub(crate) output_tokens: f64,
+    /// Sequences of this length that memory holds at once; infinity where it is known to hold all.
+    pub(crate) room: f64,
 }
 
 /// A time in milliseconds, or a rate per second.
@@ -168,9 +179,9 @@ pub(crate) struct Range {
 pub(crate) enum Basis {
     /// This model was measured in this setup on this accelerator.
     Measured,
-    /// The accelerator was measured, with other models or setups.
+    /// The accelerator and the engine were measured, with other models or setups.
     Fitted,
-    /// Neither: what the hardware could do, and what engines lose elsewhere.
+    /// One of them was not: what the hardware could do, and what engines lose elsewhere.
     Roofline,
 }
 
@@ -212,18 +223,18 @@ impl Speed {
 
 /// A model on an accelerator in a setup, ready to be asked about loads.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Prepared {
+pub(crate) struct Prepared<'a> {
     coefficients: Coefficients,
-    anchor: Anchor,
+    anchor: Anchor<'a>,
 }
 
-impl Prepared {
+impl<'a> Prepared<'a> {
     /// Look up the factors and work out what does not depend on the load.
     pub(crate) fn new(
         model: &ModelSpeed,
         device: &DeviceSpeed<'_>,
         setup: &Setup<'_>,
-        constants: &ThroughputDocument,
+        constants: &'a ThroughputDocument,
     ) -> Self {
         let anchor = Anchor::find(model, device, setup, constants);
         Self {
@@ -238,24 +249,41 @@ impl Prepared {
             batch: tame(load.batch, 1.0, 1e6),
             input_tokens: tame(load.input_tokens, 1.0, 1e9),
             output_tokens: tame(load.output_tokens, 1.0, 1e9),
+            room: tame(load.room, 1.0, f64::INFINITY),
         };
-        let tpot = self.coefficients.tpot(&load);
-        let ttft = self.coefficients.ttft(&load, tpot);
-        let beyond = self.anchor.beyond(load.batch);
+        let at = |load: &Load| {
+            let tpot = self.coefficients.tpot(load);
+            (tpot, self.coefficients.ttft(load, tpot))
+        };
+        let with_room = |times: f64| Load {
+            room: (load.room * times).max(1.0),
+            ..load
+        };
+        let times = at(&load);
+        let (roomy, tight) = if load.room > load.batch * ROOM_DOUBT {
+            (times, times)
+        } else {
+            (at(&with_room(ROOM_DOUBT)), at(&with_room(1.0 / ROOM_DOUBT)))
+        };
+        let trust = self.anchor.trust(&load);
         Speed {
-            tpot_ms: range(tpot, self.anchor.tpot_spread, beyond),
-            ttft_ms: range(ttft, self.anchor.ttft_spread, beyond),
-            basis: self.anchor.basis,
+            tpot_ms: range([tight.0, times.0, roomy.0], trust.tpot),
+            ttft_ms: range([roomy.1, times.1, tight.1], trust.ttft),
+            basis: trust.basis,
             load,
         }
     }
 }
 
-fn range(estimate: f64, [low, high]: [f64; 2], beyond: f64) -> Range {
+/// How many times more or fewer sequences memory may hold than is thought: the reserve of engines
+/// differs, and requests are not all as long as their mean.
+const ROOM_DOUBT: f64 = 1.25;
+
+fn range([least, estimate, most]: [f64; 3], [low, high]: [f64; 2]) -> Range {
     Range {
-        low: estimate * (low - beyond).exp(),
+        low: least.min(estimate) * low.exp(),
         estimate,
-        high: estimate * (high + beyond).exp(),
+        high: most.max(estimate) * high.exp(),
     }
 }
 

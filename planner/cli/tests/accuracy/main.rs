@@ -312,3 +312,61 @@ fn time_between_tokens_is_that_of_the_runs() {
     at_most("high over low, median", quantile(widths, 500), 2.5);
     assert!(held * 100 >= pairs.len() * 80, "{held} of {}", pairs.len());
 }
+
+/// Documented throughput on accelerators that no constant was fitted to, where a row states how
+/// it was loaded: prompt and answer as `1k/8k`, and how many requests at once.
+#[test]
+fn documented_throughput_of_other_accelerators_is_in_range() {
+    let (header, rows) = table(What::Shapes);
+    let at = |name: &str| header.iter().position(|column| column == name);
+    let mut csv = "model_path,system,backend,precision,isl,osl,batch_size,tp_size,moe_tp_size,\
+                   moe_ep_size\n"
+        .to_owned();
+    let mut documented = Vec::new();
+    for row in &rows {
+        let text = |name| row[at(name).expect("a column of the file")].as_str();
+        let thousands = |part: &str| Some(part.strip_suffix('k')?.parse::<f64>().ok()? * 1024.0);
+        let Some((input, output)) = (text("workload").split_once('/'))
+            .and_then(|(input, output)| Some((thousands(input)?, thousands(output)?)))
+        else {
+            continue;
+        };
+        let number = |name| text(name).parse::<f64>().ok();
+        let (Some(batch), Some(rate), "v7x") = (
+            number("max_num_seqs_or_concurrency"),
+            number("throughput_out_tok_s"),
+            text("accelerator"),
+        ) else {
+            continue;
+        };
+        let mut spread = text("parallelism").split(' ');
+        let ranks = spread.next().and_then(|first| first.strip_prefix("TP"));
+        let ranks = ranks.expect("ranks of tensor parallelism");
+        let (slices, experts) = match spread.next() {
+            Some("EP") => ("1", ranks),
+            _ => (ranks, "1"),
+        };
+        let line = format!(
+            "{},tpu7x,vllm,fp8,{input},{output},{batch},{ranks},{slices},{experts}\n",
+            text("model")
+        );
+        csv.push_str(&line);
+        documented.push((batch, output, rate));
+    }
+    assert!(documented.len() >= 5, "{documented:?}");
+    let answers = What::Throughput
+        .answers_to(csv.as_bytes())
+        .expect("answers");
+    for ((batch, output, rate), answer) in documented.into_iter().zip(answers) {
+        assert_eq!(answer["basis"], "roofline", "{answer}");
+        let ours = |end: &str| {
+            let ms = |time: &str| answer[time][end].as_f64().expect("an estimate");
+            batch * 1e3 * output / (ms("ttft_ms") + (output - 1.0) * ms("tpot_ms"))
+        };
+        let (least, most) = (ours("high"), ours("low"));
+        assert!(
+            (least..=most).contains(&rate) && most / least < 2.5,
+            "{rate} tokens/s is not in {least:.0}..{most:.0}: {answer}"
+        );
+    }
+}

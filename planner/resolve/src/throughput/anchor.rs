@@ -1,36 +1,44 @@
 //! Which factors apply to a setup, and how well it is known.
 
 use openmodel_schemas::throughput::{
-    BUNDLES, MeasuredAccelerator, MeasuredSetup, TPOT_TERMS, TTFT_TERMS, ThroughputDocument,
+    Adjustment, BUNDLES, Extent, MeasuredAccelerator, MeasuredSetup, TPOT_TERMS, TTFT_TERMS,
+    ThroughputDocument,
 };
 
-use super::{Arithmetic, Attention, Basis, DeviceSpeed, ModelSpeed, Setup};
+use super::{Arithmetic, Attention, Basis, DeviceSpeed, Load, ModelSpeed, Setup};
 
 /// Which bundle moves each term of TPOT: 0 a step, 1 a sequence, 2 prompts.
-const TPOT_BUNDLE: [usize; TPOT_TERMS] = [0, 0, 1, 1, 2, 0, 0, 1, 1, 0];
+const TPOT_BUNDLE: [usize; TPOT_TERMS] = [0, 0, 1, 1, 2, 0, 0, 1, 1, 0, 1];
 /// Which bundle moves each term of TTFT: 0 the start, 1 the prompt, 2 prompts before it.
-const TTFT_BUNDLE: [usize; TTFT_TERMS] = [0, 1, 0, 0, 2, 0];
-/// The range widens by this for each e-fold of the batch beyond what was measured.
-const WIDER_BEYOND: f64 = 0.1;
+const TTFT_BUNDLE: [usize; TTFT_TERMS] = [0, 1, 0, 0, 2, 0, 1];
 
 /// The factors of a setup, as logs, and how far to trust them.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Anchor {
+pub(crate) struct Anchor<'a> {
     pub(crate) tpot: [f64; TPOT_TERMS],
     pub(crate) ttft: [f64; TTFT_TERMS],
-    pub(crate) tpot_spread: [f64; 2],
-    pub(crate) ttft_spread: [f64; 2],
-    pub(crate) basis: Basis,
-    /// The least and the most sequences in flight that were measured.
-    batch: Option<[f64; 2]>,
+    tpot_spread: [f64; 2],
+    ttft_spread: [f64; 2],
+    basis: Basis,
+    /// The loads that were measured in this very setup; none where it was not.
+    loads: &'a [[f64; 4]],
+    constants: &'a ThroughputDocument,
 }
 
-impl Anchor {
+/// What a prediction under one load rests on, and where it lies, as logs around the estimate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Trust {
+    pub(crate) tpot: [f64; 2],
+    pub(crate) ttft: [f64; 2],
+    pub(crate) basis: Basis,
+}
+
+impl<'a> Anchor<'a> {
     pub(crate) fn find(
         model: &ModelSpeed,
         device: &DeviceSpeed<'_>,
         setup: &Setup<'_>,
-        constants: &ThroughputDocument,
+        constants: &'a ThroughputDocument,
     ) -> Self {
         let mut anchor = Self {
             tpot: constants.tpot.factors,
@@ -38,13 +46,15 @@ impl Anchor {
             tpot_spread: constants.tpot.spread.roofline,
             ttft_spread: constants.ttft.spread.roofline,
             basis: Basis::Roofline,
-            batch: None,
+            loads: &[],
+            constants,
         };
         anchor.add_shared(model, device, setup, constants);
-        if constants
-            .adjustments
-            .iter()
-            .any(|adjustment| adjustment.device.as_deref() == Some(device.name))
+        let known = |of: fn(&Adjustment) -> &Option<String>, name: &str| {
+            (constants.adjustments.iter()).any(|known| of(known).as_deref() == Some(name))
+        };
+        if known(|adjustment| &adjustment.device, device.name)
+            && known(|adjustment| &adjustment.engine, setup.engine)
         {
             anchor.basis = Basis::Fitted;
             anchor.tpot_spread = constants.tpot.spread.fitted;
@@ -54,11 +64,34 @@ impl Anchor {
         anchor
     }
 
-    /// How much wider the range is at this batch, as a log.
-    pub(crate) fn beyond(&self, batch: f64) -> f64 {
-        self.batch.map_or(0.0, |[least, most]| {
-            WIDER_BEYOND * (batch / most).ln().max((least / batch).ln()).max(0.0)
-        })
+    /// How far a prediction is to be trusted under a load: less with its distance from what was
+    /// measured, and beyond `near_load` no more than that of a setup that was not. The factors
+    /// stay: of longer prompts and larger batches that were left out, they tell more than those of
+    /// the rest (`fit/errors.md`).
+    pub(crate) fn trust(&self, load: &Load) -> Trust {
+        let (tpot, ttft) = (&self.constants.tpot.spread, &self.constants.ttft.spread);
+        let distance = (self.loads.iter())
+            .map(|known| from_measured(known, load))
+            .reduce(f64::min);
+        let far = distance.unwrap_or_else(|| outside(&self.constants.extent, load));
+        let mut trust = Trust {
+            tpot: self.tpot_spread,
+            ttft: self.ttft_spread,
+            basis: self.basis,
+        };
+        if trust.basis == Basis::Measured && far > self.constants.near_load {
+            trust = Trust {
+                tpot: wider(trust.tpot, tpot.near),
+                ttft: wider(trust.ttft, ttft.near),
+                basis: Basis::Fitted,
+            };
+        }
+        let beyond = |[low, high]: [f64; 2], by: f64| [low - by * far, high + by * far];
+        Trust {
+            tpot: beyond(trust.tpot, tpot.beyond),
+            ttft: beyond(trust.ttft, ttft.beyond),
+            ..trust
+        }
     }
 
     fn add_shared(
@@ -91,7 +124,7 @@ impl Anchor {
         model: &ModelSpeed,
         device: &DeviceSpeed<'_>,
         setup: &Setup<'_>,
-        constants: &ThroughputDocument,
+        constants: &'a ThroughputDocument,
     ) {
         let same = |a: u64, b: f64| (u32::try_from(a).map_or(f64::MAX, f64::from) - b).abs() < 0.5;
         let Some(engine) = constants
@@ -129,7 +162,7 @@ impl Anchor {
         };
         self.add_bundles(&known.tpot, &known.ttft);
         self.basis = Basis::Measured;
-        self.batch = Some(known.batch);
+        self.loads = &known.loads;
         let measured = constants.tpot.spread.measured;
         self.tpot_spread = accelerator.tpot_spread.unwrap_or(measured);
         let measured = constants.ttft.spread.measured;
@@ -144,6 +177,29 @@ impl Anchor {
             *factor += ttft[bundle];
         }
     }
+}
+
+/// Logs of prompt and answer away from a measured pair of them, and of the batch away from those
+/// that were measured with it.
+fn from_measured([input, output, least, most]: &[f64; 4], load: &Load) -> f64 {
+    (load.input_tokens / input).ln().abs()
+        + (load.output_tokens / output).ln().abs()
+        + away([*least, *most], load.batch)
+}
+
+/// Logs by which a load is outside of all that was measured.
+fn outside(extent: &Extent, load: &Load) -> f64 {
+    away(extent.batch, load.batch)
+        + away(extent.input, load.input_tokens)
+        + away(extent.output, load.output_tokens)
+}
+
+fn away([least, most]: [f64; 2], value: f64) -> f64 {
+    (value / most).ln().max((least / value).ln()).max(0.0)
+}
+
+fn wider(one: [f64; 2], other: [f64; 2]) -> [f64; 2] {
+    [one[0].min(other[0]), one[1].max(other[1])]
 }
 
 fn add(factors: &mut [f64], more: &[f64]) {

@@ -133,6 +133,8 @@ impl<'a> Row<'a> {
             batch: self.number("batch_size").expect("batch_size") * f64::from(dp),
             input_tokens: self.number("isl").expect("isl"),
             output_tokens: self.number("osl").expect("osl"),
+            // The sample's rows that wait for memory are judged where memory is known.
+            room: f64::INFINITY,
         };
         speed(
             model,

@@ -20,7 +20,7 @@ pub(super) fn speed(
 }
 
 #[test]
-fn known_setups_are_measured_others_fitted_unknown_accelerators_roofline() {
+fn known_setups_are_measured_others_fitted_unknown_accelerators_and_engines_roofline() {
     let basis = |model, device: &DeviceSpeed<'_>, setup: &Setup<'_>| {
         speed(
             model,
@@ -45,24 +45,60 @@ fn known_setups_are_measured_others_fitted_unknown_accelerators_roofline() {
         engine: "tgi",
         ..tp4
     };
-    assert_eq!(basis(&LLAMA_70B, &H100, &other), Basis::Fitted);
+    assert_eq!(basis(&LLAMA_70B, &H100, &other), Basis::Roofline);
 }
 
 #[test]
-fn ranges_widen_as_less_is_known_and_beyond_measured_batches() {
-    let width = |device: &DeviceSpeed<'_>, batch| {
+fn ranges_widen_as_less_is_known_and_far_from_measured_loads() {
+    let at = |device: &DeviceSpeed<'_>, load| {
         let setup = dense_setup("vllm", 4, Arithmetic::Fp8);
-        let tpot = speed(
-            &LLAMA_70B,
-            device,
-            &setup,
-            load(batch, 1024.0, 1024.0),
-            constants(),
-        );
-        tpot.tpot_ms.high / tpot.tpot_ms.low
+        let speed = speed(&LLAMA_70B, device, &setup, load, constants());
+        (speed.tpot_ms.high / speed.tpot_ms.low, speed.basis)
     };
-    assert!(width(&H100, 16.0) < width(&H100, 1024.0));
-    assert!(width(&H100, 16.0) < width(&L4, 16.0));
+    let near = at(&H100, load(16.0, 1024.0, 1024.0));
+    assert_eq!(near.1, Basis::Measured);
+    let close = at(&H100, load(16.0, 1536.0, 1024.0));
+    assert!(near.0 < close.0 && close.1 == Basis::Measured, "{close:?}");
+    for far in [
+        load(4096.0, 1024.0, 1024.0),
+        load(16.0, 100_000.0, 1024.0),
+        load(16.0, 1024.0, 16.0),
+    ] {
+        let (width, basis) = at(&H100, far);
+        assert!(width > 1.5 * near.0, "{width}");
+        assert_eq!(basis, Basis::Fitted, "{far:?}");
+    }
+    let unknown = at(&L4, load(16.0, 1024.0, 1024.0));
+    assert!(near.0 < unknown.0);
+    // Where the setup was not measured, loads that nothing was measured under are far.
+    let stranger = at(&L4, load(16.0, 200_000.0, 1024.0));
+    assert!(unknown.0 < stranger.0);
+}
+
+#[test]
+fn what_memory_does_not_hold_waits() {
+    let setup = dense_setup("vllm", 4, Arithmetic::Fp8);
+    let at = |batch, room| {
+        let load = Load {
+            room,
+            ..load(batch, 1024.0, 1024.0)
+        };
+        speed(&LLAMA_70B, &H100, &setup, load, constants())
+    };
+    let held = at(32.0, 32.0);
+    let twice = at(64.0, 32.0);
+    // The same 32 run; another 32 wait for one of them from its first to its last token.
+    let same = twice.tpot_ms.estimate / held.tpot_ms.estimate - 1.0;
+    assert!(same.abs() < 1e-9, "{twice:?}");
+    let request = held.ttft_ms.estimate + 1023.0 * held.tpot_ms.estimate;
+    let expected = held.ttft_ms.estimate + request;
+    assert!((twice.ttft_ms.estimate / expected - 1.0).abs() < 1e-9);
+    let rate = |speed: Speed| speed.output_tokens_per_second().estimate;
+    assert!((rate(held) / rate(twice) - 1.0).abs() < 1e-9);
+    // How many are held is in doubt, and the range says so.
+    let ample = at(64.0, 640.0);
+    let ratio = |speed: Speed| speed.ttft_ms.high / speed.ttft_ms.low;
+    assert!(ratio(twice) > 1.5 * ratio(ample));
 }
 
 #[test]
@@ -112,11 +148,11 @@ fn known_cases() {
         show(&GPT_OSS_120B, &H100, moe_setup("vllm", 2, 1, 0.53), 32.0),
     ];
     insta::assert_snapshot!(cases.join("\n"), @r"
-    Measured: TPOT 15.7 in 14.9..17.0 ms, TTFT 190.9 in 160.3..268.2 ms, 2015 tokens/s
-    Fitted: TPOT 9.9 in 6.1..14.9 ms, TTFT 165.5 in 82.2..769.8 ms, 3199 tokens/s
-    Roofline: TPOT 61.2 in 31.2..109.0 ms, TTFT 616.2 in 231.3..5300.4 ms, 130 tokens/s
-    Measured: TPOT 22.1 in 20.3..24.0 ms, TTFT 390.6 in 286.5..598.0 ms, 1428 tokens/s
-    Fitted: TPOT 12.4 in 7.7..18.8 ms, TTFT 211.8 in 105.2..984.9 ms, 2536 tokens/s
+    Measured: TPOT 15.8 in 15.0..17.1 ms, TTFT 188.2 in 159.8..263.4 ms, 2004 tokens/s
+    Fitted: TPOT 9.7 in 6.7..12.6 ms, TTFT 148.3 in 85.5..418.9 ms, 3247 tokens/s
+    Roofline: TPOT 63.6 in 43.6..97.3 ms, TTFT 614.7 in 322.5..2049.1 ms, 125 tokens/s
+    Measured: TPOT 22.2 in 20.0..23.7 ms, TTFT 378.5 in 274.0..572.0 ms, 1420 tokens/s
+    Fitted: TPOT 11.8 in 8.1..15.2 ms, TTFT 155.9 in 89.9..440.3 ms, 2689 tokens/s
     ");
 }
 
@@ -147,22 +183,23 @@ proptest! {
             arithmetic: [Arithmetic::Bf16, Arithmetic::Fp8, Arithmetic::Fp4][kind % 3],
         };
         let prepared = Prepared::new(&model, &device, &setup, constants());
-        check_sane(&prepared.at(load(n[21], n[22], n[23])));
+        check_sane(&prepared.at(Load { room: n[24], ..load(n[21], n[22], n[23]) }));
     }
 
     #[test]
     fn more_work_is_never_faster_and_more_bandwidth_never_slower(
         which in 0..6_usize,
         batch in 1.0..1024.0_f64, input in 64.0..131_072.0_f64, output in 16.0..8192.0_f64,
-        more in 1.0..4.0_f64,
+        more in 1.0..4.0_f64, room in 1.0..4096.0_f64,
     ) {
         let (model, device, setup) = CASES[which];
         let at = |device: &DeviceSpeed<'_>, batch, input| {
-            speed(model, device, &setup, load(batch, input, output), constants())
+            let load = Load { room, ..load(batch, input, output) };
+            speed(model, device, &setup, load, constants())
         };
         let base = at(&device, batch, input);
         check_sane(&base);
-        prop_assert!(base.tpot_ms.estimate < 1e6 && base.ttft_ms.estimate < 1e8);
+        prop_assert!(base.tpot_ms.estimate < 1e6 && base.ttft_ms.estimate < 1e12);
         let fuller = at(&device, batch * more, input);
         let longer = at(&device, batch, input * more);
         let faster = DeviceSpeed { bandwidth_gb_s: device.bandwidth_gb_s * more, ..device };
@@ -172,6 +209,8 @@ proptest! {
             prop_assert!(time(&longer) >= time(&base));
             prop_assert!(time(&faster) <= time(&base));
         }
+        let rate = |speed: &Speed| speed.output_tokens_per_second().estimate;
+        prop_assert!(rate(&fuller) >= rate(&base) * (1.0 - 1e-9));
     }
 }
 
@@ -195,5 +234,6 @@ fn load(batch: f64, input_tokens: f64, output_tokens: f64) -> Load {
         batch,
         input_tokens,
         output_tokens,
+        room: f64::INFINITY,
     }
 }

@@ -199,7 +199,7 @@ pub fn parse_config(config: &Value) -> Result<ModelConfig, ConfigError> {
         || kind == ModelKind::EncoderDecoder
         || stack.kinds.iter().all(|kind| *kind == Kind::Recurrent);
     if intermediate_size == 0 && !without_width {
-        return Err(ConfigError::new("intermediate_size", "it is missing"));
+        return Err(none_of(&fields, &["intermediate_size"]));
     }
     let stated = fields
         .number_or_family(VOCABULARY)?
@@ -284,6 +284,14 @@ pub fn parse_hf_quant_config(file: &Value, config: &ModelConfig) -> Option<Store
     is_stated.then(|| quantization::read(stated, config.layers, config.experts.is_some(), None))
 }
 
+/// Something there must be at least one of: it is missing, or 0.
+fn none_of(fields: &Fields<'_>, names: &[&str]) -> ConfigError {
+    match fields.value(names) {
+        Some((name, _)) => ConfigError::new(name, "0 is none: it must be at least 1"),
+        None => ConfigError::new(names[0], "it is missing"),
+    }
+}
+
 fn bounded(field: &str, number: u64) -> Result<u64, ConfigError> {
     let most = MOST.iter().find(|(name, _)| *name == field);
     match most {
@@ -312,7 +320,7 @@ fn number_of_layers(fields: &Fields<'_>, names: &Names) -> Result<u64, ConfigErr
         .or(lettered)
         .filter(|layers| *layers > 0)
         .map(|layers| layers as u64)
-        .ok_or_else(|| ConfigError::new(names.layers[0], "it is missing"))
+        .ok_or_else(|| none_of(fields, names.layers))
 }
 
 fn mtp_layers(fields: &Fields<'_>) -> Result<u64, ConfigError> {

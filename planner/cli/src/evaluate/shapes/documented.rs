@@ -196,12 +196,16 @@ fn is_of_no_size(catalog: &Catalog, word: &str) -> bool {
     let Some((series, size)) = word.rsplit_once('-') else {
         return false;
     };
-    size.starts_with(|c: char| c.is_ascii_digit())
+    let machines = || {
+        let shapes = catalog.shapes_with(None, None, None);
+        shapes.filter_map(|shape| shape.machine_type.as_deref())
+    };
+    let is_size = size.starts_with(|c: char| c.is_ascii_digit());
+    let known = machines().any(|machine| machine == word);
+    is_size
+        && !known
         && series != "n1-standard"
-        && catalog.shapes_with(None, None, None).any(|shape| {
-            let machine = shape.machine_type.as_deref();
-            machine.and_then(|name| Some(name.rsplit_once('-')?.0)) == Some(series)
-        })
+        && machines().any(|machine| machine.rsplit_once('-').is_some_and(|(of, _)| of == series))
 }
 
 fn is_named(shape: &ShapeRow, words: &[String]) -> bool {

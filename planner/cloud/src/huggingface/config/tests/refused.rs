@@ -79,6 +79,14 @@ fn what_is_missing_or_contradicts_itself_is_named() {
             "num_key_value_heads: 0 is none: it must be at least 1",
         ),
         (
+            json!({"num_hidden_layers": 0}),
+            "num_hidden_layers: 0 is none: it must be at least 1",
+        ),
+        (
+            json!({"intermediate_size": 0}),
+            "intermediate_size: 0 is none: it must be at least 1",
+        ),
+        (
             json!({"head_dim": 0}),
             "head_dim: 0 is none: it must be at least 1",
         ),

@@ -63,8 +63,7 @@ enum Evaluate {
 struct EvaluateFile {
     /// The rows, as CSV with a header
     file: PathBuf,
-    /// Facts of the models the rows name, as a JSON list [default: the Hub's, read as HF_TOKEN
-    /// from HF_ENDPOINT]
+    /// Facts of the models the rows name, as a JSON list [default: the Hub's]
     #[arg(long, value_name = "FILE")]
     models: Option<PathBuf>,
     /// Add a line of error statistics

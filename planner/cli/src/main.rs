@@ -60,6 +60,7 @@ enum Evaluate {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = recommend::ENVIRONMENT)]
 struct EvaluateFile {
     /// The rows, as CSV with a header
     file: PathBuf,

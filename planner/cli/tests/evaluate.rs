@@ -341,6 +341,48 @@ fn machines_of_one_device_are_not_one_of_eight() {
     }
 }
 
+#[test]
+fn a_machine_comes_with_its_own_accelerator() {
+    let answer = |machine: &str, accelerator: &str| {
+        let cells = [
+            ("machine_type", machine),
+            ("accelerator", accelerator),
+            ("accelerators_total", ""),
+        ];
+        lines(&SHAPES, &[with(&SHAPES, &cells)]).remove(0)
+    };
+    for (machine, accelerator, own) in [
+        ("g2-standard-12", "H100", "nvidia-l4"),
+        ("a3-highgpu-8g", "L4", "nvidia-h100-80gb"),
+        ("a2-ultragpu-1g", "A100-40", "nvidia-a100-80gb"),
+        ("ct6e-standard-4t", "v5e", "tpu-v6e"),
+        ("g2-standard-12", "A10G", "nvidia-l4"),
+    ] {
+        let line = answer(machine, accelerator);
+        assert!(line["feasible"].is_null(), "{line}");
+        let reason = line["reason"].as_str().expect("there is a reason");
+        for part in [machine, own, accelerator, "contradictory_machine"] {
+            assert!(reason.contains(part), "{part} is not in: {reason}");
+        }
+    }
+    for (machine, accelerator) in [
+        ("g2-standard-12", "NVIDIA L4"),
+        ("a3-highgpu-8g / a3-megagpu-8g", "H100"),
+        ("g2-standard-12", ""),
+        ("n1-standard-8", "T4"),
+        // The machine says which of the sizes it is.
+        ("a2-ultragpu-1g", "A100"),
+        ("a3-megagpu-8g", "H100"),
+    ] {
+        let line = answer(machine, accelerator);
+        assert!(!line["feasible"].is_null(), "{line}");
+    }
+    let price = |accelerator: &str| {
+        answer("a2-ultragpu-1g", accelerator)["documented_hourly_usd"].to_string()
+    };
+    assert_eq!(price("A100"), price("A100-80"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -1,7 +1,7 @@
 //! The Hub that the environment names.
 
 use anyhow::{Context as _, Result};
-use openmodel_cloud::huggingface::HubOptions;
+use openmodel_cloud::huggingface::{HubError, HubOptions};
 use openmodel_cloud::transport::{self, Api, Endpoints};
 use openmodel_cloud::{Hub, Secret, Transport};
 
@@ -26,4 +26,14 @@ pub fn of_environment() -> Result<Hub> {
         ..transport::Options::default()
     });
     Ok(Hub::new(transport, HubOptions::default()))
+}
+
+/// Why the Hub does not give a model, in the words of the command line, with the other way: `flags`
+/// take the facts.
+pub(crate) fn refusal(error: &HubError, flags: &str) -> String {
+    // The token's other name is an argument of the Terraform provider.
+    let why = error
+        .to_string()
+        .replace("hugging_face_token or HF_TOKEN", "HF_TOKEN");
+    format!("{why}. Facts that the Hub does not give can be given with {flags}")
 }

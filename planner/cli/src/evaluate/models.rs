@@ -14,6 +14,7 @@ use openmodel_schemas::name::{ModelId, Revision};
 
 use super::names::{self, Named, as_stored, plain};
 use super::rows::RowsFile;
+use crate::hub::refusal;
 use crate::models_file::ModelsFile;
 
 /// Repositories that are read side by side: a few, as the Hub counts the requests of five minutes.
@@ -118,7 +119,6 @@ async fn card(hub: &Hub, name: &str) -> Result<Arc<ModelCard>, String> {
         );
     }
     let main: Revision = "main".parse().map_err(|error| format!("{error}"))?;
-    hub.card(&id, &main).await.map_err(|error| {
-        format!("{error}. Facts that the Hub does not give can be given with --models FILE")
-    })
+    let card = hub.card(&id, &main).await;
+    card.map_err(|error| refusal(&error, "--models FILE"))
 }

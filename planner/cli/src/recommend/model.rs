@@ -64,10 +64,11 @@ impl<'a> Facts<'a> {
                 Ok(card)
             }
             Self::Hub(hub, revision) => {
-                let card = hub.card(id, revision).await.with_context(|| {
-                    "facts of a model that the Hub does not give can be given with --config \
-                     config.json or --models FILE"
-                        .to_owned()
+                let card = hub.card(id, revision).await.map_err(|error| {
+                    anyhow!(hub::refusal(
+                        &error,
+                        "--config config.json or --models FILE"
+                    ))
                 })?;
                 Ok(ModelCard::clone(&card))
             }

@@ -92,14 +92,15 @@ fn nothing_that_holds_is_an_answer_and_a_slip_is_an_error() -> Result<()> {
         all["rejected"].to_string().contains("over_budget")
             || all["rejected"].to_string().contains("too_small")
     );
-    let cases: [(&str, &[&str]); 6] = [
+    let cases: [(&str, &[&str]); 7] = [
         ("regions = [\"us-central9\"]", &["regions", "us-central1"]),
         ("accelerators = [\"l5\"]", &["accelerators", "nvidia-l4"]),
         (
             "allowed_licenses = [\"mit\"]",
             &["allowed_licenses", "apache-2.0"],
         ),
-        ("engine = \"vlm\"", &["engine", "vllm"]),
+        ("engine = \"vlm\"", &["engine", "vllm@0.19"]),
+        ("engine = \"vllm@new\"", &["engine", "0.19.0"]),
         ("parameters = 7000000000", &["parameters", "facts"]),
         ("facts = \"{}\"", &["facts", "config.json"]),
     ];

@@ -5,10 +5,12 @@
 //! |---|---|
 //! | [`terraform`] | finds the real `terraform`, builds the provider, lays a mirror, runs commands |
 //! | [`recommend`] | which machine holds a model under a load, as a page or as JSON |
+//! | [`evaluate`] | our estimates beside measured rows, one JSON line a row |
 //! | [`terminal`] | how wide the terminal is, and whether it wants colours |
 //! | [`quickstart`] | the whole way on the sandbox, each command shown with its output |
 
 pub mod evaluate;
+pub mod hub;
 pub mod models_file;
 mod page;
 pub mod quickstart;

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use openmodel_cli::evaluate::{self, Show};
+use openmodel_cli::evaluate::{self, Models, RowsFile, Show};
+use openmodel_cli::hub;
 use openmodel_cli::models_file::ModelsFile;
 use openmodel_cli::quickstart;
 use openmodel_cli::recommend::{self, Recommend};
@@ -59,12 +60,13 @@ enum Evaluate {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = recommend::ENVIRONMENT)]
 struct EvaluateFile {
     /// The rows, as CSV with a header
     file: PathBuf,
-    /// Facts of the models the rows name, as a JSON list
+    /// Facts of the models the rows name, as a JSON list [default: the Hub's]
     #[arg(long, value_name = "FILE")]
-    models: PathBuf,
+    models: Option<PathBuf>,
     /// Add a line of error statistics
     #[arg(long)]
     summary: bool,
@@ -112,27 +114,33 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             }
             Command::Quickstart => quickstart::run(&mut stdout()).await,
             Command::Sandbox { port, state } => sandbox(port, state).await,
-            Command::Evaluate { what } => evaluate(&what),
+            Command::Evaluate { what } => evaluate(&what).await,
         }?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-fn evaluate(what: &Evaluate) -> Result<()> {
-    let (Evaluate::Memory(file) | Evaluate::Shapes(file) | Evaluate::Throughput(file)) = what;
-    let models = ModelsFile::read(&file.models)?;
+async fn evaluate(what: &Evaluate) -> Result<()> {
+    let (asked, column) = match what {
+        Evaluate::Memory(asked) => (asked, evaluate::memory::MODEL),
+        Evaluate::Shapes(asked) => (asked, evaluate::shapes::MODEL),
+        Evaluate::Throughput(asked) => (asked, evaluate::throughput::MODEL),
+    };
+    let file = RowsFile::read(&asked.file)?;
+    let models = match &asked.models {
+        Some(path) => Models::File(ModelsFile::read(path)?),
+        None => Models::on_hub(&file, column, &hub::of_environment()?).await?,
+    };
     let catalog = Catalog::embedded();
     let show = Show {
-        summary: file.summary,
-        detail: file.detail,
+        summary: asked.summary,
+        detail: asked.detail,
     };
     let out = &mut stdout().lock();
     match what {
-        Evaluate::Memory(_) => evaluate::memory::run(&file.file, &models, catalog, show, out),
-        Evaluate::Shapes(_) => evaluate::shapes::run(&file.file, &models, catalog, show, out),
-        Evaluate::Throughput(_) => {
-            evaluate::throughput::run(&file.file, &models, catalog, show, out)
-        }
+        Evaluate::Memory(_) => evaluate::memory::run(&file, &models, catalog, show, out),
+        Evaluate::Shapes(_) => evaluate::shapes::run(&file, &models, catalog, show, out),
+        Evaluate::Throughput(_) => evaluate::throughput::run(&file, &models, catalog, show, out),
     }
 }
 

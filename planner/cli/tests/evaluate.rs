@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use openmodel_cli::evaluate::{Show, memory, shapes, throughput};
+use openmodel_cli::evaluate::{Models, RowsFile, Show, memory, shapes, throughput};
 use openmodel_cli::models_file::ModelsFile;
 use openmodel_resolve::Catalog;
 use proptest::prelude::{ProptestConfig, proptest};
@@ -15,7 +15,7 @@ struct Kind {
     columns: &'static [&'static str],
     row: &'static [&'static str],
     figure: &'static str,
-    run: fn(&Path, &ModelsFile, &mut Vec<u8>) -> anyhow::Result<()>,
+    run: fn(&RowsFile, &Models, &mut Vec<u8>) -> anyhow::Result<()>,
 }
 
 const MEMORY: Kind = Kind {
@@ -48,7 +48,7 @@ const MEMORY: Kind = Kind {
         "auto",
     ],
     figure: "fits",
-    run: |path, models, out| memory::run(path, models, Catalog::embedded(), Show::default(), out),
+    run: |file, models, out| memory::run(file, models, Catalog::embedded(), Show::default(), out),
 };
 
 const SHAPES: Kind = Kind {
@@ -81,7 +81,7 @@ const SHAPES: Kind = Kind {
         "16",
     ],
     figure: "feasible",
-    run: |path, models, out| shapes::run(path, models, Catalog::embedded(), Show::default(), out),
+    run: |file, models, out| shapes::run(file, models, Catalog::embedded(), Show::default(), out),
 };
 
 const THROUGHPUT: Kind = Kind {
@@ -118,21 +118,22 @@ const THROUGHPUT: Kind = Kind {
         "1",
     ],
     figure: "tpot_ms",
-    run: |path, models, out| {
-        throughput::run(path, models, Catalog::embedded(), Show::default(), out)
+    run: |file, models, out| {
+        throughput::run(file, models, Catalog::embedded(), Show::default(), out)
     },
 };
 
-fn models() -> ModelsFile {
+fn models() -> Models {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models.json");
-    ModelsFile::read(&path).expect("the fixture is read")
+    Models::File(ModelsFile::read(&path).expect("the fixture is read"))
 }
 
 /// The lines that are printed for the lines of a file.
 fn lines(kind: &Kind, rows: &[String]) -> Vec<Value> {
     let file = written(kind, rows);
     let mut out = Vec::new();
-    (kind.run)(&file.1, &models(), &mut out).expect("it is evaluated");
+    let read = RowsFile::read(&file.1).expect("it is read");
+    (kind.run)(&read, &models(), &mut out).expect("it is evaluated");
     String::from_utf8(out)
         .expect("it is UTF-8")
         .lines()
@@ -340,6 +341,48 @@ fn machines_of_one_device_are_not_one_of_eight() {
     }
 }
 
+#[test]
+fn a_machine_comes_with_its_own_accelerator() {
+    let answer = |machine: &str, accelerator: &str| {
+        let cells = [
+            ("machine_type", machine),
+            ("accelerator", accelerator),
+            ("accelerators_total", ""),
+        ];
+        lines(&SHAPES, &[with(&SHAPES, &cells)]).remove(0)
+    };
+    for (machine, accelerator, own) in [
+        ("g2-standard-12", "H100", "nvidia-l4"),
+        ("a3-highgpu-8g", "L4", "nvidia-h100-80gb"),
+        ("a2-ultragpu-1g", "A100-40", "nvidia-a100-80gb"),
+        ("ct6e-standard-4t", "v5e", "tpu-v6e"),
+        ("g2-standard-12", "A10G", "nvidia-l4"),
+    ] {
+        let line = answer(machine, accelerator);
+        assert!(line["feasible"].is_null(), "{line}");
+        let reason = line["reason"].as_str().expect("there is a reason");
+        for part in [machine, own, accelerator, "contradictory_machine"] {
+            assert!(reason.contains(part), "{part} is not in: {reason}");
+        }
+    }
+    for (machine, accelerator) in [
+        ("g2-standard-12", "NVIDIA L4"),
+        ("a3-highgpu-8g / a3-megagpu-8g", "H100"),
+        ("g2-standard-12", ""),
+        ("n1-standard-8", "T4"),
+        // The machine says which of the sizes it is.
+        ("a2-ultragpu-1g", "A100"),
+        ("a3-megagpu-8g", "H100"),
+    ] {
+        let line = answer(machine, accelerator);
+        assert!(!line["feasible"].is_null(), "{line}");
+    }
+    let price = |accelerator: &str| {
+        answer("a2-ultragpu-1g", accelerator)["documented_hourly_usd"].to_string()
+    };
+    assert_eq!(price("A100"), price("A100-80"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -357,5 +400,60 @@ proptest! {
                 assert!(named, "{column} {text:?}: {reason}");
             }
         }
+    }
+}
+
+/// Without a file of facts the Hub is asked: once for each model, and what it does not give costs
+/// its own rows alone.
+#[test]
+fn without_a_file_of_facts_the_hub_is_asked() {
+    let sandbox = openmodel_sandbox::Sandbox::start(openmodel_sandbox::Options::default());
+    let sandbox = sandbox.expect("the sandbox starts");
+    for (kind, what, column) in [
+        (&MEMORY, "memory", "model"),
+        (&SHAPES, "shapes", "model"),
+        (&THROUGHPUT, "throughput", "model_path"),
+    ] {
+        let rows = [
+            ("Qwen/Qwen3-8B", None),
+            ("openmodel/tiny-gated-llama", Some("is gated")),
+            (
+                "acme/no-such-model",
+                Some("has no model acme/no-such-model"),
+            ),
+            ("Qwen3-8B", Some("it names no organisation")),
+            ("a/b/c", Some("not a Hugging Face model id")),
+            ("Qwen/Qwen3-8B", None),
+        ];
+        let before = sandbox.log().len();
+        let texts = rows.map(|(name, _)| with(kind, &[(column, name)]));
+        let file = written(kind, &texts);
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_openmodel"))
+            .args(["evaluate", what])
+            .arg(&file.1)
+            .env("OPENMODEL_SANDBOX", sandbox.url())
+            .env_remove("HF_TOKEN")
+            .output()
+            .expect("the binary runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        let text = String::from_utf8(output.stdout).expect("it is UTF-8");
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+            .collect();
+        assert_eq!(lines.len(), rows.len());
+        for (line, (name, why)) in lines.iter().zip(rows) {
+            assert_eq!(line["model"], name);
+            assert_eq!(line[kind.figure].is_null(), why.is_some(), "{line}");
+            let reason = line["reason"].as_str().unwrap_or_default();
+            assert!(reason.contains(why.unwrap_or_default()), "{reason}");
+        }
+        let log = sandbox.log();
+        let configs = log[before..]
+            .iter()
+            .filter(|entry| entry.path.ends_with("/config.json"))
+            .filter(|entry| entry.path.contains("Qwen3-8B"));
+        assert_eq!(configs.count(), 1);
     }
 }

@@ -93,6 +93,31 @@ fn a_decoder_that_answers_once_pools_and_is_not_timed() {
     assert!(tei.memory.basis.contains("nothing kept between requests"));
 }
 
+/// It says of the weights what it is told: TEI holds 16 bits as float16 on every accelerator.
+#[test]
+fn the_weights_are_in_the_type_that_the_engine_is_told() {
+    let mut card = classed("XLMRobertaModel");
+    let config = card.config.as_mut().expect("it has one");
+    config.kind = ModelKind::Encoder;
+    config.dtype = Some("float32".to_owned());
+    config.max_positions = Some(8192);
+    let question = Question {
+        accelerators: vec!["nvidia-l4".to_owned()],
+        ..Question::of(testing::spec(&card, 512, 4).workload)
+    };
+    let ranking = rank(&card, &question, catalog(), 1).expect("it is ranked");
+    let chosen = ranking.chosen.expect("something holds it");
+    let told = ranking.serving.expect("it is served").args;
+    assert!(
+        told.ends_with(&["--dtype".to_owned(), "float16".to_owned()]),
+        "{told:?}"
+    );
+    assert_eq!(
+        (chosen.engine.as_str(), chosen.weights.as_str()),
+        ("tei", "float16")
+    );
+}
+
 #[test]
 fn a_reranker_is_told_its_two_words() {
     let mut card = classed("Qwen3ForCausalLM");

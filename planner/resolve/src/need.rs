@@ -15,6 +15,7 @@ use crate::footprint::Demand;
 use crate::pace::model;
 use crate::parallel::Parallelism;
 use crate::reason::list;
+use crate::task::generates;
 use crate::throughput::ModelSpeed;
 use crate::weights::Weights;
 
@@ -219,8 +220,7 @@ fn check_lengths(
     let context = load.context_length.0;
     // An encoder answers with numbers, and a pipeline with an image.
     let kind = architecture.config.kind;
-    let answers =
-        matches!(kind, ModelKind::Decoder | ModelKind::EncoderDecoder) && !architecture.once;
+    let answers = generates(card);
     let least = if answers { 2 } else { 1 };
     if !(least..=LONGEST_CONTEXT).contains(&context) {
         let detail = format!(

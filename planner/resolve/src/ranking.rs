@@ -4,6 +4,7 @@
 //! for how much. An endpoint asks the same of its one surface and region (`placement`).
 
 use openmodel_schemas::catalog::{AcceleratorRow, Confidence, PurchaseOption};
+use openmodel_schemas::engine::EngineRow;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::Region;
 use openmodel_schemas::report::{RankedShape, Ranking, Serving};
@@ -268,7 +269,8 @@ impl<'a> Ranked<'a> {
                 }
                 .to_owned()
             }),
-            weights: held_in(variant.weights.format, choice.sale.accelerator).to_owned(),
+            weights: held_in(variant.weights.format, choice.sale.accelerator, fit.engine)
+                .to_owned(),
             quantization: variant
                 .quantization
                 .map(|quantization| quantization.as_str().to_owned()),
@@ -294,13 +296,18 @@ impl<'a> Ranked<'a> {
     }
 }
 
-/// The word for a format on an accelerator: without bf16 it is held as fp16.
-pub(crate) fn held_in(format: Format, accelerator: &AcceleratorRow) -> &'static str {
+/// The word for a format on an accelerator: without bf16 it is held as fp16, and some engines hold
+/// it so everywhere.
+pub(crate) fn held_in<'a>(
+    format: Format,
+    accelerator: &AcceleratorRow,
+    engine: &'a EngineRow,
+) -> &'a str {
     if format == Format::Bf16 && lacks_bf16(accelerator) {
-        Format::Fp16.as_str()
-    } else {
-        format.as_str()
+        return Format::Fp16.as_str();
     }
+    let word = format.as_str();
+    engine.words.dtype.get(word).map_or(word, String::as_str)
 }
 
 fn licensed(card: &ModelCard, licences: &[String]) -> Result<(), Fault> {

@@ -52,6 +52,15 @@ pub(crate) fn answers_once(card: &ModelCard, config: &ModelConfig) -> bool {
     }
 }
 
+/// Whether a model answers token after token; what else answers once, with a vector, a score or an
+/// image, has no length of answers. A model without a configuration is taken to.
+#[must_use]
+pub fn generates(card: &ModelCard) -> bool {
+    card.config
+        .as_ref()
+        .is_none_or(|config| config.kind != ModelKind::Diffusion && !answers_once(card, config))
+}
+
 /// A class that has no head for the next token, without its suffix: `Qwen3` of `Qwen3Model`.
 pub(crate) fn base(class: &str) -> Option<&str> {
     if GENERATING.iter().any(|name| class.ends_with(name)) {
@@ -102,6 +111,25 @@ mod tests {
             None,
             Some("sentence-transformers")
         ));
+    }
+
+    #[test]
+    fn vectors_and_images_are_no_tokens() {
+        let of = |kind, class: &str| {
+            let mut card = testing::llama_8b();
+            let config = card.config.as_mut().expect("it has one");
+            config.kind = kind;
+            class.clone_into(&mut config.architecture);
+            generates(&card)
+        };
+        assert!(of(ModelKind::Decoder, "LlamaForCausalLM"));
+        assert!(of(
+            ModelKind::EncoderDecoder,
+            "WhisperForConditionalGeneration"
+        ));
+        assert!(!of(ModelKind::Decoder, "Qwen3ForSequenceClassification"));
+        assert!(!of(ModelKind::Encoder, "XLMRobertaModel"));
+        assert!(!of(ModelKind::Diffusion, "FluxPipeline"));
     }
 
     #[test]

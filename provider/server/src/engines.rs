@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use openmodel_schemas::catalog::AcceleratorKind;
 use openmodel_schemas::engine::{EMBEDDED_ENGINES, EngineRow, EnginesDocument};
 use openmodel_schemas::spec::Quantization;
+use tfplug::Diagnostic;
+use tfplug::schema::Validator;
 
 /// The engines that ship in the binary.
 pub(crate) fn engines() -> &'static [EngineRow] {
@@ -37,6 +39,36 @@ pub(crate) fn made_while_loading() -> Vec<&'static str> {
 /// Their names.
 pub(crate) fn names(engines: impl Iterator<Item = &'static EngineRow>) -> Vec<&'static str> {
     engines.map(|engine| engine.name.as_str()).collect()
+}
+
+/// An engine by its name, and its version where that is stated: `vllm@0.19`.
+pub(crate) fn versioned(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (text, None),
+    }
+}
+
+/// Accepts the name of a known engine, alone or with a version; the planner reads the version.
+pub(crate) fn at_a_version() -> Validator {
+    let known = names(engines().iter());
+    let rule = format!(
+        "One of {}, alone or with a version such as `vllm@0.19`.",
+        known.join(", ")
+    );
+    Validator::new(rule.clone(), move |args, found| {
+        let Some(text) = args.value.as_str() else {
+            return;
+        };
+        if !known.contains(&versioned(text).0) {
+            let said = format!("{text:?} is no known engine. {rule}");
+            found.push(
+                Diagnostic::error("Engine is not known")
+                    .at(args.path.clone())
+                    .detail(said),
+            );
+        }
+    })
 }
 
 #[cfg(test)]

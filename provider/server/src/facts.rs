@@ -83,7 +83,7 @@ pub(crate) fn from_text(
 
 fn of_config(value: &Value) -> Result<ModelCard, String> {
     let config = parse_config(value).map_err(|error| {
-        format!("It is no config.json that can be sized: {error}. Give the file as it stands in the repository.")
+        format!("It is no config.json of a repository that can be sized: {error}.")
     })?;
     let id = NO_NAME
         .parse()

@@ -60,7 +60,8 @@ pub(crate) fn attributes() -> [Attribute; 12] {
             "Prompt tokens of a typical request. Default: 1024, or what `context_length` leaves.",
         ),
         Attribute::number("output_tokens").optional().computed().validate(at_least(1)).description(
-            "Answer tokens of a typical request. Default: 256, or a quarter of a shorter context.",
+            "Answer tokens of a typical request. Default: 256, or a quarter of a shorter context. Without effect for a \
+             model that answers with a vector, a score or an image.",
         ),
         Attribute::number("requests_per_second").optional().validate(rate()).description(
             "Typical requests a second that all replicas together must serve, such as `0.5`. It sets how many \

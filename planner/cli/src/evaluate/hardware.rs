@@ -11,18 +11,42 @@ pub(crate) fn accelerator<'a>(catalog: &'a Catalog, text: &str) -> Option<&'a Ac
     if let Some(row) = catalog.accelerator(text.trim()) {
         return Some(row);
     }
-    let rows = &catalog.document().accelerators;
-    // A card that is no shape of the catalog's is not the one its name begins with: H100 NVL.
-    spellings(text)
-        .into_iter()
-        .take_while(|spelling| !DEVICES.iter().any(|(name, _)| name == spelling))
-        .find_map(|spelling| {
-            rows.iter().find(|row| {
-                std::iter::once(&row.name)
-                    .chain(&row.aliases)
-                    .any(|name| letters(name) == spelling)
-            })
-        })
+    of_cards_sold(text)
+        .iter()
+        .find_map(|spelling| spelled(catalog, spelling))
+}
+
+/// Whether a loose name leaves open in which size or form a card comes, and a row of the catalog
+/// is one of them: an `A100` of 80 GB, an `H100` of the mega machines.
+pub(crate) fn may_mean(catalog: &Catalog, text: &str, row: &AcceleratorRow) -> bool {
+    let own = letters(&row.name).replace("mega", "");
+    // Another card's name may begin so too: only a size may follow.
+    let is = |spelling: &str| own.strip_prefix(spelling).is_some_and(is_size);
+    let mut spellings = of_cards_sold(text).into_iter();
+    spellings
+        .find(|spelling| is(spelling) || spelled(catalog, spelling).is_some())
+        .is_some_and(|spelling| is(&spelling))
+}
+
+/// The spellings of a text down to the one of a card that is no shape of the catalog's: it is not
+/// the one its name begins with (H100 NVL).
+fn of_cards_sold(text: &str) -> Vec<String> {
+    let sold = |spelling: &String| !DEVICES.iter().any(|(name, _)| name == spelling);
+    spellings(text).into_iter().take_while(sold).collect()
+}
+
+fn spelled<'a>(catalog: &'a Catalog, spelling: &str) -> Option<&'a AcceleratorRow> {
+    catalog.document().accelerators.iter().find(|row| {
+        std::iter::once(&row.name)
+            .chain(&row.aliases)
+            .any(|name| letters(name) == spelling)
+    })
+}
+
+/// Whether letters are none, or a size such as `80gb`.
+fn is_size(text: &str) -> bool {
+    let digits = text.strip_suffix("gb").unwrap_or(text);
+    digits.chars().all(|c| c.is_ascii_digit())
 }
 
 /// Memory that an engine sees of a device, by a name in a log.
@@ -149,6 +173,34 @@ mod tests {
     fn is(text: &str, expect: Option<&str>) {
         let found = accelerator(Catalog::embedded(), text).map(|row| row.name.as_str());
         assert_eq!(found, expect, "{text}");
+    }
+
+    #[test]
+    fn a_name_without_a_size_may_mean_any() {
+        let means = |text: &str, name: &str| {
+            let catalog = Catalog::embedded();
+            let row = catalog.accelerator(name).expect("the catalog has it");
+            may_mean(catalog, text, row)
+        };
+        for (text, name) in [
+            ("A100", "nvidia-a100-80gb"),
+            ("NVIDIA H100", "nvidia-h100-mega-80gb"),
+            ("H100 80GB", "nvidia-h100-mega-80gb"),
+            ("H100 SXM5", "nvidia-h100-mega-80gb"),
+        ] {
+            assert!(means(text, name), "{text}");
+        }
+        for (text, name) in [
+            ("A100-40", "nvidia-a100-80gb"),
+            ("A100 40GB SXM", "nvidia-a100-80gb"),
+            ("H100 NVL", "nvidia-h100-80gb"),
+            ("H100M", "nvidia-h100-80gb"),
+            ("H100", "nvidia-h200-141gb"),
+            ("L4", "nvidia-t4"),
+            ("B200", "nvidia-gb200"),
+        ] {
+            assert!(!means(text, name), "{text}");
+        }
     }
 
     #[test]

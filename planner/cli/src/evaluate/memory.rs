@@ -1,7 +1,6 @@
 //! Our estimates of memory beside start-up logs.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::Result;
 use openmodel_resolve::Catalog;
@@ -14,23 +13,26 @@ use serde_json::{Value, json};
 use super::Show;
 use super::context::{count, engine, kv_bits, unreadable, utilization, version, whole};
 use super::hardware::device_gib;
-use super::names::{check_format, named};
-use super::rows::{Row, read};
-use crate::models_file::ModelsFile;
+use super::models::Models;
+use super::names::check_format;
+use super::rows::{Row, RowsFile};
+
+/// The column that names a row's model.
+pub const MODEL: &str = "model";
 
 /// Print one JSON line for each row of a file, and error statistics where asked for.
 pub fn run(
-    path: &Path,
-    models: &ModelsFile,
+    file: &RowsFile,
+    models: &Models,
     catalog: &Catalog,
     show: Show,
     out: &mut impl Write,
 ) -> Result<()> {
-    let rows = read(path, &["model", "gpu_total_gib", "tp"])?;
+    let rows = file.rows(&[MODEL, "gpu_total_gib", "tp"])?;
     let mut errors = Errors::default();
     for (index, row) in rows.iter().enumerate() {
         let answer = answer(row, models, catalog);
-        let mut line = json!({ "row": index + 1, "model": row.text("model") });
+        let mut line = json!({ "row": index + 1, "model": row.text(MODEL) });
         let fields = match &answer {
             Ok(estimate) => {
                 errors.add(row, &estimate.memory);
@@ -96,16 +98,12 @@ struct Estimate {
 }
 
 /// The estimate for a row, or the fact that is missing.
-fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<Estimate, String> {
+fn answer(row: &Row, models: &Models, catalog: &Catalog) -> Result<Estimate, String> {
     row.check()?;
-    let name = row.text("model");
+    let name = row.text(MODEL);
     let format = row.text("dtype_quant");
     check_format(row)?;
-    let named = named(models, name, format)
-        .ok_or_else(|| format!("unknown_model: model is {name:?}; no facts of it are known"))?;
-    models
-        .check(&named.card)
-        .map_err(|error| format!("contradictory_facts: {error}"))?;
+    let named = models.named(MODEL, name, format)?;
     let (stated, hardware) = (row.text("gpu_total_gib"), row.text("hardware"));
     let usable = match row.number("gpu_total_gib") {
         Some(gib) if gib > 0.0 && gib < 1e6 => gib,

@@ -3,10 +3,14 @@
 mod context;
 mod hardware;
 pub mod memory;
+mod models;
 mod names;
 mod rows;
 pub mod shapes;
 pub mod throughput;
+
+pub use self::models::Models;
+pub use self::rows::RowsFile;
 
 /// What is printed beside the answers.
 #[derive(Debug, Clone, Copy, Default)]

@@ -27,15 +27,19 @@ pub(crate) struct Named<'a> {
 
 /// Find a model by the name a row gives it: as it stands, then as the model it was made from by
 /// quantising, tuning or renaming.
-pub(crate) fn named<'a>(models: &'a ModelsFile, name: &str, format: &str) -> Option<Named<'a>> {
+pub(super) fn named<'a>(models: &'a ModelsFile, name: &str, format: &str) -> Option<Named<'a>> {
     let name = plain(name);
-    let card = find(models, &name)?;
-    let asked = quantization_in(format).or_else(|| quantization_in(&name));
+    Some(as_stored(find(models, &name)?, &name, format))
+}
+
+/// A model in the format of a row, or of the name it gives.
+pub(super) fn as_stored<'a>(card: &'a ModelCard, name: &str, format: &str) -> Named<'a> {
+    let asked = quantization_in(format).or_else(|| quantization_in(name));
     let Some(own) = stored_bits(card) else {
-        return Some(Named {
+        return Named {
             card: Cow::Borrowed(card),
             quantization: asked,
-        });
+        };
     };
     // Weights of 8 bits that someone else brought to 4; other formats beside a quantised
     // checkpoint are those of activations.
@@ -45,15 +49,15 @@ pub(crate) fn named<'a>(models: &'a ModelsFile, name: &str, format: &str) -> Opt
         if let Some(config) = &mut card.config {
             config.quantization = None;
         }
-        return Some(Named {
+        return Named {
             card: Cow::Owned(card),
             quantization: asked,
-        });
+        };
     }
-    Some(Named {
+    Named {
         card: Cow::Borrowed(card),
         quantization: None,
-    })
+    }
 }
 
 /// Whether a row's format of weights is one: a quantisation, or words for an unquantised model.
@@ -93,7 +97,7 @@ const PLAIN: [&str; 16] = [
 ];
 
 /// A model whose parameters are known: the one a row names, or the one it was made from.
-pub(crate) fn with_parameters<'a>(models: &'a ModelsFile, name: &str) -> Option<&'a ModelCard> {
+pub(super) fn with_parameters<'a>(models: &'a ModelsFile, name: &str) -> Option<&'a ModelCard> {
     let name = plain(name);
     let counted = |card: &&ModelCard| card.parameters.is_some();
     models
@@ -110,7 +114,7 @@ pub(crate) fn with_parameters<'a>(models: &'a ModelsFile, name: &str) -> Option<
 }
 
 /// A name without what stands in brackets behind it.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.split(" (")
         .next()
         .unwrap_or(name)

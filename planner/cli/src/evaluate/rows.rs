@@ -58,13 +58,31 @@ pub(crate) fn number(text: &str) -> Option<f64> {
         .filter(|number: &f64| number.is_finite())
 }
 
-/// All rows of a file, whose header must have `needed`.
-pub(crate) fn read(path: &Path, needed: &[&str]) -> Result<Vec<Row>> {
-    let bytes =
-        std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    // What is no UTF-8 costs its letter, not the file.
-    let text = String::from_utf8_lossy(&bytes);
-    rows(&text, needed).with_context(|| path.display().to_string())
+/// A file of rows, read once: a pipe has no second reading.
+#[derive(Debug)]
+pub struct RowsFile {
+    name: String,
+    text: String,
+}
+
+impl RowsFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, with its name.
+    pub fn read(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).with_context(|| format!("{name} cannot be read"))?;
+        // What is no UTF-8 costs its letter, not the file.
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Self { name, text })
+    }
+
+    /// All rows, whose header must have `needed`.
+    pub(crate) fn rows(&self, needed: &[&str]) -> Result<Vec<Row>> {
+        rows(&self.text, needed).with_context(|| self.name.clone())
+    }
 }
 
 /// All rows of a text.

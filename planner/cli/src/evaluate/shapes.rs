@@ -7,7 +7,6 @@ mod counts;
 mod documented;
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::Result;
 use openmodel_resolve::Catalog;
@@ -24,19 +23,22 @@ use self::counts::Counts;
 use self::documented::{Documented, documented, surface};
 use super::Show;
 use super::context::{MOST_DEVICES, engine, stated, utilization, version, whole};
-use super::names::{Named, check_format, named};
-use super::rows::{Row, read};
-use crate::models_file::ModelsFile;
+use super::models::Models;
+use super::names::{Named, check_format};
+use super::rows::{Row, RowsFile};
+
+/// The column that names a row's model.
+pub const MODEL: &str = "model";
 
 /// Print one JSON line for each row of a file, and statistics where asked for.
 pub fn run(
-    path: &Path,
-    models: &ModelsFile,
+    file: &RowsFile,
+    models: &Models,
     catalog: &Catalog,
     show: Show,
     out: &mut impl Write,
 ) -> Result<()> {
-    let rows = read(path, &["model", "surface", "machine_type", "accelerator"])?;
+    let rows = file.rows(&[MODEL, "surface", "machine_type", "accelerator"])?;
     let mut counts = Counts::default();
     for (index, row) in rows.iter().enumerate() {
         let answer = Answer::of(row, models, catalog);
@@ -44,7 +46,7 @@ pub fn run(
         writeln!(
             out,
             "{}",
-            answer.line(index + 1, row.text("model"), show.detail)
+            answer.line(index + 1, row.text(MODEL), show.detail)
         )?;
     }
     if show.summary {
@@ -71,7 +73,7 @@ struct Chosen {
 }
 
 impl Answer {
-    fn of(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Self {
+    fn of(row: &Row, models: &Models, catalog: &Catalog) -> Self {
         match Self::try_of(row, models, catalog) {
             Ok(answer) => answer,
             Err(reason) => Self {
@@ -85,15 +87,11 @@ impl Answer {
         }
     }
 
-    fn try_of(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<Self, String> {
+    fn try_of(row: &Row, models: &Models, catalog: &Catalog) -> Result<Self, String> {
         row.check()?;
-        let name = row.text("model");
+        let name = row.text(MODEL);
         check_format(row)?;
-        let named = named(models, name, row.text("dtype_quant"))
-            .ok_or_else(|| format!("unknown_model: model is {name:?}; no facts of it are known"))?;
-        models
-            .check(&named.card)
-            .map_err(|error| format!("contradictory_facts: {error}"))?;
+        let named = models.named(MODEL, name, row.text("dtype_quant"))?;
         let documented = documented(row, catalog)?;
         let mut runs = runs(row, &named, documented.kind)?;
         let (mut verdict, mut count) = documented.holds(row, &named, &runs)?;

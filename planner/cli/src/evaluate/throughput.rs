@@ -1,7 +1,6 @@
 //! Our estimates of latency beside measured runs.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::Result;
 use openmodel_resolve::Catalog;
@@ -13,29 +12,22 @@ use serde_json::{Value, json};
 use super::Show;
 use super::context::{count, like, stated, unreadable};
 use super::hardware::accelerator;
-use super::names::{quantization_in, with_parameters};
-use super::rows::{Row, read};
-use crate::models_file::ModelsFile;
+use super::models::Models;
+use super::names::quantization_in;
+use super::rows::{Row, RowsFile};
+
+/// The column that names a row's model.
+pub const MODEL: &str = "model_path";
 
 /// Print one JSON line for each row of a file, and error statistics where asked for.
 pub fn run(
-    path: &Path,
-    models: &ModelsFile,
+    file: &RowsFile,
+    models: &Models,
     catalog: &Catalog,
     show: Show,
     out: &mut impl Write,
 ) -> Result<()> {
-    let rows = read(
-        path,
-        &[
-            "model_path",
-            "system",
-            "backend",
-            "isl",
-            "osl",
-            "batch_size",
-        ],
-    )?;
+    let rows = file.rows(&[MODEL, "system", "backend", "isl", "osl", "batch_size"])?;
     let mut errors = [Errors::default(), Errors::default()];
     for (index, row) in rows.iter().enumerate() {
         let line = match answer(row, models, catalog) {
@@ -44,7 +36,7 @@ pub fn run(
                 errors[1].add(row.number("silicon_ttft_ms"), answer.ttft_ms);
                 json!({
                     "row": index + 1,
-                    "model": row.text("model_path"),
+                    "model": row.text(MODEL),
                     "tpot_ms": shown(answer.tpot_ms),
                     "ttft_ms": shown(answer.ttft_ms),
                     "basis": answer.basis,
@@ -52,7 +44,7 @@ pub fn run(
             }
             Err(reason) => json!({
                 "row": index + 1,
-                "model": row.text("model_path"),
+                "model": row.text(MODEL),
                 "tpot_ms": null,
                 "ttft_ms": null,
                 "basis": null,
@@ -82,15 +74,10 @@ fn shown(range: Range) -> Value {
 }
 
 /// The estimate for a row, or the fact that is missing.
-fn answer(row: &Row, models: &ModelsFile, catalog: &Catalog) -> Result<PaceAnswer, String> {
+fn answer(row: &Row, models: &Models, catalog: &Catalog) -> Result<PaceAnswer, String> {
     row.check()?;
-    let name = row.text("model_path");
-    let card = with_parameters(models, name).ok_or_else(|| {
-        format!("unknown_model: model_path is {name:?}; no facts of it are known")
-    })?;
-    models
-        .check(card)
-        .map_err(|error| format!("contradictory_facts: {error}"))?;
+    let name = row.text(MODEL);
+    let card = models.with_parameters(MODEL, name)?;
     let system = row.text("system");
     let accelerator = device(system)
         .and_then(|name| catalog.accelerator(name))

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args};
+use openmodel_resolve::generates;
 use openmodel_resolve::ranking::Question;
 use openmodel_schemas::catalog::PurchaseOption;
 use openmodel_schemas::model_card::ModelCard;
@@ -21,6 +22,20 @@ use crate::terminal::Color;
 pub const EXIT_CODES: &str = "Exit codes: 0 it is done, or who reads the output went away; 1 it \
                               failed, or nothing holds the load; 2 the flags are wrong.";
 
+/// What is asked most.
+const EXAMPLES: &str = "\
+Examples:
+  openmodel recommend Qwen/Qwen3-8B
+  openmodel recommend Qwen/Qwen3-32B --context 32768 --concurrency 32 --surface gke --surface vertex
+  openmodel recommend Qwen/Qwen3-32B --quantization none --quantization fp8 --option any
+  openmodel recommend acme/private --config config.json --json
+  openmodel recommend Qwen/Qwen3-8B=2 BAAI/bge-m3";
+
+/// How the Hub is asked.
+pub const ENVIRONMENT: &str = "\
+Environment: facts of models come from the Hub; HF_TOKEN is sent to it for gated and private models, and HF_ENDPOINT \
+names another address, such as a mirror.";
+
 /// The longest sequence where `--context` does not say, unless the model's own limit is shorter.
 const CONTEXT: u64 = 8192;
 /// Requests at once where `--concurrency` does not say.
@@ -35,7 +50,11 @@ const LIMIT: usize = 10;
 /// Rank every machine that is sold for a model under a load: what holds it, what it costs, and
 /// why not the others. Of several models: the cheapest pool of machines that holds them together.
 #[derive(Debug, Clone, Args)]
-#[command(allow_negative_numbers = true, after_help = EXIT_CODES)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = EXIT_CODES,
+    after_long_help = format!("{EXAMPLES}\n\n{ENVIRONMENT}\n\n{EXIT_CODES}")
+)]
 pub struct Recommend {
     /// Repository on the Hugging Face Hub, such as meta-llama/Llama-3.1-8B-Instruct; several, or
     /// one with a number of replicas, are pooled
@@ -51,13 +70,15 @@ pub struct Recommend {
     /// Requests in flight at once in one replica [default: 8]
     #[arg(long, value_name = "N", value_parser = whole::<u32>, help_heading = "Load")]
     pub concurrency: Option<u32>,
-    /// Prompt tokens of a typical request [default: 1024]
+    /// Prompt tokens of a typical request [default: 1024, or what the context leaves]
     #[arg(long, value_name = "TOKENS", value_parser = whole::<u64>, help_heading = "Load")]
     pub input_tokens: Option<u64>,
-    /// Answer tokens of a typical request [default: 256]
+    /// Answer tokens of a typical request [default: 256, or a quarter of a shorter context; none
+    /// where the answer is a vector, a score or an image]
     #[arg(long, value_name = "TOKENS", value_parser = whole::<u64>, help_heading = "Load")]
     pub output_tokens: Option<u64>,
-    /// Requests a second that all replicas together must serve
+    /// Requests a second that all replicas together must serve; it says how many replicas there
+    /// are [default: one replica]
     #[arg(long, value_name = "X", value_parser = amount, help_heading = "Load")]
     pub rps: Option<Decimal>,
     /// Starts of each replica in a month: from zero, after a pre-emption, a rollout
@@ -85,7 +106,7 @@ pub struct Recommend {
     /// Accelerator, such as l4, nvidia-h100-80gb or v6e; may be repeated [default: all]
     #[arg(long, value_name = "ACCELERATOR", help_heading = "Choices")]
     pub accelerator: Vec<String>,
-    /// Format of the weights in memory, `none` for the checkpoint's own; may be repeated
+    /// Format of the weights in memory; may be repeated [default: none, the checkpoint's own]
     #[arg(long, value_name = "FORMAT", value_parser = words(formats()), help_heading = "Choices")]
     pub quantization: Vec<String>,
     /// Serving engine, at a version or the newest known: vllm, vllm@0.19 [default: the first that
@@ -96,7 +117,8 @@ pub struct Recommend {
     #[arg(long, value_name = "FORMAT", value_parser = ["auto", "fp8"], help_heading = "Choices")]
     pub kv_cache: Option<String>,
 
-    /// What the best is the best at
+    /// What machines are ranked by: the expected cost of a month, the cost of a million tokens when
+    /// busy, the time between tokens, or the tokens a second
     #[arg(
         long, value_name = "OBJECTIVE", default_value = "cost",
         value_parser = words(objectives()), help_heading = "Goals and limits"
@@ -128,10 +150,11 @@ pub struct Recommend {
     /// what a machine adds to the bill then counts, and is shown beside the list price
     #[arg(long, value_name = "FILE", help_heading = "Facts")]
     pub discounts: Option<PathBuf>,
-    /// Facts of models, as a JSON list
+    /// Facts of models as a JSON list, in place of the Hub's
     #[arg(long, value_name = "FILE", help_heading = "Facts")]
     pub models: Option<PathBuf>,
-    /// The model's config.json
+    /// The model's config.json, in place of the Hub's facts: for a model that is private or not
+    /// published
     #[arg(
         long,
         value_name = "FILE",
@@ -139,10 +162,10 @@ pub struct Recommend {
         help_heading = "Facts"
     )]
     pub config: Option<PathBuf>,
-    /// Parameters of the model beside --config: 8.03B
+    /// Parameters of the model beside --config, such as 8.03B [default: counted from it]
     #[arg(long, value_name = "COUNT", value_parser = parameters, requires = "config", help_heading = "Facts")]
     pub parameters: Option<Parameters>,
-    /// Bytes of the weight files beside --config
+    /// Bytes of the weight files beside --config [default: counted from it]
     #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "config", help_heading = "Facts")]
     pub weights_bytes: Option<Bytes>,
 
@@ -156,7 +179,7 @@ pub struct Recommend {
     /// pool (schemas/json/pool.schema.json)
     #[arg(long, help_heading = "Output")]
     pub json: bool,
-    /// Colours
+    /// When the page has colours
     #[arg(
         long,
         value_name = "WHEN",
@@ -254,6 +277,9 @@ impl Recommend {
             CONTEXT.max(typical).min(longest.unwrap_or(u64::MAX))
         });
         let output = self.output_tokens.unwrap_or_else(|| {
+            if !generates(card) {
+                return 0;
+            }
             let share = self
                 .input_tokens
                 .map_or(context / 4, |input| context.saturating_sub(input));

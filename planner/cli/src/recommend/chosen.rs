@@ -4,6 +4,7 @@ use openmodel_schemas::report::{ColdStart, RankedShape, Ranking, Serving};
 use openmodel_schemas::spec::Workload;
 
 use super::figures::{hourly, middle, money, monthly, per_million, range, size, whole};
+use super::names::takes_share;
 use super::rows::{accelerator, machine, option, spread, weights};
 use crate::page::{FAINT, GOOD, NAME, PLAIN, Page, Text, WARN};
 
@@ -208,7 +209,9 @@ fn settings(best: &RankedShape, images: bool) -> String {
             format!("max_num_batched_tokens {}", best.max_num_batched_tokens),
         ]);
     }
-    words.push(format!("memory share {:.2}", best.memory_utilization));
+    if takes_share(&best.engine) {
+        words.push(format!("memory share {:.2}", best.memory_utilization));
+    }
     if best.replicas > 1 {
         words.push(format!("{} replicas", best.replicas));
     }

@@ -27,7 +27,7 @@ use anyhow::Result;
 use openmodel_resolve::market::Catalog;
 use openmodel_resolve::ranking::rank;
 
-pub use self::arguments::{EXIT_CODES, Recommend, Wanted};
+pub use self::arguments::{ENVIRONMENT, EXIT_CODES, Recommend, Wanted};
 use self::model::Facts;
 use self::page::Answer;
 use crate::terminal;

@@ -3,15 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use openmodel_cloud::huggingface::HubOptions;
-use openmodel_cloud::transport::{self, Api, Endpoints};
-use openmodel_cloud::{Hub, Secret, Transport};
+use openmodel_cloud::Hub;
 use openmodel_resolve::check_facts;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::{ModelId, Revision};
 
 use super::arguments::Recommend;
 use super::config_file;
+use crate::hub;
 use crate::models_file::ModelsFile;
 
 /// Where facts of models are found.
@@ -32,7 +31,7 @@ impl<'a> Facts<'a> {
         } else if let Some(path) = &asked.config {
             Self::Config(path, asked)
         } else {
-            Self::Hub(Box::new(hub()?), &asked.revision)
+            Self::Hub(Box::new(hub::of_environment()?), &asked.revision)
         })
     }
 
@@ -65,34 +64,16 @@ impl<'a> Facts<'a> {
                 Ok(card)
             }
             Self::Hub(hub, revision) => {
-                let card = hub.card(id, revision).await.with_context(|| {
-                    "facts of a model that the Hub does not give can be given with --config \
-                     config.json or --models FILE"
-                        .to_owned()
+                let card = hub.card(id, revision).await.map_err(|error| {
+                    anyhow!(hub::refusal(
+                        &error,
+                        "--config config.json or --models FILE"
+                    ))
                 })?;
                 Ok(ModelCard::clone(&card))
             }
         }
     }
-}
-
-/// The Hub, with its cache of what was read before. The environment says which
-/// (`OPENMODEL_SANDBOX`, `HF_ENDPOINT`) and as whom (`HF_TOKEN`).
-fn hub() -> Result<Hub> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let mut endpoints = match variable("OPENMODEL_SANDBOX") {
-        Some(url) => Endpoints::sandbox(&url).context("OPENMODEL_SANDBOX")?,
-        None => Endpoints::default(),
-    };
-    if let (None, Some(url)) = (variable("OPENMODEL_SANDBOX"), variable("HF_ENDPOINT")) {
-        endpoints.set(Api::Hub, &url).context("HF_ENDPOINT")?;
-    }
-    let transport = Transport::new(transport::Options {
-        endpoints,
-        hugging_face_token: variable("HF_TOKEN").map(Secret::new),
-        ..transport::Options::default()
-    });
-    Ok(Hub::new(transport, HubOptions::default()))
 }
 
 /// Names of a file that could have been meant.

@@ -47,7 +47,7 @@ pub(super) fn check(asked: &Recommend, catalog: &Catalog) -> Result<(), anyhow::
         }
     }
     if let Some((name, _)) = asked.engine() {
-        let engines: EnginesDocument = serde_json::from_str(EMBEDDED_ENGINES)?;
+        let engines = engines()?;
         let known: Vec<&str> = engines
             .engines
             .iter()
@@ -59,6 +59,18 @@ pub(super) fn check(asked: &Recommend, catalog: &Catalog) -> Result<(), anyhow::
         }
     }
     Ok(())
+}
+
+fn engines() -> serde_json::Result<EnginesDocument> {
+    serde_json::from_str(EMBEDDED_ENGINES)
+}
+
+/// Whether an engine can be told which share of the memory is its own.
+pub(super) fn takes_share(engine: &str) -> bool {
+    engines().is_ok_and(|known| {
+        let mut rows = known.engines.iter();
+        rows.any(|row| row.name == engine && row.flags.utilization.is_some())
+    })
 }
 
 /// The most similar name, where one is similar at all.

@@ -129,10 +129,8 @@ impl Answer<'_> {
         memory_of(self.card, &query).ok()
     }
 
-    /// Whether it makes images, which have no length in tokens.
     fn images(&self) -> bool {
-        let config = self.card.config.as_ref();
-        config.is_some_and(|config| config.kind == ModelKind::Diffusion)
+        makes_images(self.card)
     }
 
     fn cache(&self) -> Option<String> {
@@ -269,13 +267,19 @@ impl Answer<'_> {
     }
 }
 
+/// Whether a model makes images, which have no length in tokens.
+pub(super) fn makes_images(card: &ModelCard) -> bool {
+    let config = card.config.as_ref();
+    config.is_some_and(|config| config.kind == ModelKind::Diffusion)
+}
+
 /// The load, with a star on what nobody stated.
 pub(super) fn load(load: &Workload, asked: &Recommend, images: bool) -> Text {
     let assumed = [
         asked.concurrency.is_none(),
         asked.context.is_none() && !images,
         asked.input_tokens.is_none() && !images,
-        asked.output_tokens.is_none() && !images,
+        asked.output_tokens.is_none() && !images && load.output_tokens.0 > 0,
     ]
     .contains(&true);
     let mut text = Text::default();
@@ -301,10 +305,13 @@ pub(super) fn load(load: &Workload, asked: &Recommend, images: bool) -> Text {
             format!("{} tokens in", whole(load.input_tokens.0)),
             asked.input_tokens.is_some(),
         );
-        part(
-            format!("{} out", whole(load.output_tokens.0)),
-            asked.output_tokens.is_some(),
-        );
+        // A vector or a score has no length.
+        if load.output_tokens.0 > 0 {
+            part(
+                format!("{} out", whole(load.output_tokens.0)),
+                asked.output_tokens.is_some(),
+            );
+        }
     }
     let more = [
         load.requests_per_second

@@ -17,6 +17,7 @@ use super::arguments::Recommend;
 use super::figures::hourly;
 use super::model::Facts;
 use super::names;
+use super::page::makes_images;
 use super::pool_page::page;
 use crate::terminal;
 
@@ -43,12 +44,15 @@ pub(super) async fn run(asked: &Recommend, catalog: &Catalog) -> Result<()> {
     let text = if asked.json {
         serde_json::to_string_pretty(&report)? + "\n"
     } else {
-        // The longest context stands for all.
+        // The longest request stands for all.
         let load = models
             .iter()
             .map(|(_, question, _)| &question.workload)
-            .max_by_key(|load| load.context_length);
-        page(asked, load, &report, terminal::width())
+            .max_by_key(|load| (load.context_length, load.output_tokens));
+        let images = cards.iter().map(|(card, _)| card);
+        let images = images.filter(|card| makes_images(card));
+        let images = images.map(|card| card.id.as_str()).collect::<Vec<_>>();
+        page(asked, load, &report, &images, terminal::width())
     };
     terminal::print(&text, asked.color)?;
     Ok(())

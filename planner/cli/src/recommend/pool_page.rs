@@ -16,23 +16,28 @@ use crate::page::{FAINT, GOOD, Lean, NAME, PLAIN, Page, STRONG, Table, Text, WAR
 /// Rejected shapes that are named where not all are asked for.
 const NAMED: usize = 8;
 
-/// The page, `width` columns wide.
+/// The page, `width` columns wide; `images` are the models that make them, whose requests have no
+/// length in tokens.
 pub(super) fn page(
     asked: &Recommend,
     workload: Option<&Workload>,
     report: &PoolReport,
+    images: &[&str],
     width: usize,
 ) -> String {
     let mut page = Page::new(width);
     heading(&mut page, report);
     if let Some(workload) = workload {
-        page.entry("Load", &load(workload, asked, false));
+        page.entry(
+            "Load",
+            &load(workload, asked, images.len() == report.models.len()),
+        );
     }
     page.gap();
     page.table(&machines(report, width));
     notes(&mut page, report);
     page.gap();
-    seats(&mut page, report);
+    seats(&mut page, report, images);
     page.gap();
     costs(&mut page, report);
     rejected(&mut page, report, asked.all);
@@ -102,7 +107,7 @@ fn notes(page: &mut Page, report: &PoolReport) {
 }
 
 /// Who sits where, machine after machine.
-fn seats(page: &mut Page, report: &PoolReport) {
+fn seats(page: &mut Page, report: &PoolReport, images: &[&str]) {
     let mut label = "Seats";
     for machine in &report.machines {
         for instance in 0..machine.count {
@@ -117,7 +122,7 @@ fn seats(page: &mut Page, report: &PoolReport) {
                 .iter()
                 .filter(|seat| seat.instance == instance)
             {
-                page.under(2, &sits(seat, machine, report));
+                page.under(2, &sits(seat, machine, report, images));
             }
         }
     }
@@ -132,7 +137,7 @@ fn seats(page: &mut Page, report: &PoolReport) {
     }
 }
 
-fn sits(seat: &PoolSeat, machine: &PoolMachine, report: &PoolReport) -> Text {
+fn sits(seat: &PoolSeat, machine: &PoolMachine, report: &PoolReport, images: &[&str]) -> Text {
     let name = short(&machine.accelerator);
     let takes = match (seat.share_percent, seat.accelerators.as_slice()) {
         (Some(percent), [one, ..]) => format!("{percent:>3} % of {name} #{one}"),
@@ -159,7 +164,9 @@ fn sits(seat: &PoolSeat, machine: &PoolMachine, report: &PoolReport) -> Text {
         how.push(format!("{word} {ranks}"));
     }
     how.push(seat.weights.clone());
-    how.push(format!("{} tokens", whole(seat.max_model_len)));
+    if !images.contains(&seat.model.as_str()) {
+        how.push(format!("{} tokens", whole(seat.max_model_len)));
+    }
     if seat.share_percent.is_some() {
         how.push(format!("memory share {:.2}", seat.memory_utilization));
     }

@@ -8,13 +8,14 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use openmodel_cli::evaluate::{Show, memory, shapes, throughput};
+use openmodel_cli::evaluate::{Models, RowsFile, Show, memory, shapes, throughput};
 use openmodel_cli::models_file::ModelsFile;
 use openmodel_resolve::Catalog;
 use serde_json::Value;
 
-static MODELS: LazyLock<ModelsFile> =
-    LazyLock::new(|| ModelsFile::read(&facts("models.json")).expect("the facts are there"));
+static MODELS: LazyLock<Models> = LazyLock::new(|| {
+    Models::File(ModelsFile::read(&facts("models.json")).expect("the facts are there"))
+});
 
 fn facts(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -92,11 +93,11 @@ impl What {
 
     fn run(self, path: &Path, show: Show) -> anyhow::Result<Vec<Value>> {
         let mut out = Vec::new();
-        let catalog = Catalog::embedded();
+        let (file, catalog) = (RowsFile::read(path)?, Catalog::embedded());
         match self {
-            Self::Memory => memory::run(path, &MODELS, catalog, show, &mut out)?,
-            Self::Shapes => shapes::run(path, &MODELS, catalog, show, &mut out)?,
-            Self::Throughput => throughput::run(path, &MODELS, catalog, show, &mut out)?,
+            Self::Memory => memory::run(&file, &MODELS, catalog, show, &mut out)?,
+            Self::Shapes => shapes::run(&file, &MODELS, catalog, show, &mut out)?,
+            Self::Throughput => throughput::run(&file, &MODELS, catalog, show, &mut out)?,
         }
         let text = String::from_utf8(out)?;
         Ok(text

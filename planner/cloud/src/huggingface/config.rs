@@ -276,12 +276,33 @@ pub fn parse_model_index(index: &Value) -> Result<ModelConfig, ConfigError> {
 }
 
 /// Reads an `hf_quant_config.json`, which `ModelOpt` writes beside a `config.json` that may not say
-/// that the checkpoint is quantised. `config` is what was read of the latter.
-pub fn parse_hf_quant_config(file: &Value, config: &ModelConfig) -> Option<StoredQuantization> {
-    let stated = file.get("quantization").unwrap_or(file).as_object()?;
+/// that the checkpoint is quantised; `None` where it says that it is not. `config` is what was read
+/// of the latter.
+///
+/// # Errors
+///
+/// What would be one in a `quantization_config`: the first field that no format has.
+pub fn parse_hf_quant_config(
+    file: &Value,
+    config: &ModelConfig,
+) -> Result<Option<StoredQuantization>, ConfigError> {
+    const FIELD: &str = "quantization";
+    let stated = match file.get(FIELD).filter(|value| !value.is_null()) {
+        Some(stated) => stated
+            .as_object()
+            .ok_or_else(|| ConfigError::new(FIELD, "it is not an object"))?,
+        None => file
+            .as_object()
+            .ok_or_else(|| ConfigError::new("the file", "it is not a JSON object"))?,
+    };
+    kinds::quantization(FIELD, stated)?;
     // What is not quantised has a file too, which says so.
-    let is_stated = stated.get("quant_algo").is_some_and(Value::is_string);
-    is_stated.then(|| quantization::read(stated, config.layers, config.experts.is_some(), None))
+    let is_stated = stated
+        .get("quant_algo")
+        .and_then(Value::as_str)
+        .is_some_and(|name| !["no_quant", "none"].contains(&name.to_lowercase().as_str()));
+    let read = || quantization::read(stated, config.layers, config.experts.is_some(), None);
+    Ok(is_stated.then(read))
 }
 
 /// Something there must be at least one of: it is missing, or 0.

@@ -218,7 +218,7 @@ impl Inner {
             && config.quantization.is_none()
             && has(QUANTIZATION_FILE)
         {
-            let read = |file: &Value| Ok(parse_hf_quant_config(file, config));
+            let read = |file: &Value| parse_hf_quant_config(file, config);
             config.quantization = self
                 .read_as(id, revision, commit, QUANTIZATION_FILE, deadline, read)
                 .await?

@@ -200,7 +200,7 @@ fn shown(seat: &Seat, part: Decimal, sale: &Sale, candidates: &[Candidate]) -> O
         replica: seat.replica,
         hourly: UsdPerHour(part),
         host_memory: way.host,
-        weights: held_in(variant.weights.format, accelerator).to_owned(),
+        weights: held_in(variant.weights.format, accelerator, fit.engine).to_owned(),
         quantization: variant
             .quantization
             .map(|quantization| quantization.as_str().to_owned()),

@@ -7,7 +7,7 @@ use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::spec::Surface;
 
 use super::super::context::{Spread, count, stated, unreadable};
-use super::super::hardware::{accelerator, device_gib};
+use super::super::hardware::{accelerator, device_gib, may_mean};
 use super::super::rows::Row;
 
 /// A documented machine, as far as the row names it.
@@ -31,15 +31,7 @@ pub(super) fn documented<'a>(row: &Row, catalog: &'a Catalog) -> Result<Document
     let name = row.text("accelerator");
     let surface = surface(row)?;
     check_machine(row, catalog, surface)?;
-    // A row may leave the accelerator to its machine type.
-    let accelerator = accelerator(catalog, name).or_else(|| {
-        let words = machines(row);
-        let shape = catalog
-            .shapes_with(None, None, None)
-            .filter(|_| name.is_empty())
-            .find(|shape| is_named(shape, &words))?;
-        catalog.accelerator(&shape.accelerator)
-    });
+    let accelerator = installed(row, catalog, surface)?;
     let (kind, usable, devices) = if let Some(row) = accelerator {
         (row.kind, Bytes::from_gib(row.usable_gib), row.devices)
     } else {
@@ -92,6 +84,49 @@ pub(super) fn documented<'a>(row: &Row, catalog: &'a Catalog) -> Result<Document
         spread,
         shapes,
     })
+}
+
+/// The accelerator a row names, where the catalog has it: a row may leave it, or its size, to the
+/// machine type, and must not contradict it.
+fn installed<'a>(
+    row: &Row,
+    catalog: &'a Catalog,
+    surface: Surface,
+) -> Result<Option<&'a AcceleratorRow>, String> {
+    let name = row.text("accelerator");
+    let named = accelerator(catalog, name);
+    if is_machineless(surface) && !name.is_empty() {
+        return Ok(named);
+    }
+    let words = machines(row);
+    // What is attached to an n1 machine is what the row says.
+    let comes_with = || {
+        let shapes = catalog.shapes_with(None, None, None);
+        shapes
+            .filter(|shape| is_named(shape, &words))
+            .filter(|shape| name.is_empty() || !takes_any(shape))
+            .filter_map(|shape| catalog.accelerator(&shape.accelerator))
+    };
+    let Some(first) = comes_with().next() else {
+        return Ok(named);
+    };
+    if name.is_empty() || comes_with().any(|own| named.is_some_and(|row| row.name == own.name)) {
+        return Ok(named.or(Some(first)));
+    }
+    if let Some(own) = comes_with().find(|own| may_mean(catalog, name, own)) {
+        return Ok(Some(own));
+    }
+    Err(format!(
+        "contradictory_machine: machine_type is {:?}, which comes with {}, and accelerator is {name:?}",
+        row.text("machine_type"),
+        first.name
+    ))
+}
+
+/// Whether a machine has no accelerators of its own: what is attached to it is its own part.
+fn takes_any(shape: &ShapeRow) -> bool {
+    let machine = shape.machine_type.as_deref();
+    machine.is_some_and(|name| name.starts_with("n1-"))
 }
 
 /// Accelerators of the machine that one replica lies on; `None` for the largest of their kind, of

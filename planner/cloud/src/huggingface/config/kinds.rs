@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::ConfigError;
 use super::fields::{Fields, Part, short, whole};
+use super::quantization::is_algorithm;
 
 const OBJECTS: [&str; 4] = [
     "quantization_config",
@@ -113,8 +114,8 @@ const METHODS: [&str; 53] = [
 /// The formats with fractions of bits.
 const FRACTIONS: [&str; 2] = ["exl2", "exl3"];
 
-/// The first field of a quantisation that no format has.
-fn quantization(field: &str, stated: &Part) -> Result<(), ConfigError> {
+/// The first field of a quantisation that no format has; `field` is what states it.
+pub(super) fn quantization(field: &str, stated: &Part) -> Result<(), ConfigError> {
     let fails =
         |name: &str, detail: String| Err(ConfigError::new(&format!("{field}.{name}"), detail));
     let method = stated.get("quant_method").filter(|value| !value.is_null());
@@ -127,9 +128,13 @@ fn quantization(field: &str, stated: &Part) -> Result<(), ConfigError> {
             })
     });
     if let Some(method) = method.filter(|_| !known) {
-        let shown = short(&method.to_string());
-        let detail = format!("{shown} is no known method, so the size of a weight is not known");
-        return fails("quant_method", detail);
+        return fails("quant_method", unknown(method, "method"));
+    }
+    // ModelOpt names the algorithm beside its own name.
+    let algorithm = stated.get("quant_algo").filter(|value| !value.is_null());
+    let known = algorithm.and_then(Value::as_str).is_some_and(is_algorithm);
+    if let Some(algorithm) = algorithm.filter(|_| !known) {
+        return fails("quant_algo", unknown(algorithm, "algorithm"));
     }
     let fractions = word.is_some_and(|word| FRACTIONS.contains(&word.as_str()));
     for name in BITS {
@@ -157,6 +162,14 @@ fn quantization(field: &str, stated: &Part) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+fn unknown(stated: &Value, what: &str) -> String {
+    format!(
+        "{} is no known {what}, so the size of a weight is not known. To size it by its files, give its config.json \
+         without quantization_config, and the bytes of its weight files",
+        short(&stated.to_string())
+    )
 }
 
 fn all_are(

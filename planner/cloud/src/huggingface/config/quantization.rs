@@ -234,6 +234,15 @@ fn weights(stated: &Part) -> Scheme {
     }
 }
 
+/// What `ModelOpt` calls a checkpoint whose layers differ (`quantized_layers`), and one that is not
+/// quantised.
+const OTHER_ALGORITHMS: [&str; 3] = ["mixed_precision", "no_quant", "none"];
+
+/// Whether a `quant_algo` is one of `ModelOpt`'s, or of the like.
+pub(super) fn is_algorithm(name: &str) -> bool {
+    OTHER_ALGORITHMS.contains(&name.to_lowercase().as_str()) || named(name).is_some()
+}
+
 /// The scheme that a name stands for: `NVFP4`, `W4A16_AWQ`, `FP8_PB_WO`, `fp4`, `int8_weight_only`.
 fn named(name: &str) -> Option<Scheme> {
     let name = name.to_lowercase();

@@ -27,6 +27,7 @@ use tfplug::{Diagnostic, Diagnostics};
 use self::model::{ShapesModel, Texts};
 use crate::client::Client;
 use crate::data_sources::model::parse;
+use crate::engines;
 use crate::errors;
 use crate::facts::{self, Beside};
 use crate::schema_parts::named;
@@ -122,6 +123,10 @@ fn question(config: &ShapesModel, catalog: &Catalog) -> Result<Question, Diagnos
             .and_then(|text| text.parse::<Decimal>().ok())
     };
     let objective = config.objective.as_known().map_or("", String::as_str);
+    let engine = config
+        .engine
+        .as_known()
+        .map(|text| engines::versioned(text));
     Ok(Question {
         surfaces: texts(&config.surfaces)
             .filter_map(|word| named(&Surface::ALL, Surface::as_str, word))
@@ -135,7 +140,8 @@ fn question(config: &ShapesModel, catalog: &Catalog) -> Result<Question, Diagnos
         quantizations: texts(&config.quantizations)
             .map(|word| word.parse().ok())
             .collect(),
-        engine: config.engine.as_known().cloned(),
+        engine: engine.map(|(name, _)| name.to_owned()),
+        engine_version: engine.and_then(|(_, version)| version.map(str::to_owned)),
         licences: texts(&config.allowed_licenses).map(str::to_owned).collect(),
         objective: named(&Objective::ALL, Objective::as_str, objective).unwrap_or_default(),
         budget: Budget {
@@ -196,6 +202,43 @@ mod tests {
     #[test]
     fn struct_and_schema_agree() {
         tfplug::testing::assert_model_matches::<ShapesModel>(&ShapesDataSource.schema());
+    }
+
+    /// As `--engine` takes it: an older vLLM left more of a device unused.
+    #[test]
+    fn an_engine_is_sized_at_the_version_that_is_named() {
+        let chosen = |engine: &str| {
+            let workload = workload::with_typical_request(workload::WorkloadModel {
+                context_length: Value::Known(8192),
+                ..workload::WorkloadModel::default()
+            });
+            let config = ShapesModel {
+                engine: Value::from(engine),
+                workload: Value::Known(workload),
+                facts: Value::from(include_str!("../../../tests/llama-3.1-8b.json")),
+                ..ShapesModel::default()
+            };
+            let catalog = Catalog::embedded();
+            let text = config.facts.as_known().expect("facts");
+            let model = "meta-llama/Llama-3.1-8B-Instruct".parse().expect("an id");
+            let card = facts::from_text(text, Some(&model), Beside::default()).expect("a card");
+            let question = question(&config, catalog).expect("a question");
+            rank(&card, &question, catalog, 1).map(|ranking| {
+                let chosen = ranking.chosen.expect("something holds it");
+                (chosen.engine_version, chosen.memory_utilization)
+            })
+        };
+        let (version, share) = chosen("vllm@0.19").expect("it is ranked");
+        assert_eq!(version, "0.19");
+        let (newest, newest_share) = chosen("vllm").expect("it is ranked");
+        assert_ne!(newest, version);
+        assert!(newest_share > share);
+        for nonsense in ["vllm@", "vllm@new", "vllm@0.x"] {
+            let refused = refused(&chosen(nonsense).expect_err("it is refused"));
+            let text = format!("{refused:?}");
+            assert!(text.contains("Engine version cannot be read"), "{text}");
+            assert!(text.contains("engine"), "{text}");
+        }
     }
 
     #[test]

@@ -96,8 +96,11 @@ fn choices() -> [Attribute; 6] {
         ),
         Attribute::string("engine")
             .optional()
-            .validate(one_of(&engines::names(engines::engines().iter())))
-            .description("Serving engine. Default: the first that serves the model."),
+            .validate(engines::at_a_version())
+            .description(
+                "Serving engine, at a version that is sized for or at the newest known: `vllm`, `vllm@0.19`. Default: \
+                 the first that serves the model.",
+            ),
     ]
 }
 

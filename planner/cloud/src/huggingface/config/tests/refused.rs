@@ -14,8 +14,50 @@ fn what_only_looks_like_a_contradiction_is_read() {
         json!({"quantization_config": {"quant_method": "exl2", "bits": 3.5}}),
         json!({"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": -1}}),
         json!({"quantization_config": {"quant_method": "modelopt_fp4"}}),
+        json!({"quantization_config": {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}}),
+        json!({"quantization_config": {"quant_method": "modelopt", "quant_algo": "W8A8_SQ_PER_CHANNEL"}}),
+        json!({"quantization_config": {"quant_method": "modelopt", "quant_algo": "FP8_PB_WO"}}),
     ] {
         parse(&llama_with(&fields));
+    }
+}
+
+/// How `ModelOpt` quantised is checked as what `config.json` says of it.
+#[test]
+fn a_quantisation_beside_the_configuration_that_no_format_has() {
+    let config = parse(&llama());
+    for (file, expected) in [
+        (
+            json!({"quantization": {"quant_algo": "Q17"}}),
+            "quantization.quant_algo: \"Q17\" is no known algorithm",
+        ),
+        (
+            json!({"quantization": {"quant_algo": "NVFP4", "group_size": 0}}),
+            "quantization.group_size: 0 is no number of weights",
+        ),
+        (
+            json!({"quantization": {"quant_algo": "INT4", "bits": 99}}),
+            "quantization.bits: 99 is no number of bits",
+        ),
+        (
+            json!({"quant_method": "q17"}),
+            "quantization.quant_method: \"q17\" is no known method",
+        ),
+        (
+            json!({"quantization": "NVFP4"}),
+            "quantization: it is not an object",
+        ),
+        (json!([]), "the file: it is not a JSON object"),
+    ] {
+        let error = parse_hf_quant_config(&file, &config).expect_err("it is refused");
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+    for plain in [
+        json!({"quantization": {"quant_algo": "NO_QUANT"}}),
+        json!({"quantization": {"quant_algo": null}}),
+        json!({}),
+    ] {
+        assert_eq!(parse_hf_quant_config(&plain, &config), Ok(None), "{plain}");
     }
 }
 
@@ -60,7 +102,11 @@ fn what_is_missing_or_contradicts_itself_is_named() {
         ),
         (
             json!({"quantization_config": {"quant_method": "q17", "bits": 4}}),
-            "quantization_config.quant_method: \"q17\" is no known method, so the size of a weight is not known",
+            "quantization_config.quant_method: \"q17\" is no known method, so the size of a weight is not known. To size it by its files, give its config.json without quantization_config, and the bytes of its weight files",
+        ),
+        (
+            json!({"quantization_config": {"quant_method": "modelopt", "quant_algo": 4}}),
+            "quantization_config.quant_algo: 4 is no known algorithm, so the size of a weight is not known. To size it by its files, give its config.json without quantization_config, and the bytes of its weight files",
         ),
         (
             json!({"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 0}}),

@@ -20,8 +20,8 @@ pub(super) enum Facts<'a> {
     File(&'a Path, ModelsFile),
     /// In the model's config.json.
     Config(&'a Path, &'a Recommend),
-    /// On the Hub, at a revision.
-    Hub(Box<Hub>, &'a Revision),
+    /// On the Hub.
+    Hub(Box<Hub>),
 }
 
 impl<'a> Facts<'a> {
@@ -32,12 +32,12 @@ impl<'a> Facts<'a> {
         } else if let Some(path) = &asked.config {
             Self::Config(path, asked)
         } else {
-            Self::Hub(Box::new(hub()?), &asked.revision)
+            Self::Hub(Box::new(hub()?))
         })
     }
 
-    /// The card of a model.
-    pub(super) async fn card(&self, id: &ModelId) -> Result<ModelCard> {
+    /// The card of a model, on the Hub at a revision.
+    pub(super) async fn card(&self, id: &ModelId, revision: &Revision) -> Result<ModelCard> {
         match self {
             Self::File(path, file) => match file.find(id.as_str()) {
                 Some(card) => {
@@ -64,7 +64,7 @@ impl<'a> Facts<'a> {
                 })?;
                 Ok(card)
             }
-            Self::Hub(hub, revision) => {
+            Self::Hub(hub) => {
                 let card = hub.card(id, revision).await.with_context(|| {
                     "facts of a model that the Hub does not give can be given with --config \
                      config.json or --models FILE"

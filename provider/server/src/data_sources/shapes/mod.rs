@@ -17,7 +17,7 @@ use openmodel_resolve::ranking::{Question, rank};
 use openmodel_schemas::catalog::PurchaseOption;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::{ModelId, Region, Revision};
-use openmodel_schemas::spec::{Budget, Objective, Surface};
+use openmodel_schemas::spec::{Budget, DraftModel, Objective, Surface};
 use rust_decimal::Decimal;
 use tfplug::framework::{Context, DataSource};
 use tfplug::schema::Schema;
@@ -74,7 +74,8 @@ impl DataSource for ShapesDataSource {
             )
         })?;
         config.workload = config.workload.map(workload::with_typical_request);
-        let question = question(&config, catalog)?;
+        let draft = draft(client, &config).await?;
+        let question = question(&config, draft.as_deref(), catalog)?;
         let card = card(client, &config).await?;
         let limit = config.limit.as_known().copied().unwrap_or_default();
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -112,7 +113,28 @@ async fn card(client: &Client, config: &ShapesModel) -> Result<Arc<ModelCard>, D
         .map_err(|error| errors::hub(client, &error))
 }
 
-fn question(config: &ShapesModel, catalog: &Catalog) -> Result<Question, Diagnostics> {
+/// The draft model's facts, at its newest commit.
+async fn draft(
+    client: &Client,
+    config: &ShapesModel,
+) -> Result<Option<Arc<ModelCard>>, Diagnostics> {
+    let Some(model) = workload::draft_model(&config.workload)? else {
+        return Ok(None);
+    };
+    let card = client.hub().card(&model, &Revision::main()).await;
+    card.map(Some)
+        .map_err(|error| errors::hub_of_draft(client, &error))
+}
+
+fn question(
+    config: &ShapesModel,
+    draft: Option<&ModelCard>,
+    catalog: &Catalog,
+) -> Result<Question, Diagnostics> {
+    let draft_model = draft.map(|card| DraftModel {
+        model: card.id.clone(),
+        commit: card.commit.clone(),
+    });
     let regions = texts(&config.regions)
         .map(|name| region(name, catalog))
         .collect::<Result<Vec<_>, _>>()?;
@@ -123,6 +145,7 @@ fn question(config: &ShapesModel, catalog: &Catalog) -> Result<Question, Diagnos
     };
     let objective = config.objective.as_known().map_or("", String::as_str);
     Ok(Question {
+        draft: draft.cloned(),
         surfaces: texts(&config.surfaces)
             .filter_map(|word| named(&Surface::ALL, Surface::as_str, word))
             .collect(),
@@ -142,7 +165,7 @@ fn question(config: &ShapesModel, catalog: &Catalog) -> Result<Question, Diagnos
             max_hourly_cost: amount(&config.max_hourly_cost),
             max_monthly_cost: amount(&config.max_monthly_cost),
         },
-        ..Question::of(workload::spec(&config.workload, &mut None))
+        ..Question::of(workload::spec(&config.workload, draft_model, &mut None))
     })
 }
 

@@ -131,7 +131,10 @@ impl Answer<'_> {
         {
             text = text.and(FAINT, " · ").and(PLAIN, fact);
         }
-        Some(text.and(FAINT, "; how much faster it makes the model is not known"))
+        Some(text.and(
+            FAINT,
+            "; counted in the memory, not in the speed: what it gains is not known",
+        ))
     }
 
     /// Weights and cache, whatever the machine; those of the model alone.

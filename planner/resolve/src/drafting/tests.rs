@@ -9,6 +9,7 @@ use crate::error::{Field, ResolveError};
 use crate::placement::place;
 use crate::ranking::{Question, rank};
 use crate::testing::{self, catalog, llama_1b, llama_8b, llama_70b, load};
+use crate::{Observed, resolve};
 
 /// A load with five tokens drafted ahead by a model.
 fn drafted(workload: &Workload, draft: &ModelCard) -> Workload {
@@ -304,6 +305,27 @@ fn a_draft_model_needs_its_number_of_tokens_its_facts_and_its_token() {
     assert!(
         error.detail.contains("Llama-3.2-1B-Instruct is gated"),
         "{error}"
+    );
+}
+
+#[test]
+fn what_was_observed_holds_the_facts_of_the_draft_model_too() {
+    let (card, mut spec) = l4();
+    let draft = llama_1b();
+    spec.workload = drafted(&spec.workload, &draft);
+    let seen = |cards: &[&ModelCard]| Observed {
+        cards: cards
+            .iter()
+            .map(|card| ((card.id.clone(), card.commit.clone()), (*card).clone()))
+            .collect(),
+    };
+    let specs = [spec];
+    let both = resolve(&specs, &seen(&[&card, &draft]), catalog()).expect("it fits");
+    assert_eq!(both.placements, [on_l4(Some(&draft))]);
+    let errors = resolve(&specs, &seen(&[&card]), catalog()).expect_err("one was not read");
+    assert_eq!(
+        (errors[0].field, errors[0].code),
+        (Field::DraftModel, "unknown_model")
     );
 }
 

@@ -108,6 +108,9 @@ pub struct EngineRow {
     /// Path that answers 200 once the model is loaded.
     #[cfg_attr(test, schemars(regex(pattern = "^/")))]
     pub health_path: String,
+    /// Draft models by its word for speculation; none: it takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft_models: Option<DraftModelsRow>,
     /// Environment every container gets.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -166,6 +169,18 @@ pub struct ImageRow {
     pub source: String,
 }
 
+/// Since when an engine takes a smaller model that drafts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DraftModelsRow {
+    /// The first version that is known to: `0.19`.
+    #[cfg_attr(test, schemars(regex(pattern = VERSION)))]
+    pub from: String,
+    /// Id of the source.
+    pub source: String,
+}
+
 /// The words of an engine's command line; an engine that lacks one has no such choice. A value
 /// is a word of its own, except after a word that ends in `=`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,7 +229,7 @@ pub struct FlagsRow {
     pub max_adapters: Option<String>,
     /// Largest rank of an adapter.
     pub adapter_rank: Option<String>,
-    /// Drafting by the model's own prediction layers, as JSON. Without it there is none.
+    /// Drafting ahead, as JSON. Without it there is none.
     pub speculation: Option<String>,
     /// Changes of the model's configuration, as JSON.
     pub overrides: Option<String>,
@@ -456,8 +471,10 @@ mod tests {
             let rows = engine.memory.iter().map(|row| &row.source);
             let images = engine.images.iter().chain(&engine.sidecars);
             let images = images.map(|row| &row.source);
+            let drafts = engine.draft_models.iter().map(|row| &row.source);
             named.extend(
                 rows.chain(images)
+                    .chain(drafts)
                     .chain([&engine.source, &engine.host_source]),
             );
         }

@@ -129,6 +129,12 @@ impl ModelId {
 }
 
 impl Revision {
+    /// The branch that stands for a repository where no revision is named.
+    #[must_use]
+    pub fn main() -> Self {
+        Self("main".to_owned())
+    }
+
     /// The commit this revision names by itself, without asking the Hub.
     #[must_use]
     pub fn as_commit(&self) -> Option<CommitSha> {

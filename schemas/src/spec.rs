@@ -109,12 +109,31 @@ pub struct Workload {
     /// Low-rank adapters kept in memory beside the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapters: Option<Adapters>,
-    /// Tokens drafted ahead by the model's own prediction layers (multi-token prediction).
+    /// Tokens drafted ahead: by the draft model, or else by the model's own prediction layers
+    /// (multi-token prediction).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft_tokens: Option<u32>,
+    /// A smaller model that drafts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft_model: Option<DraftModel>,
     /// How fast it must be.
     #[serde(default, skip_serializing_if = "Goals::is_empty")]
     pub goals: Goals,
+}
+
+/// A model that drafts tokens for a larger one to check (speculative decoding).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DraftModel {
+    /// The model.
+    pub model: ModelId,
+    /// The commit that is served.
+    pub commit: CommitSha,
+}
+
+impl DraftModel {
+    /// Tokens it drafts ahead where nothing says: as many as in vLLM's own example
+    /// (<https://docs.vllm.ai/en/v0.25.0/features/speculative_decoding/draft_model/>).
+    pub const TOKENS: u32 = 5;
 }
 
 /// Low-rank adapters (`LoRA`).

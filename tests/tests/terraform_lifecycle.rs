@@ -193,6 +193,78 @@ fn a_branch_that_moves_upstream_is_a_change_to_approve() -> Result<()> {
 }
 
 #[test]
+fn a_draft_model_is_served_beside_its_model_and_keeps_its_commit() -> Result<()> {
+    let with = |model: &str, draft: &str| {
+        format!(
+            "model = \"{model}\"\nworkload = {{ context_length = 4096, max_concurrency = 4{draft} }}\n"
+        )
+    };
+    let draft = ", draft_model = \"Qwen/Qwen2.5-0.5B-Instruct\"";
+    let bench = applied(&with("Qwen/Qwen3-8B", draft))?;
+    let url = format!(
+        "{}/v2/projects/acme-ml/locations/us-central1/services/chat",
+        bench.sandbox.url()
+    );
+    let speculation = || -> Result<Option<Value>> {
+        let service = Http::new().get(&url)?;
+        let args = service["template"]["containers"][0]["args"]
+            .as_array()
+            .context("arguments")?;
+        let flag = args.iter().position(|arg| arg == "--speculative-config");
+        let told = flag.and_then(|flag| args.get(flag + 1)?.as_str());
+        told.map(|told| serde_json::from_str(told).context("JSON"))
+            .transpose()
+    };
+    let told = speculation()?.context("a draft model")?;
+    assert_eq!(told["model"], "Qwen/Qwen2.5-0.5B-Instruct");
+    assert_eq!(told["num_speculative_tokens"], 5);
+    assert_eq!(told["revision"].as_str().map(str::len), Some(40));
+
+    // A commit upstream is no reason to serve anything anew.
+    let repository = "sandbox/hub/models/Qwen/Qwen2.5-0.5B-Instruct";
+    Http::new().post(
+        &format!("{}/{repository}", bench.sandbox.url()),
+        &json!({ "title": "a new commit" }),
+    )?;
+    bench.assert_plan_is_empty()?;
+    bench.terraform(&["state", "rm", ADDRESS])?;
+    bench.terraform(&["import", ADDRESS, "chat"])?;
+    bench.assert_plan_is_empty()?;
+
+    let plan = change_to(&bench, &with("Qwen/Qwen3-8B", ""))?;
+    assert_eq!(actions(&plan, ADDRESS), ["update"]);
+    let gib = |workload: &Value| -> f64 {
+        let text = workload["memory"]["weights_gib"].as_str();
+        text.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
+    };
+    let before = gib(&plan["resource_changes"][0]["change"]["before"]);
+    let alone = gib(planned(&plan, ADDRESS));
+    assert!(before > alone + 0.9, "{before} and {alone}");
+    bench.terraform(&["apply", "tfplan"])?;
+    bench.assert_plan_is_empty()?;
+    assert_eq!(speculation()?, None);
+
+    let cases = [
+        ("Qwen/Qwen2.5-7B-Instruct", draft, "151936"),
+        (
+            "Qwen/Qwen3-8B",
+            ", draft_model = \"Qwen/absent\"",
+            "Model not found",
+        ),
+    ];
+    for (model, draft, part) in cases {
+        let attributes = configuration(&with(model, draft));
+        bench.workspace.write("main.tf", &attributes)?;
+        let message = bench.terraform_fails(&["plan"])?;
+        assert!(
+            message.contains(part) && message.contains("draft_model"),
+            "{message}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn an_endpoint_that_is_there_already_is_refused_with_the_import_block() -> Result<()> {
     let bench = applied(QWEN)?;
     let before = bench.sandbox.inventory();

@@ -80,6 +80,31 @@ fn shapes_are_ranked_priced_and_explained() -> Result<()> {
 }
 
 #[test]
+fn shapes_hold_a_draft_model_too() -> Result<()> {
+    let load = |draft: &str| {
+        let attributes = format!(
+            "workload = {{ context_length = 8192{draft} }}\naccelerators = [\"nvidia-a100-80gb\"]\n\
+             regions = [\"us-central1\"]"
+        );
+        shapes(&attributes).replace("Qwen2.5-7B-Instruct", "Qwen3-14B")
+    };
+    let bench = Bench::of(&load(", draft_model = \"Qwen/Qwen2.5-0.5B-Instruct\""))?;
+    let weights = |plan: &Value| -> f64 {
+        let text = output(plan, "all")["chosen"]["weights_gib"].as_str();
+        text.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
+    };
+    let both = bench.plan()?;
+    let args = output(&both, "all")["args"].to_string();
+    assert!(args.contains("draft_model"), "{args}");
+    bench.workspace.write("main.tf", &load(""))?;
+    let alone = bench.plan()?;
+    // 494,032,768 parameters in 16 bits.
+    let added = weights(&both) - weights(&alone);
+    assert!((0.9..1.1).contains(&added), "{added}");
+    Ok(())
+}
+
+#[test]
 fn nothing_that_holds_is_an_answer_and_a_slip_is_an_error() -> Result<()> {
     let load = "workload = { context_length = 8192, max_concurrency = 16 }\n";
     let none = format!("{load}accelerators = [\"t4\"]\nmax_hourly_cost = \"0.10\"");

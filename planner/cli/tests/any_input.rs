@@ -75,6 +75,7 @@ fn load() -> impl Strategy<Value = Workload> {
                     },
                     adapters: None,
                     draft_tokens: None,
+                    draft_model: None,
                 }
             },
         )

@@ -76,6 +76,26 @@ fn a_large_mixture_of_experts_on_clusters() {
 }
 
 #[test]
+fn a_draft_model_is_part_of_the_load() {
+    let asked = "meta-llama/Llama-3.3-70B-Instruct --draft-model meta-llama/Llama-3.2-1B-Instruct \
+                 --surface gke --region us-central1 --accelerator h100 --limit 2";
+    insta::assert_snapshot!(page(110, asked, 0));
+}
+
+#[test]
+fn what_cannot_draft_is_refused_on_its_flag() {
+    let draft = "--draft-model meta-llama/Llama-3.2-1B-Instruct";
+    let said = [
+        error(&format!("Qwen/Qwen3-30B-A3B {draft}"), 1),
+        error(&format!("meta-llama/Llama-3.2-1B-Instruct {draft}"), 1),
+        error(&format!("{LLAMA} --draft-model acme/absent"), 1),
+        error(&format!("{LLAMA} {draft} --draft-tokens 99"), 1),
+        error(&format!("{POOL} {draft}"), 2),
+    ];
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
 fn formats_and_ways_to_buy_in_one_region() {
     let asked = "Qwen/Qwen3-30B-A3B --quantization none --quantization fp8 --option any \
                  --region us-central1 --limit 6";

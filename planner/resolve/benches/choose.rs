@@ -112,6 +112,7 @@ fn load() -> Workload {
         extend_context: false,
         adapters: None,
         draft_tokens: None,
+        draft_model: None,
         goals: Goals::default(),
     }
 }

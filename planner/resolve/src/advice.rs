@@ -110,7 +110,7 @@ fn blame(request: &Request, catalog: &Catalog, survey: &Survey) -> (Field, &'sta
         | Reason::NoHardware { .. }
         | Reason::EngineLacksIt { .. } => 2,
         Reason::TooSmall { .. } | Reason::Indivisible(_) => 3,
-        Reason::HostMemory { .. } => 4,
+        Reason::HostMemory { .. } | Reason::DraftIndivisible(_) => 4,
         Reason::MissesGoal { .. }
         | Reason::TooManyReplicas { .. }
         | Reason::OverHourly { .. }
@@ -151,6 +151,7 @@ fn blame(request: &Request, catalog: &Catalog, survey: &Survey) -> (Field, &'sta
         Reason::TooSmall { .. } | Reason::Indivisible(_) => {
             fixed_accelerator.unwrap_or_else(|| too_much(request, catalog))
         }
+        Reason::DraftIndivisible(_) => Field::DraftModel,
         Reason::MissesGoal { goal, .. } if goal.contains("first") => Field::MaxTtft,
         Reason::MissesGoal { .. } => Field::MaxTpot,
         Reason::TooManyReplicas { .. } => Field::Scaling,
@@ -215,6 +216,7 @@ fn help(request: &Request, catalog: &Catalog, survey: &Survey) -> Vec<String> {
         return help;
     }
     help.extend(in_fp8(request, catalog));
+    help.extend(without_draft(request, catalog));
     help.extend(with_less_load(request, catalog));
     help.extend(elsewhere(request, catalog));
     help
@@ -232,6 +234,21 @@ fn with_more_replicas(survey: &Survey) -> Option<String> {
     needed
         .min_by_key(|(needed, _)| *needed)
         .map(|(needed, line)| format!("With max_replicas = {needed} it fits {line}."))
+}
+
+/// What holds the model alone, where one that drafts is asked for.
+fn without_draft(request: &Request, catalog: &Catalog) -> Option<String> {
+    request.need.draft?;
+    let alone = Need {
+        draft: None,
+        ..request.need.with(Workload {
+            draft_model: None,
+            draft_tokens: None,
+            ..request.need.workload.clone()
+        })
+    };
+    let choice = first(request, &alone, catalog, &request.spec.shape)?;
+    Some(format!("Without draft_model it fits {}.", priced(&choice)))
 }
 
 /// Halves of the load until it fits: shorter sequences first, then fewer at once.

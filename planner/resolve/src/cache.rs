@@ -56,8 +56,9 @@ pub(crate) struct Cache {
     copies: u64,
     /// What a request keeps once, whatever its length: keys and values of an encoder's output.
     fixed: u64,
-    /// Keys of a sparse indexer, of one token in all layers that have one.
-    indexer: u64,
+    /// Bytes of one token beside that: keys of a sparse indexer in all layers that have one, and
+    /// what a draft model keeps.
+    beside: u64,
     /// Entries that compressed layers keep of a thousand tokens, mean of all of them; 1000 where
     /// none is compressed.
     entries: u64,
@@ -111,7 +112,7 @@ impl Cache {
             states: stage(kinds.recurrent),
             copies: 1,
             fixed,
-            indexer,
+            beside: indexer,
             entries: entries(architecture),
             layout,
         }
@@ -125,24 +126,35 @@ impl Cache {
             states: 0,
             copies: 1,
             fixed: 0,
-            indexer: 0,
+            beside: 0,
             entries: 1000,
             layout,
         }
     }
 
-    /// The same with so many tokens drafted ahead by the model's own prediction layers. Each of
-    /// these has full attention and keeps every token; a recurrent layer keeps a state for each
-    /// drafted token beside its own, and a longer convolution (vLLM's `MambaSpec` and
-    /// `mamba_utils`).
-    pub(crate) fn drafting(
+    /// The same with so many drafted tokens to check: a recurrent layer keeps a state for each
+    /// beside its own, and a longer convolution (vLLM's `MambaSpec` and `mamba_utils`).
+    pub(crate) fn checking(
         mut self,
         architecture: Architecture,
         parallelism: Parallelism,
         tokens: u64,
     ) -> Self {
-        let c = architecture.config;
-        let layers = c.mtp_layers;
+        if let Some(state) = architecture.config.recurrent {
+            self.state = state_bytes(state, parallelism, tokens);
+            self.copies = tokens.saturating_add(1);
+        }
+        self
+    }
+
+    /// The same with the model's own prediction layers, each of which has full attention and keeps
+    /// every token.
+    pub(crate) fn predicting(
+        mut self,
+        architecture: Architecture,
+        parallelism: Parallelism,
+    ) -> Self {
+        let layers = architecture.config.mtp_layers;
         let per_token = full_per_token(architecture, parallelism, self.layout);
         if let Some(full) = &mut self.kinds[0] {
             full.layers = full.layers.saturating_add(layers);
@@ -153,16 +165,19 @@ impl Cache {
                 window: None,
             });
         }
-        if let Some(state) = c.recurrent {
-            self.state = state_bytes(state, parallelism, tokens);
-            self.copies = tokens.saturating_add(1);
-        }
+        self
+    }
+
+    /// The same beside that of a draft model, whose layers all keep every token in the same blocks
+    /// (`drafting` refuses others).
+    pub(crate) fn beside(mut self, draft: &Self) -> Self {
+        self.beside = self.beside.saturating_add(draft.per_token().0);
         self
     }
 
     /// Bytes of one token when every layer keeps it: the upper bound.
     pub(crate) fn per_token(&self) -> Bytes {
-        let sum = self.kept().fold(self.indexer, |sum, kept| {
+        let sum = self.kept().fold(self.beside, |sum, kept| {
             sum.saturating_add(product(&[kept.layers, kept.per_token]))
         });
         Bytes(sum)
@@ -188,7 +203,7 @@ impl Cache {
         let tokens = tokens.min(1 << 40);
         let lower: u64 = self
             .kept()
-            .fold(product(&[self.indexer, tokens]), |sum, kept| {
+            .fold(product(&[self.beside, tokens]), |sum, kept| {
                 let held = kept
                     .window
                     .map_or_else(|| tokens * self.entries / 1000, |window| window.min(tokens));
@@ -203,10 +218,10 @@ impl Cache {
         let mut kept = self.kept();
         let (first, second) = (kept.next(), kept.next());
         drop(kept);
-        let indexer = product(&[self.indexer, blocks(tokens, BLOCK), BLOCK]);
+        let beside = product(&[self.beside, blocks(tokens, BLOCK), BLOCK]);
         let alone = |only: Kept| {
             product(&[only.layers, only.per_token, blocks(tokens, BLOCK), BLOCK])
-                .saturating_add(indexer)
+                .saturating_add(beside)
         };
         let attention = match (first, second) {
             (Some(full), Some(windowed)) if self.layout.hybrid => {
@@ -223,7 +238,7 @@ impl Cache {
             ]),
             (Some(full), Some(windowed)) => alone(full)
                 .saturating_add(alone(windowed))
-                .saturating_sub(indexer),
+                .saturating_sub(beside),
             (Some(only), None) | (None, Some(only)) => {
                 if self.states > 0 {
                     return Bytes(self.beside_states(only, tokens).saturating_add(self.fixed));

@@ -71,6 +71,20 @@ pub(crate) fn image<'a>(engine: &'a EngineRow, accelerator: &str) -> Option<&'a 
     Some(&row.image)
 }
 
+/// Whether an engine takes a draft model at a version. A version that cannot be read counts as the
+/// newest.
+pub(crate) fn takes_draft_models(engine: &EngineRow, version: &str) -> bool {
+    let from = engine
+        .draft_models
+        .as_ref()
+        .and_then(|row| parse(&row.from));
+    match (from, parse(version)) {
+        (None, _) => false,
+        (Some(from), Some(version)) => from <= version,
+        (Some(_), None) => true,
+    }
+}
+
 /// The memory constants of an engine at a version: those of the last row that is not newer.
 /// A version that cannot be read counts as the newest.
 pub(crate) fn memory<'a>(engine: &'a EngineRow, version: &str) -> &'a MemoryRow {
@@ -104,6 +118,13 @@ mod tests {
     #[test]
     fn every_engine_has_memory_constants() {
         assert!(engines().engines.iter().all(|row| !row.memory.is_empty()));
+    }
+
+    #[test]
+    fn draft_models_are_taken_from_a_version_on() {
+        let takes = |name, version| takes_draft_models(engine(name).expect("it is there"), version);
+        assert!(takes("vllm", "0.27.1") && takes("vllm", "0.19.0") && takes("vllm", "nightly"));
+        assert!(!takes("vllm", "0.12.0") && !takes("vllm-tpu", "0.29.0"));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum Field {
     Adapters,
     /// The tokens drafted ahead.
     DraftTokens,
+    /// The model that drafts them.
+    DraftModel,
     /// The format of the KV cache.
     KvCache,
     /// The quantisation.

@@ -9,7 +9,8 @@ use openmodel_schemas::catalog::{AcceleratorKind, AcceleratorRow, ShapeRow};
 use openmodel_schemas::engine::EngineRow;
 use openmodel_schemas::spec::Objective;
 
-use crate::engines::{image, memory};
+use crate::drafting::Draft;
+use crate::engines::{image, memory, serves, takes_draft_models};
 use crate::footprint::{Device, Footprint};
 use crate::format::Format;
 use crate::need::{Able, Need, Variant};
@@ -64,7 +65,7 @@ pub(crate) fn fit(
 /// Whether a format came closer to holding the need than another did.
 pub(crate) fn came_closer(reason: &Reason, other: &Reason) -> bool {
     let step = |reason: &Reason| match reason {
-        Reason::MissesGoal { .. } => 3,
+        Reason::MissesGoal { .. } | Reason::DraftIndivisible(_) => 3,
         Reason::TooSmall { .. } => 2,
         Reason::Indivisible(_) => 1,
         _ => 0,
@@ -89,14 +90,17 @@ fn one(
     (objective, paced): (Objective, bool),
 ) -> Result<Fit, Reason> {
     let format = variant.weights.format;
+    let drafts = need.draft.map(|draft| draft.weights.format);
     if let Some(has) = accelerator.compute_capability {
-        let needs = format.min_compute_capability();
-        if has < needs {
-            return Err(Reason::DtypeUnsupported {
-                format: format.as_str(),
-                needs,
-                has,
-            });
+        for format in [Some(format), drafts].into_iter().flatten() {
+            let needs = format.min_compute_capability();
+            if has < needs {
+                return Err(Reason::DtypeUnsupported {
+                    format: format.as_str(),
+                    needs,
+                    has,
+                });
+            }
         }
     }
     let narrow_float = matches!(format, Format::Fp8 | Format::Mxfp4 | Format::Nvfp4);
@@ -112,7 +116,8 @@ fn one(
     let mut best: Option<Fit> = None;
     let mut small: Option<(Footprint, Parallelism)> = None;
     let mut split: Option<Indivisible> = None;
-    let mut slow: Option<Reason> = None;
+    // What keeps off a spread that holds the need.
+    let mut barred: Option<Reason> = None;
     for parallelism in spreads(devices, engine, need) {
         if let Err(why) = check(need.architecture, format, parallelism, accelerator.kind) {
             split.get_or_insert(why);
@@ -136,6 +141,13 @@ fn one(
             }
             continue;
         }
+        if let Some(why) = need
+            .draft
+            .and_then(|draft| cut(draft, parallelism, accelerator))
+        {
+            barred.get_or_insert(Reason::DraftIndivisible(why));
+            continue;
+        }
         if !paced {
             return Ok(Fit {
                 variant: index,
@@ -154,7 +166,7 @@ fn one(
             shape.eighths,
         );
         if let Some(reason) = pace.and_then(|pace| misses(need, pace)) {
-            slow.get_or_insert(reason);
+            barred.get_or_insert(reason);
             continue;
         }
         let better = match (&best, pace) {
@@ -175,8 +187,8 @@ fn one(
             });
         }
     }
-    best.ok_or_else(|| match (slow, small, split) {
-        (Some(slow), ..) => slow,
+    best.ok_or_else(|| match (barred, small, split) {
+        (Some(barred), ..) => barred,
         (None, Some((footprint, parallelism)), _) => Reason::TooSmall {
             footprint: Box::new(footprint),
             parallelism,
@@ -189,10 +201,28 @@ fn one(
     })
 }
 
+/// Why a draft model cannot be spread beside its model.
+fn cut(
+    draft: Draft,
+    parallelism: Parallelism,
+    accelerator: &AcceleratorRow,
+) -> Option<Indivisible> {
+    let spread = Draft::spread(parallelism);
+    check(
+        draft.architecture,
+        draft.weights.format,
+        spread,
+        accelerator.kind,
+    )
+    .err()
+}
+
 /// Spreads of a model over all devices of a shape: fewest cuts of the cache first.
 fn spreads(devices: u32, engine: &EngineRow, need: &Need) -> impl Iterator<Item = Parallelism> {
     let experts = need.architecture.config.experts.is_some();
-    let pipeline = engine.pipeline;
+    // Stages and a draft model together are not known to be served (vLLM's page of speculative
+    // decoding: not up to 0.15).
+    let pipeline = engine.pipeline && need.draft.is_none();
     let copied = engine.flags.data.is_some();
     let widest = engine.max_tensor.max(1);
     let tensors = (1..=devices.min(widest))
@@ -317,7 +347,32 @@ fn lacks(
     if need.workload.draft_tokens.is_some() && engine.flags.speculation.is_none() {
         return Some((6, "drafted tokens by arguments known here".to_owned()));
     }
-    None
+    let what = lacks_draft(need, need.draft?, accelerator, engine)?;
+    Some((6, what))
+}
+
+/// What an engine that serves the model does not serve of its draft model.
+fn lacks_draft(
+    need: &Need,
+    draft: Draft,
+    accelerator: &AcceleratorRow,
+    engine: &EngineRow,
+) -> Option<String> {
+    let version = need.version(engine);
+    if !takes_draft_models(engine, version) {
+        return Some(format!("draft models at version {version}"));
+    }
+    let word = word(draft.weights.format, accelerator.kind);
+    if !engine.formats.iter().any(|format| format == word) {
+        return Some(format!("a draft model with weights in {word}"));
+    }
+    let class = &draft.architecture.config.architecture;
+    let least = serves(engine, class, draft.architecture.role());
+    let known = need.named || least.is_some();
+    let lacks = accelerator
+        .compute_capability
+        .is_some_and(|has| has < least.unwrap_or(0));
+    (!known || lacks).then(|| format!("{class} as a draft model on {}", accelerator.name))
 }
 
 /// The word an engine lists a format by: 16 and 32 bits are loaded in the accelerator's own.

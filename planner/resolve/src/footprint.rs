@@ -26,7 +26,7 @@ use openmodel_schemas::spec::Adapters;
 use crate::adapters;
 use crate::architecture::{Architecture, product};
 use crate::cache::{Cache, Layout};
-use crate::drafting::CHECK_BYTES_PER_LOGIT;
+use crate::drafting::{CHECK_BYTES_PER_LOGIT, Draft};
 use crate::format::Format;
 use crate::parallel::Parallelism;
 use crate::weights::Weights;
@@ -51,8 +51,8 @@ impl Device {
 }
 
 /// What an engine is asked to hold. What is not stated is the engine's default.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Demand {
+#[derive(Debug, Clone)]
+pub(crate) struct Demand<'a> {
     /// Longest sequence.
     pub(crate) context: u64,
     /// Sequences that are to be in memory at once, and their length.
@@ -69,8 +69,10 @@ pub(crate) struct Demand {
     pub(crate) eager: bool,
     /// Low-rank adapters in memory at once.
     pub(crate) adapters: Option<Adapters>,
-    /// Tokens drafted ahead by the model's own prediction layers.
+    /// Tokens drafted ahead.
     pub(crate) drafted: Option<u64>,
+    /// The model that drafts them; none: the model's own prediction layers.
+    pub(crate) draft: Option<Draft<'a>>,
 }
 
 /// What a model needs of one device, and of the host beside it.
@@ -156,9 +158,15 @@ impl Footprint {
         } else {
             Cache::of(architecture, parallelism, layout)
         };
+        let spread = Draft::spread(parallelism);
         let cache = match demand.drafted {
-            Some(tokens) => cache.drafting(architecture, parallelism, tokens),
+            Some(tokens) => cache.checking(architecture, parallelism, tokens),
             None => cache,
+        };
+        let cache = match (demand.draft, demand.drafted) {
+            (Some(draft), _) => cache.beside(&Cache::of(draft.architecture, spread, layout)),
+            (None, Some(_)) => cache.predicting(architecture, parallelism),
+            (None, None) => cache,
         };
         let typical = demand
             .typical
@@ -172,6 +180,18 @@ impl Footprint {
             batched_tokens,
             (cacheless, demand.drafted.is_some()),
         );
+        // It runs after the model, in the memory that the model's step gave back.
+        let activations = demand.draft.map_or(activations, |draft| {
+            activations.max(self::activations(
+                draft.architecture,
+                draft.weights.format,
+                spread,
+                constants,
+                sequences,
+                batched_tokens,
+                (false, false),
+            ))
+        });
         let runtime = Bytes::from_gib(if parallelism.tensor > 1 {
             constants.tensor_runtime_gib
         } else {
@@ -180,7 +200,10 @@ impl Footprint {
         let graphs = if demand.eager || cacheless || c.kind != ModelKind::Decoder {
             Bytes(0)
         } else {
-            graphs(&constants.graphs, architecture, weights.format)
+            let drafted = demand
+                .draft
+                .map_or(0, |draft| draft.architecture.config.layers);
+            graphs(&constants.graphs, architecture, weights.format, drafted)
         };
         let (outside, warm_up) = if constants.activations_outside {
             (activations + graphs, Bytes(0))
@@ -201,14 +224,18 @@ impl Footprint {
         let adapters = demand.adapters.map_or(Bytes(0), |adapters| {
             adapters::bytes(architecture, adapters, parallelism)
         });
-        let beside = match demand.drafted {
-            Some(_) => adapters + weights.prediction(parallelism),
-            None => adapters,
+        let (beside, files) = match (demand.draft, demand.drafted) {
+            (Some(draft), _) => (
+                draft.weights.per_device(draft.architecture, spread),
+                draft.weights.files,
+            ),
+            (None, Some(_)) => (weights.prediction(parallelism), Bytes(0)),
+            (None, None) => (Bytes(0), Bytes(0)),
         };
         Self {
             usable,
             share: part(usable, utilization),
-            weights: weights.per_device(architecture, parallelism) + beside,
+            weights: weights.per_device(architecture, parallelism) + adapters + beside,
             activations,
             overhead: runtime + graphs,
             outside,
@@ -216,7 +243,7 @@ impl Footprint {
             kv_cache: cache.request(demand.context).max(typical),
             cache,
             context: demand.context,
-            host: weights.files + Bytes::from_gib(engine.host_gib),
+            host: weights.files + files + Bytes::from_gib(engine.host_gib),
             sequences,
             batched_tokens,
             utilization,
@@ -384,12 +411,18 @@ fn expert_step(architecture: Architecture, format: Format, ranks: u64, batched: 
 }
 
 /// Captured graphs. Kernels of 4-bit float experts keep workspaces of their own in them
-/// (gpt-oss-20b: 1.84 GiB where 1.1 are usual).
-fn graphs(constants: &GraphsRow, architecture: Architecture, format: Format) -> Bytes {
+/// (gpt-oss-20b: 1.84 GiB where 1.1 are usual). Layers of a draft model are captured like the
+/// model's own.
+fn graphs(
+    constants: &GraphsRow,
+    architecture: Architecture,
+    format: Format,
+    drafted: u64,
+) -> Bytes {
     let c = architecture.config;
+    let layers = c.layers.saturating_add(drafted);
     let mut gib = constants.base_gib
-        + constants.per_layer_gib
-            * f64::from(u32::try_from(c.layers).unwrap_or(u32::MAX).min(1000));
+        + constants.per_layer_gib * f64::from(u32::try_from(layers).unwrap_or(u32::MAX).min(1000));
     if c.experts.is_some() {
         gib += constants.experts_gib;
         if format == Format::Mxfp4 && constants.experts_gib > 0.0 {

@@ -24,7 +24,7 @@ fn placed(card: &ModelCard, change: impl FnOnce(&mut EndpointSpec)) -> Placement
     let mut spec = testing::spec(card, 4096, 4);
     spec.surface = Surface::Vertex;
     change(&mut spec);
-    place(&spec, card, catalog()).expect("something holds it")
+    place(&spec, card, None, catalog()).expect("something holds it")
 }
 
 /// The words after a flag of the serving command.
@@ -38,7 +38,7 @@ fn told<'a>(placement: &'a Placement, flag: &str) -> Option<&'a str> {
 fn no_engine_is_claimed_for_a_class_that_none_is_known_to_serve() {
     let card = classed("FooForCausalLM");
     let spec = testing::spec(&card, 4096, 4);
-    let error = place(&spec, &card, catalog()).expect_err("nobody knows");
+    let error = place(&spec, &card, None, catalog()).expect_err("nobody knows");
     assert_eq!(
         (error.field, error.code),
         (Field::Model, "unknown_architecture")
@@ -65,7 +65,7 @@ fn a_configuration_without_a_class_is_unknown_too() {
         config.model_type = "foo".to_owned();
     });
     let spec = testing::spec(&card, 4096, 4);
-    let error = place(&spec, &card, catalog()).expect_err("nobody knows");
+    let error = place(&spec, &card, None, catalog()).expect_err("nobody knows");
     let part = r#"no architectures, and model_type = "foo""#;
     assert!(error.detail.contains(part), "{}", error.detail);
 }

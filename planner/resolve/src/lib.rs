@@ -100,7 +100,12 @@ pub fn resolve(
     for spec in specs {
         let key = (spec.model.clone(), spec.commit.clone());
         let placed = match observed.cards.get(&key) {
-            Some(card) => place(spec, card, catalog),
+            Some(card) => {
+                let named = spec.workload.draft_model.as_ref();
+                let key = named.map(|draft| (draft.model.clone(), draft.commit.clone()));
+                let draft = key.and_then(|key| observed.cards.get(&key));
+                place(spec, card, draft, catalog)
+            }
             None => Err(not_observed(spec)),
         };
         match placed {

@@ -229,7 +229,7 @@ mod tests {
         let mut spec = testing::spec(&card, 8192, 8);
         spec.token = token;
         spec.access.invokers = invokers.iter().map(ToString::to_string).collect();
-        let placement = place(&spec, &card, testing::catalog()).expect("it fits");
+        let placement = place(&spec, &card, None, testing::catalog()).expect("it fits");
         lower(
             &spec,
             &placement.shape,

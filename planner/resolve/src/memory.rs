@@ -211,6 +211,7 @@ pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, 
         eager: query.eager,
         adapters: query.adapters,
         drafted: query.draft_tokens.map(u64::from),
+        draft: None,
     };
     let device = Device {
         kind: query.accelerator,

@@ -2,13 +2,14 @@
 
 use openmodel_schemas::engine::EngineRow;
 use openmodel_schemas::model_card::{ModelCard, ModelKind};
+use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::spec::{Quantization, Workload};
 
 use rust_decimal::Decimal;
 
 use crate::adapters;
 use crate::architecture::Architecture;
-use crate::drafting;
+use crate::drafting::{self, Draft};
 use crate::engines::{engine, engines, serves};
 use crate::error::{Fault, Field};
 use crate::footprint::Demand;
@@ -25,6 +26,8 @@ pub(crate) struct Need<'a> {
     pub(crate) card: &'a ModelCard,
     pub(crate) architecture: Architecture<'a>,
     pub(crate) workload: Workload,
+    /// The model that drafts for it.
+    pub(crate) draft: Option<Draft<'a>>,
     /// The engine that is asked for, or all that are known to serve the model's class, in the
     /// order in which `auto` prefers them.
     pub(crate) able: Vec<Able>,
@@ -59,9 +62,10 @@ pub(crate) struct Variant {
 }
 
 impl<'a> Need<'a> {
-    /// Check a load against its model.
+    /// Check a load against its model, and the model that drafts for it, where the load names one.
     pub(crate) fn of(
         card: &'a ModelCard,
+        draft: Option<&'a ModelCard>,
         workload: &Workload,
         engine_name: Option<&str>,
         quantizations: &[Option<Quantization>],
@@ -70,6 +74,11 @@ impl<'a> Need<'a> {
         let named = engine_name.map(known_engine).transpose()?;
         let architecture = Architecture::of(card)?;
         check(card, workload, architecture)?;
+        let draft = workload
+            .draft_model
+            .as_ref()
+            .map(|named| Draft::of(named, draft, card, architecture, workload))
+            .transpose()?;
         let able = able(card, architecture, named)?;
         let cacheless = matches!(
             architecture.config.kind,
@@ -102,6 +111,7 @@ impl<'a> Need<'a> {
             card,
             architecture,
             workload: workload.clone(),
+            draft,
             able,
             own_image: false,
             engine_version: None,
@@ -153,8 +163,14 @@ impl<'a> Need<'a> {
         }
     }
 
+    /// Bytes of the weight files in one of the formats, with those of a draft model.
+    pub(crate) fn files(&self, variant: usize) -> Bytes {
+        let draft = self.draft.map_or(Bytes(0), |draft| draft.weights.files);
+        self.variants[variant].weights.files + draft
+    }
+
     /// What the engine is asked to hold on each data-parallel rank.
-    pub(crate) fn demand(&self, parallelism: Parallelism) -> Demand {
+    pub(crate) fn demand(&self, parallelism: Parallelism) -> Demand<'a> {
         let load = &self.workload;
         let sequences = u64::from(load.max_concurrency)
             .div_ceil(u64::from(parallelism.data.max(1)))
@@ -178,6 +194,7 @@ impl<'a> Need<'a> {
             eager: false,
             adapters: load.adapters,
             drafted: load.draft_tokens.map(u64::from),
+            draft: self.draft,
         }
     }
 }
@@ -196,7 +213,7 @@ fn check(card: &ModelCard, load: &Workload, architecture: Architecture) -> Resul
     if let Some(lora) = load.adapters {
         adapters::check(lora)?;
     }
-    if let Some(tokens) = load.draft_tokens {
+    if let Some(tokens) = load.draft_tokens.filter(|_| load.draft_model.is_none()) {
         drafting::check(card, tokens)?;
     }
     Ok(())

@@ -31,22 +31,40 @@ use crate::survey::{Choice, Rejection, Scope, Survey};
 /// Most alternatives a plan shows: its reader is busy.
 const RUNNERS_UP: usize = 3;
 
-/// Decide where and how one endpoint runs.
+/// Decide where and how one endpoint runs, from the facts of its model and of its draft model,
+/// where its load names one.
 pub fn place(
     spec: &EndpointSpec,
     card: &ModelCard,
+    draft: Option<&ModelCard>,
     catalog: &Catalog,
 ) -> Result<Placement, ResolveError> {
-    decide(spec, card, catalog).map_err(|fault| fault.of(&spec.name))
+    decide(spec, card, draft, catalog).map_err(|fault| fault.of(&spec.name))
 }
 
-fn decide(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<Placement, Fault> {
+fn decide(
+    spec: &EndpointSpec,
+    card: &ModelCard,
+    draft: Option<&ModelCard>,
+    catalog: &Catalog,
+) -> Result<Placement, Fault> {
     let engine = spec.engine.name.as_deref();
     let need = Need {
         own_image: spec.engine.image.is_some(),
-        ..Need::of(card, &spec.workload, engine, &[spec.quantization], None)?
+        ..Need::of(
+            card,
+            draft,
+            &spec.workload,
+            engine,
+            &[spec.quantization],
+            None,
+        )?
     };
-    check(spec, card, catalog)?;
+    check(spec, catalog)?;
+    let draft = need.draft.map(|draft| draft.card);
+    for card in [Some(card), draft].into_iter().flatten() {
+        check_token(spec, card)?;
+    }
     let request = Request {
         spec,
         need: &need,
@@ -117,7 +135,7 @@ impl Request<'_> {
 }
 
 /// What is wrong with a request whatever the shape.
-fn check(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<(), Fault> {
+fn check(spec: &EndpointSpec, catalog: &Catalog) -> Result<(), Fault> {
     let fault = |field, code, summary, detail| {
         Err(Fault {
             field,
@@ -158,22 +176,26 @@ fn check(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Result<(),
             detail,
         );
     }
-    if (card.gating != Gating::None || card.private) && spec.token == TokenSource::None {
-        let why = if card.private { "private" } else { "gated" };
-        let detail = format!(
+    Ok(())
+}
+
+/// Whether the container can download a model.
+fn check_token(spec: &EndpointSpec, card: &ModelCard) -> Result<(), Fault> {
+    if (card.gating == Gating::None && !card.private) || spec.token != TokenSource::None {
+        return Ok(());
+    }
+    let why = if card.private { "private" } else { "gated" };
+    Err(Fault {
+        field: Field::Token,
+        code: "token_missing",
+        summary: "Model needs a Hugging Face token",
+        detail: format!(
             "{} is {why}: the container can download it only with a token of an account that has \
              access. Set hugging_face_token_wo, or hugging_face_token_secret with the name of a Secret \
              Manager secret.",
             card.id
-        );
-        return fault(
-            Field::Token,
-            "token_missing",
-            "Model needs a Hugging Face token",
-            detail,
-        );
-    }
-    Ok(())
+        ),
+    })
 }
 
 /// Budgets hold for the largest number of replicas, gross of credits and discounts.

@@ -28,6 +28,8 @@ use crate::survey::{Choice, Rejection, Scope, Survey};
 pub struct Question {
     /// The load.
     pub workload: Workload,
+    /// Facts of the draft model, where the load names one.
+    pub draft: Option<ModelCard>,
     /// Surfaces; none: all.
     pub surfaces: Vec<Surface>,
     /// Regions; none: everywhere.
@@ -60,6 +62,7 @@ impl Question {
     pub fn of(workload: Workload) -> Self {
         Self {
             workload,
+            draft: None,
             surfaces: Vec::new(),
             regions: Vec::new(),
             options: Vec::new(),
@@ -88,8 +91,11 @@ pub fn rank(
 }
 
 /// What a question asks to be placed.
-pub(crate) fn need<'a>(card: &'a ModelCard, question: &Question) -> Result<Need<'a>, Fault> {
-    licensed(card, &question.licences)?;
+pub(crate) fn need<'a>(card: &'a ModelCard, question: &'a Question) -> Result<Need<'a>, Fault> {
+    let draft = question.draft.as_ref();
+    for card in [Some(card), draft].into_iter().flatten() {
+        licensed(card, &question.licences)?;
+    }
     let as_stored = [None];
     let quantizations = if question.quantizations.is_empty() {
         &as_stored[..]
@@ -98,6 +104,7 @@ pub(crate) fn need<'a>(card: &'a ModelCard, question: &Question) -> Result<Need<
     };
     Need::of(
         card,
+        draft,
         &question.workload,
         question.engine.as_deref(),
         quantizations,
@@ -115,7 +122,7 @@ struct Ranked<'a> {
 impl<'a> Ranked<'a> {
     fn of(
         card: &'a ModelCard,
-        question: &Question,
+        question: &'a Question,
         catalog: &'a Catalog,
         most: usize,
     ) -> Result<Self, Fault> {

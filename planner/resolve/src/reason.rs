@@ -36,6 +36,8 @@ pub(crate) enum Reason {
     EngineLacksIt { engine: String, what: String },
     /// The model does not split over its devices.
     Indivisible(Indivisible),
+    /// The draft model does not split over as many devices as the model.
+    DraftIndivisible(Indivisible),
     /// Its devices do not hold it.
     TooSmall {
         footprint: Box<Footprint>,
@@ -81,7 +83,7 @@ impl Reason {
             Self::CountUnsupported { .. } => "count_unsupported",
             Self::DtypeUnsupported { .. } | Self::NoHardware { .. } => "dtype_unsupported",
             Self::EngineLacksIt { .. } => "engine_lacks_it",
-            Self::Indivisible(_) => "indivisible",
+            Self::Indivisible(_) | Self::DraftIndivisible(_) => "indivisible",
             Self::TooSmall { .. } => "too_small",
             Self::CpuUnsupported { .. } => "cpu_unsupported",
             Self::MemoryUnsupported { .. } => "memory_unsupported",
@@ -117,6 +119,7 @@ impl Reason {
                 | Self::NoHardware { .. }
                 | Self::EngineLacksIt { .. }
                 | Self::Indivisible(_)
+                | Self::DraftIndivisible(_)
                 | Self::TooSmall { .. }
                 | Self::CpuUnsupported { .. }
                 | Self::MemoryUnsupported { .. }
@@ -156,6 +159,7 @@ impl fmt::Display for Reason {
             Self::NoHardware { format } => write!(f, "it has no units for weights in {format}"),
             Self::EngineLacksIt { engine, what } => write!(f, "{engine} does not serve {what}"),
             Self::Indivisible(why) => write!(f, "{why}"),
+            Self::DraftIndivisible(why) => write!(f, "the draft model: {why}"),
             Self::TooSmall {
                 footprint,
                 parallelism,

@@ -118,7 +118,6 @@ fn values(
     );
     let commit = commit.filter(|_| elsewhere.is_none());
     let adapters = need.workload.adapters;
-    let draft = need.workload.draft_tokens;
     let stretch = config
         .max_positions
         .filter(|native| need.workload.context_length.0 > *native);
@@ -157,7 +156,7 @@ fn values(
                 rank.to_string()
             }),
         ),
-        (&flags.speculation, draft.map(speculation)),
+        (&flags.speculation, speculation(need)),
         (&flags.overrides, overrides(need, stretch)),
         (
             &flags.quantization,
@@ -180,9 +179,24 @@ pub(crate) fn lacks_bf16(accelerator: &AcceleratorRow) -> bool {
         .is_some_and(|capability| capability < 80)
 }
 
-/// Drafting by the model's own prediction layers, as vLLM reads it.
-fn speculation(tokens: u32) -> String {
-    format!(r#"{{"method":"mtp","num_speculative_tokens":{tokens}}}"#)
+/// Drafting ahead, as vLLM reads it.
+fn speculation(need: &Need) -> Option<String> {
+    let tokens = need.workload.draft_tokens?;
+    let Some(draft) = need.draft else {
+        return Some(format!(
+            r#"{{"method":"mtp","num_speculative_tokens":{tokens}}}"#
+        ));
+    };
+    let card = draft.card;
+    let revision = if card.commit.is_null() {
+        String::new()
+    } else {
+        format!(r#""revision":"{}","#, card.commit)
+    };
+    Some(format!(
+        r#"{{"method":"draft_model","model":"{}",{revision}"num_speculative_tokens":{tokens}}}"#,
+        card.id
+    ))
 }
 
 /// Changes of the model's configuration, as one JSON object: positions stretched beyond the

@@ -108,7 +108,7 @@ impl Choice<'_> {
             .map(|pace| pace.requests_per_second.estimate * tokens(need.workload.input_tokens.0));
         let mut lines = catalog.lines(&purchase);
         if let Some(month) = self.kept {
-            let files = need.variants[fit.variant].weights.files;
+            let files = need.files(fit.variant);
             let hour = month
                 .checked_div(Decimal::from(730))
                 .map(|usd| UsdPerHour(usd.round_dp(6)));
@@ -230,9 +230,14 @@ pub(crate) fn basis(need: &Need, fit: &Fit) -> String {
         Some(_) => "; adapters at the largest rank on every linear layer, as vLLM reserves them",
         None => "",
     };
-    let drafting = match load.draft_tokens {
-        Some(_) => "; speed without drafting, whose gain is not known",
-        None => "",
+    let drafting = match (need.draft, load.draft_tokens) {
+        (Some(draft), _) => format!(
+            "; weights and cache with those of the draft model {}, by {}; speed without drafting, whose gain is \
+             not known",
+            draft.card.id, draft.weights.basis
+        ),
+        (None, Some(_)) => "; speed without drafting, whose gain is not known".to_owned(),
+        (None, None) => String::new(),
     };
     format!(
         "{} {} at {:.0} % of usable memory; weights by {}; {kept}{adapters}{drafting}{}",

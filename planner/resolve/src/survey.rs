@@ -138,10 +138,8 @@ impl<'a> Survey<'a> {
             memory: scope.fixed.memory,
             stored: scope.stored,
             starts: need.workload.starts_per_month.unwrap_or(0),
-            files: need
-                .variants
-                .iter()
-                .map(|variant| variant.weights.files)
+            files: (0..need.variants.len())
+                .map(|variant| need.files(variant))
                 .collect(),
             least: scope
                 .scaling

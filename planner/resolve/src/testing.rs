@@ -36,6 +36,7 @@ pub(crate) fn load(context_length: u64, max_concurrency: u32) -> Workload {
         extend_context: false,
         adapters: None,
         draft_tokens: None,
+        draft_model: None,
         goals: Goals::default(),
     }
 }
@@ -73,6 +74,17 @@ pub(crate) fn llama_8b() -> ModelCard {
             [4096, 32, 32, 8, 128, 14336, 128_256, 131_072],
         ),
     )
+}
+
+pub(crate) fn llama_1b() -> ModelCard {
+    let config = ModelConfig {
+        tied_embeddings: true,
+        ..config(
+            "LlamaForCausalLM",
+            [2048, 16, 32, 8, 64, 8192, 128_256, 131_072],
+        )
+    };
+    card("meta-llama/Llama-3.2-1B-Instruct", 1_235_814_400, config)
 }
 
 pub(crate) fn llama_70b() -> ModelCard {

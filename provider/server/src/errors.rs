@@ -5,6 +5,7 @@ use openmodel_resolve::{Field, ResolveError};
 use tfplug::{Diagnostic, Diagnostics};
 
 use crate::client::Client;
+use crate::workload::DRAFT_MODEL;
 
 /// An endpoint that cannot be placed, on the attribute at fault.
 pub(crate) fn resolve(error: &ResolveError) -> Diagnostics {
@@ -38,6 +39,7 @@ pub(crate) const fn path(field: Field) -> &'static str {
         Field::MaxTpot => "workload.max_tpot_ms",
         Field::Adapters => "workload.adapter_rank",
         Field::DraftTokens => "workload.draft_tokens",
+        Field::DraftModel => DRAFT_MODEL,
         Field::Quantization => "quantization",
         Field::Shape => "shape",
         Field::ShapeAccelerator => "shape.accelerator",
@@ -52,19 +54,30 @@ pub(crate) const fn path(field: Field) -> &'static str {
     }
 }
 
-/// A repository that cannot be read, on the attribute that names it.
+/// The model's repository that cannot be read, on the attribute that names it.
 pub(crate) fn hub(client: &Client, error: &HubError) -> Diagnostics {
-    let (summary, path) = match error {
-        HubError::NotFound { .. } => ("Model not found", "model"),
-        HubError::RevisionNotFound { .. } => ("Revision not found", "revision"),
-        HubError::Gated { .. } => ("Model is gated", "model"),
-        HubError::Unauthorized { .. } => ("Hub refused the token", "model"),
-        HubError::RateLimited { .. } => ("Hub limits the rate of requests", "model"),
-        HubError::Malformed { .. } | HubError::TooLarge { .. } => {
-            ("Repository cannot be understood", "model")
-        }
-        HubError::Unreachable { .. } => ("Hub cannot be reached", "model"),
-        HubError::Offline { .. } => ("Model is not in the cache", "model"),
+    let path = match error {
+        HubError::RevisionNotFound { .. } => "revision",
+        _ => "model",
+    };
+    unread(client, error, path)
+}
+
+/// The same of the draft model.
+pub(crate) fn hub_of_draft(client: &Client, error: &HubError) -> Diagnostics {
+    unread(client, error, DRAFT_MODEL)
+}
+
+fn unread(client: &Client, error: &HubError, path: &str) -> Diagnostics {
+    let summary = match error {
+        HubError::NotFound { .. } => "Model not found",
+        HubError::RevisionNotFound { .. } => "Revision not found",
+        HubError::Gated { .. } => "Model is gated",
+        HubError::Unauthorized { .. } => "Hub refused the token",
+        HubError::RateLimited { .. } => "Hub limits the rate of requests",
+        HubError::Malformed { .. } | HubError::TooLarge { .. } => "Repository cannot be understood",
+        HubError::Unreachable { .. } => "Hub cannot be reached",
+        HubError::Offline { .. } => "Model is not in the cache",
     };
     let mut detail = sentence(&error.to_string());
     if client.hub_token_is_unknown {

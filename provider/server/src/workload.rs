@@ -4,13 +4,17 @@
 //!   configuration ─► defaults that depend on each other ─► checks ─► Workload
 //! ```
 
+use openmodel_schemas::name::ModelId;
 use openmodel_schemas::quantity::Tokens;
-use openmodel_schemas::spec::{Adapters, Goals, Workload};
+use openmodel_schemas::spec::{Adapters, DraftModel, Goals, Workload};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use tfplug::schema::{Attribute, Validator, at_least, between, required_with};
 use tfplug::value::{Number, Value};
 use tfplug::{Diagnostic, Diagnostics};
+
+use crate::data_sources::model::parse;
+use crate::schema_parts::model_id;
 
 /// A typical request where the configuration does not say: a page of prompt and a paragraph of
 /// answer. Shown in the plan as `input_tokens` and `output_tokens`.
@@ -18,6 +22,8 @@ const TYPICAL_INPUT: i64 = 1024;
 const TYPICAL_OUTPUT: i64 = 256;
 /// `max_concurrency` where the configuration does not say.
 const DEFAULT_CONCURRENCY: i64 = 8;
+/// The path of the draft model.
+pub(crate) const DRAFT_MODEL: &str = "workload.draft_model";
 /// Bounds of `requests_per_second`, in thousandths.
 const MOST_MILLI_REQUESTS: i64 = 1_000_000_000;
 
@@ -37,10 +43,11 @@ pub(crate) struct WorkloadModel {
     pub(crate) adapter_count: Value<i64>,
     pub(crate) adapter_rank: Value<i64>,
     pub(crate) draft_tokens: Value<i64>,
+    pub(crate) draft_model: Value<String>,
 }
 
 /// Its attributes.
-pub(crate) fn attributes() -> [Attribute; 12] {
+pub(crate) fn attributes() -> [Attribute; 13] {
     let optional = |name: &str, least: i64, most: i64, description: &str| {
         Attribute::number(name)
             .optional()
@@ -82,9 +89,17 @@ pub(crate) fn attributes() -> [Attribute; 12] {
         optional("adapter_rank", 1, 512, "Largest rank of those adapters. What is reserved is the next of 1, 8, 16, 32, \
                   64, 128, 256, 320 and 512.")
             .validate(required_with(&["adapter_count"])),
-        optional("draft_tokens", 1, 16, "Tokens drafted ahead by the model's own prediction layers (multi-token \
-                  prediction). Only for models that have such layers. Their weights, cache and states count; how \
-                  much faster it becomes is not known, and not estimated."),
+        optional("draft_tokens", 1, 16, "Tokens drafted ahead, by `draft_model` or, without one, by the model's own \
+                  prediction layers (multi-token prediction), where it has such layers. Their weights, cache and \
+                  states count; how much faster it becomes is not known, and not estimated. Default: 5 with a \
+                  `draft_model`, otherwise none.")
+            .computed(),
+        Attribute::string("draft_model").optional().validate(model_id()).description(
+            "Smaller model on the Hugging Face Hub that drafts tokens for the model to check (speculative decoding), \
+             such as `Qwen/Qwen3-0.6B`: of the same vocabulary and at least as long a context, served by vLLM alone. \
+             Its weights and files, as stored, and its cache count. The newest commit of its `main` is taken when it \
+             is first planned, and kept until `draft_model` changes.",
+        ),
     ]
 }
 
@@ -142,7 +157,23 @@ pub(crate) fn with_typical_request(mut workload: WorkloadModel) -> WorkloadModel
             _ => Value::unknown(),
         };
     }
+    if workload.draft_tokens.is_null() {
+        workload.draft_tokens = match workload.draft_model {
+            Value::Known(_) => Value::Known(DraftModel::TOKENS.into()),
+            Value::Null => Value::Null,
+            Value::Unknown(_) => Value::unknown(),
+        };
+    }
     workload
+}
+
+/// The draft model, where one is known.
+pub(crate) fn draft_model(workload: &Value<WorkloadModel>) -> Result<Option<ModelId>, Diagnostics> {
+    let name = workload
+        .as_known()
+        .filter(|workload| workload.draft_model.is_known());
+    name.map(|workload| parse(&workload.draft_model, DRAFT_MODEL))
+        .transpose()
 }
 
 /// Checks of its values against each other.
@@ -174,9 +205,11 @@ pub(crate) fn validate(workload: &Value<WorkloadModel>, found: &mut Diagnostics)
     }
 }
 
-/// The load itself; `waiting` gets the first part that is not known yet.
+/// The load itself, with its draft model at a commit; `waiting` gets the first part that is not
+/// known yet.
 pub(crate) fn spec(
     workload: &Value<WorkloadModel>,
+    draft_model: Option<DraftModel>,
     waiting: &mut Option<&'static str>,
 ) -> Workload {
     let model = known(workload, "workload", waiting)
@@ -195,6 +228,7 @@ pub(crate) fn spec(
     let count = number(&model.adapter_count, "workload.adapter_count");
     let rank = number(&model.adapter_rank, "workload.adapter_rank");
     let draft = number(&model.draft_tokens, "workload.draft_tokens");
+    known(&model.draft_model, DRAFT_MODEL, waiting);
     let rate = known(
         &model.requests_per_second,
         "workload.requests_per_second",
@@ -214,6 +248,7 @@ pub(crate) fn spec(
             rank: narrow(rank),
         }),
         draft_tokens: draft.map(narrow),
+        draft_model,
         goals: Goals {
             max_ttft_ms: ttft.map(narrow),
             max_tpot_ms: tpot.map(narrow),
@@ -249,6 +284,44 @@ mod tests {
         for nothing in ["0", "-1", "0.0005", "1e9", "1e300"] {
             assert_eq!(rate(nothing), None, "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_draft_model_drafts_a_usual_number_of_tokens() {
+        let drafted = |tokens: Value<i64>, model: Value<String>| {
+            let workload = WorkloadModel {
+                draft_tokens: tokens,
+                draft_model: model,
+                ..WorkloadModel::default()
+            };
+            with_typical_request(workload).draft_tokens
+        };
+        let name = || Value::from("Qwen/Qwen3-0.6B");
+        assert_eq!(drafted(Value::Null, name()), Value::Known(5));
+        assert_eq!(drafted(Value::Known(3), name()), Value::Known(3));
+        assert_eq!(drafted(Value::Null, Value::Null), Value::Null);
+        assert!(drafted(Value::Null, Value::unknown()).is_unknown());
+    }
+
+    #[test]
+    fn the_plan_waits_for_a_draft_model_that_is_not_known() {
+        let workload = |draft_model: Value<String>| {
+            Value::Known(WorkloadModel {
+                draft_model,
+                ..WorkloadModel::default()
+            })
+        };
+        let mut waiting = None;
+        spec(&workload(Value::unknown()), None, &mut waiting);
+        assert_eq!(waiting, Some(DRAFT_MODEL));
+        let mut waiting = None;
+        spec(&workload(Value::Null), None, &mut waiting);
+        assert_eq!(waiting, None);
+        let named = |value| draft_model(&workload(value));
+        assert_eq!(named(Value::unknown()).expect("it may be any"), None);
+        let found = named(Value::from("Qwen/Qwen3-0.6B")).expect("it is a name");
+        assert_eq!(found.as_ref().map(ModelId::as_str), Some("Qwen/Qwen3-0.6B"));
+        assert!(named(Value::from("no name")).is_err());
     }
 
     #[test]

@@ -56,6 +56,11 @@ fn changes(question: &Question) -> Vec<(String, Question)> {
     change(question.engine.is_some(), "another --engine", &|changed| {
         changed.engine = None;
     });
+    change(question.draft.is_some(), "no --draft-model", &|changed| {
+        changed.draft = None;
+        changed.workload.draft_model = None;
+        changed.workload.draft_tokens = None;
+    });
     change(
         !question.accelerators.is_empty(),
         "another --accelerator",

@@ -12,7 +12,7 @@ use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::{ModelId, Revision};
 use openmodel_schemas::quantity::{Bytes, Parameters, Tokens};
 use openmodel_schemas::spec::{
-    Adapters, Budget, Goals, Objective, Quantization, Surface, Workload,
+    Adapters, Budget, DraftModel, Goals, Objective, Quantization, Surface, Workload,
 };
 use rust_decimal::Decimal;
 
@@ -64,7 +64,7 @@ pub struct Recommend {
     #[arg(long, value_name = "REVISION", default_value = "main")]
     pub revision: Revision,
 
-    /// Longest sequence, prompt and answer together [default: 8192, or the model's own limit]
+    /// Longest sequence, prompt and answer together [default: 8192, or the models' own limit]
     #[arg(long, value_name = "TOKENS", value_parser = whole::<u64>, help_heading = "Load")]
     pub context: Option<u64>,
     /// Requests in flight at once in one replica [default: 8]
@@ -87,9 +87,18 @@ pub struct Recommend {
     /// Low-rank adapters in memory at once, with their largest rank: 8x16
     #[arg(long, value_name = "COUNTxRANK", value_parser = adapters, help_heading = "Load")]
     pub lora: Option<Adapters>,
-    /// Tokens drafted ahead by the model's own prediction layers
+    /// Tokens drafted ahead, by the model's own prediction layers or the draft model [default:
+    /// none; with a draft model 5]
     #[arg(long, value_name = "N", value_parser = whole::<u32>, help_heading = "Load")]
     pub draft_tokens: Option<u32>,
+    /// Smaller model that drafts tokens for the model to check, such as Qwen/Qwen3-0.6B
+    #[arg(
+        long,
+        value_name = "MODEL",
+        conflicts_with = "config",
+        help_heading = "Load"
+    )]
+    pub draft_model: Option<ModelId>,
     /// Allow a context beyond the model's own limit
     #[arg(long, help_heading = "Load")]
     pub extend_context: bool,
@@ -222,10 +231,11 @@ impl Recommend {
         self.limit.unwrap_or(LIMIT)
     }
 
-    /// The question, for this model, after the names of regions, accelerators and the engine were
-    /// checked.
-    pub(crate) fn question(&self, card: &ModelCard) -> Question {
+    /// The question, for this model and the one that drafts for it, after the names of regions,
+    /// accelerators and the engine were checked.
+    pub(crate) fn question(&self, card: &ModelCard, draft: Option<&ModelCard>) -> Question {
         Question {
+            draft: draft.cloned(),
             surfaces: chosen(&self.surface, &Surface::ALL, Surface::as_str),
             regions: self
                 .region
@@ -257,17 +267,21 @@ impl Recommend {
                 max_hourly_cost: self.max_hourly_cost,
                 max_monthly_cost: self.max_monthly_cost,
             },
-            ..Question::of(self.workload(card))
+            ..Question::of(self.workload(card, draft))
         }
     }
 
     /// The load, with what is not stated filled in.
-    fn workload(&self, card: &ModelCard) -> Workload {
-        let longest = card
-            .config
-            .as_ref()
-            .and_then(|config| config.max_positions)
-            .filter(|positions| *positions > 0);
+    fn workload(&self, card: &ModelCard, draft: Option<&ModelCard>) -> Workload {
+        let longest = |card: &ModelCard| {
+            let positions = card.config.as_ref()?.max_positions;
+            positions.filter(|positions| *positions > 0)
+        };
+        let longest = [Some(card), draft]
+            .into_iter()
+            .flatten()
+            .filter_map(longest)
+            .min();
         let typical = self
             .input_tokens
             .unwrap_or(0)
@@ -297,7 +311,11 @@ impl Recommend {
             starts_per_month: self.starts_per_month,
             extend_context: self.extend_context,
             adapters: self.lora,
-            draft_tokens: self.draft_tokens,
+            draft_tokens: self.draft_tokens.or(draft.map(|_| DraftModel::TOKENS)),
+            draft_model: draft.map(|draft| DraftModel {
+                model: draft.id.clone(),
+                commit: draft.commit.clone(),
+            }),
             goals: Goals {
                 max_ttft_ms: self.max_ttft_ms,
                 max_tpot_ms: self.max_tpot_ms,

@@ -23,9 +23,10 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use openmodel_resolve::market::Catalog;
 use openmodel_resolve::ranking::rank;
+use openmodel_schemas::name::Revision;
 
 pub use self::arguments::{ENVIRONMENT, EXIT_CODES, Recommend, Wanted};
 use self::model::Facts;
@@ -41,8 +42,16 @@ pub async fn run(asked: &Recommend) -> Result<bool> {
         pool::run(asked, catalog).await?;
         return Ok(true);
     };
-    let card = Facts::of(asked)?.card(id).await?;
-    let question = asked.question(&card);
+    let facts = Facts::of(asked)?;
+    let card = facts.card(id, &asked.revision).await?;
+    let draft = match &asked.draft_model {
+        Some(id) => {
+            let card = facts.card(id, &Revision::main()).await;
+            Some(card.context("--draft-model")?)
+        }
+        None => None,
+    };
+    let question = asked.question(&card, draft.as_ref());
     // The page groups all that there is, and counts it.
     let most = if asked.all || !asked.json {
         usize::MAX

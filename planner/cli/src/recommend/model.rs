@@ -19,8 +19,8 @@ pub(super) enum Facts<'a> {
     File(&'a Path, ModelsFile),
     /// In the model's config.json.
     Config(&'a Path, &'a Recommend),
-    /// On the Hub, at a revision.
-    Hub(Box<Hub>, &'a Revision),
+    /// On the Hub.
+    Hub(Box<Hub>),
 }
 
 impl<'a> Facts<'a> {
@@ -31,12 +31,12 @@ impl<'a> Facts<'a> {
         } else if let Some(path) = &asked.config {
             Self::Config(path, asked)
         } else {
-            Self::Hub(Box::new(hub::of_environment()?), &asked.revision)
+            Self::Hub(Box::new(hub::of_environment()?))
         })
     }
 
-    /// The card of a model.
-    pub(super) async fn card(&self, id: &ModelId) -> Result<ModelCard> {
+    /// The card of a model, on the Hub at a revision.
+    pub(super) async fn card(&self, id: &ModelId, revision: &Revision) -> Result<ModelCard> {
         match self {
             Self::File(path, file) => match file.find(id.as_str()) {
                 Some(card) => {
@@ -63,7 +63,7 @@ impl<'a> Facts<'a> {
                 })?;
                 Ok(card)
             }
-            Self::Hub(hub, revision) => {
+            Self::Hub(hub) => {
                 let card = hub.card(id, revision).await.map_err(|error| {
                     anyhow!(hub::refusal(
                         &error,

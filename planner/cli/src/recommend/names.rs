@@ -144,7 +144,7 @@ fn in_words(text: &str) -> String {
 }
 
 /// Attributes of an endpoint, and the flags that stand for them.
-const WORDS: [(&str, &str); 24] = [
+const WORDS: [(&str, &str); 25] = [
     ("context_length", "--context"),
     ("max_concurrency", "--concurrency"),
     ("input_tokens", "--input-tokens"),
@@ -153,6 +153,7 @@ const WORDS: [(&str, &str); 24] = [
     ("max_ttft_ms", "--max-ttft-ms"),
     ("max_tpot_ms", "--max-tpot-ms"),
     ("draft_tokens", "--draft-tokens"),
+    ("draft_model", "--draft-model"),
     ("extend_context", "--extend-context"),
     ("adapter_count", "--lora"),
     ("adapter_rank", "--lora"),
@@ -184,6 +185,7 @@ const fn flag(field: Field) -> Option<&'static str> {
         Field::MaxTpot => "--max-tpot-ms",
         Field::Adapters => "--lora",
         Field::DraftTokens => "--draft-tokens",
+        Field::DraftModel => "--draft-model",
         Field::KvCache => "--kv-cache",
         Field::Quantization => "--quantization",
         Field::ShapeAccelerator => "--accelerator",

@@ -55,6 +55,9 @@ impl Answer<'_> {
 
     fn heading(&self, page: &mut Page) {
         page.entry("Model", &self.model());
+        if let Some(draft) = self.draft() {
+            page.entry("Draft", &draft);
+        }
         if let Some(cache) = self.cache() {
             page.entry("KV cache", &Text::plain(cache));
         }
@@ -114,7 +117,27 @@ impl Answer<'_> {
         text
     }
 
-    /// Weights and cache, whatever the machine.
+    /// The model that drafts.
+    fn draft(&self) -> Option<Text> {
+        let draft = self.question.draft.as_ref()?;
+        let parameters = draft.parameters;
+        let parameters = parameters.map(|parameters| format!("{parameters} parameters"));
+        let files = draft.weights.as_ref();
+        let files = files.map(|files| format!("{} of files", size(files.bytes)));
+        let mut text = Text::plain(&draft.id);
+        for fact in [parameters, files, draft.licence.clone()]
+            .into_iter()
+            .flatten()
+        {
+            text = text.and(FAINT, " · ").and(PLAIN, fact);
+        }
+        Some(text.and(
+            FAINT,
+            "; counted in the memory, not in the speed: what it gains is not known",
+        ))
+    }
+
+    /// Weights and cache, whatever the machine; those of the model alone.
     fn on_one_device(&self) -> Option<openmodel_resolve::memory::MemoryAnswer> {
         let best = self.ranking.chosen.as_ref();
         let query = MemoryQuery {
@@ -123,7 +146,11 @@ impl Answer<'_> {
                 .and_then(|word| word.parse().ok()),
             context_length: Some(self.question.workload.context_length),
             kv_bits: self.question.kv_bits,
-            draft_tokens: self.question.workload.draft_tokens,
+            draft_tokens: self
+                .question
+                .workload
+                .draft_tokens
+                .filter(|_| self.question.draft.is_none()),
             ..MemoryQuery::on(AcceleratorKind::Gpu, Bytes::gib(1024))
         };
         memory_of(self.card, &query).ok()
@@ -280,6 +307,7 @@ pub(super) fn load(load: &Workload, asked: &Recommend, images: bool) -> Text {
         asked.context.is_none() && !images,
         asked.input_tokens.is_none() && !images,
         asked.output_tokens.is_none() && !images && load.output_tokens.0 > 0,
+        asked.draft_tokens.is_none() && load.draft_tokens.is_some(),
     ]
     .contains(&true);
     let mut text = Text::default();
@@ -320,11 +348,13 @@ pub(super) fn load(load: &Workload, asked: &Recommend, images: bool) -> Text {
             .map(|starts| format!("{starts} starts of a replica a month")),
         load.adapters
             .map(|lora| format!("{} adapters of rank {}", lora.count, lora.rank)),
-        load.draft_tokens
-            .map(|tokens| format!("{tokens} tokens drafted ahead")),
     ];
     for value in more.into_iter().flatten() {
         part(value, true);
+    }
+    if let Some(tokens) = load.draft_tokens {
+        let stated = asked.draft_tokens.is_some();
+        part(format!("{tokens} tokens drafted ahead"), stated);
     }
     if text.width() > 0 && assumed {
         text = text.and(WARN, "  * ").and(FAINT, "assumed");

@@ -32,12 +32,12 @@ pub(super) async fn run(asked: &Recommend, catalog: &Catalog) -> Result<()> {
     let facts = Facts::of(asked)?;
     let mut cards = Vec::with_capacity(asked.model.len());
     for wanted in &asked.model {
-        let card = facts.card(&wanted.id).await?;
+        let card = facts.card(&wanted.id, &asked.revision).await?;
         cards.push((card, wanted.replicas.unwrap_or(1)));
     }
     let models: Vec<_> = cards
         .iter()
-        .map(|(card, replicas)| (card, asked.question(card), *replicas))
+        .map(|(card, replicas)| (card, asked.question(card, None), *replicas))
         .collect();
     let report = pool(&models, &place, catalog)
         .map_err(|error| in_flags(error, &models, &place, catalog))?;
@@ -127,6 +127,11 @@ fn refuse(asked: &Recommend) -> Result<(), clap::Error> {
             "all its machines are shown",
         ),
         ("--config", asked.config.is_some(), facts),
+        (
+            "--draft-model",
+            asked.draft_model.is_some(),
+            "it drafts for one model: ask about that model alone",
+        ),
         (
             "--revision",
             asked.revision.as_str() != "main",

@@ -52,7 +52,7 @@ fn speeds_stand_under_each_machine_and_in_full_with_the_chosen() {
     let card = models.find(id.as_str()).expect("it is there");
     let bytes = std::fs::read(fixture("catalog.json")).expect("it is readable");
     let catalog = Catalog::parse(&bytes).expect("it is sound");
-    let question = asked.question(card);
+    let question = asked.question(card, None);
     let mut ranking = rank(card, &question, &catalog, 2).expect("it is ranked");
     for shape in ranking.chosen.iter_mut().chain(&mut ranking.runners_up) {
         shape.performance = Some(speed());

@@ -74,11 +74,11 @@ fn show_placement(placement: &Placement) -> String {
 }
 
 fn placed(card: &ModelCard, spec: &EndpointSpec) -> Placement {
-    place(spec, card, testing::catalog()).unwrap_or_else(|error| panic!("{error}"))
+    place(spec, card, None, testing::catalog()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn refused(card: &ModelCard, spec: &EndpointSpec) -> ResolveError {
-    place(spec, card, testing::catalog()).expect_err("it should be refused")
+    place(spec, card, None, testing::catalog()).expect_err("it should be refused")
 }
 
 #[test]
@@ -491,7 +491,7 @@ fn brute_force(spec: &EndpointSpec, card: &ModelCard, catalog: &Catalog) -> Opti
     use crate::weights::Weights;
 
     let architecture = Architecture::of(card).ok()?;
-    let need = Need::of(card, &spec.workload, None, &[spec.quantization], None).ok()?;
+    let need = Need::of(card, None, &spec.workload, None, &[spec.quantization], None).ok()?;
     let weights = Weights::of(card, architecture, spec.quantization).ok()?;
     let vllm = engine("vllm")?;
     let mut best: Option<(bool, Decimal, u32, u32, String)> = None;
@@ -557,7 +557,7 @@ proptest! {
         spec.workload.output_tokens = Tokens(output);
         spec.quantization = fp8.then_some(Quantization::Fp8);
         let catalog = testing::catalog();
-        match place(&spec, &card, catalog) {
+        match place(&spec, &card, None, catalog) {
             Ok(placement) => {
                 prop_assert_eq!(Some(show(&placement.shape)), brute_force(&spec, &card, catalog));
                 let m = &placement.memory;

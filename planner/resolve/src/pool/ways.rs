@@ -55,7 +55,7 @@ pub(super) struct Way<'a> {
 impl<'a> Candidate<'a> {
     pub(super) fn of(
         card: &'a ModelCard,
-        question: &Question,
+        question: &'a Question,
         replicas: u32,
         place: &Place,
         stock: &Stock<'a>,
@@ -107,7 +107,7 @@ impl<'a> Candidate<'a> {
     }
 
     fn way(&self, kind: &Kind<'a>, takes: Takes, fit: Fit) -> Way<'a> {
-        let files = self.need.variants[fit.variant].weights.files;
+        let files = self.need.files(fit.variant);
         Way {
             kind: kind.name.clone(),
             accelerator: kind.accelerator,

@@ -38,7 +38,7 @@ fn brute_force(
     } else {
         question.quantizations.clone()
     };
-    let need = Need::of(card, &question.workload, None, &formats, None).ok()?;
+    let need = Need::of(card, None, &question.workload, None, &formats, None).ok()?;
     let mut best: Option<Decimal> = None;
     for sale in catalog.sales() {
         let region = sale
@@ -55,7 +55,7 @@ fn brute_force(
             continue;
         };
         for fit in fits {
-            let files = need.variants[fit.variant].weights.files;
+            let files = need.files(fit.variant);
             let host = if sale.surface == Surface::CloudRun {
                 fit.footprint.host
             } else {

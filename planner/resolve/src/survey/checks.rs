@@ -56,7 +56,7 @@ pub(super) fn host(
     memory: Bytes,
     fit: &Fit,
 ) -> Result<(), Reason> {
-    let files = need.variants[fit.variant].weights.files;
+    let files = need.files(fit.variant);
     let needs = if surface == Surface::CloudRun {
         fit.footprint.host
     } else {

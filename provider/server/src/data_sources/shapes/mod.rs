@@ -17,7 +17,7 @@ use openmodel_resolve::ranking::{Question, rank};
 use openmodel_schemas::catalog::PurchaseOption;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::{ModelId, Region, Revision};
-use openmodel_schemas::spec::{Budget, Objective, Surface};
+use openmodel_schemas::spec::{Budget, DraftModel, Objective, Surface};
 use rust_decimal::Decimal;
 use tfplug::framework::{Context, DataSource};
 use tfplug::schema::Schema;
@@ -75,7 +75,8 @@ impl DataSource for ShapesDataSource {
             )
         })?;
         config.workload = config.workload.map(workload::with_typical_request);
-        let question = question(&config, catalog)?;
+        let draft = draft(client, &config).await?;
+        let question = question(&config, draft.as_deref(), catalog)?;
         let card = card(client, &config).await?;
         let limit = config.limit.as_known().copied().unwrap_or_default();
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -113,7 +114,28 @@ async fn card(client: &Client, config: &ShapesModel) -> Result<Arc<ModelCard>, D
         .map_err(|error| errors::hub(client, &error))
 }
 
-fn question(config: &ShapesModel, catalog: &Catalog) -> Result<Question, Diagnostics> {
+/// The draft model's facts, at its newest commit.
+async fn draft(
+    client: &Client,
+    config: &ShapesModel,
+) -> Result<Option<Arc<ModelCard>>, Diagnostics> {
+    let Some(model) = workload::draft_model(&config.workload)? else {
+        return Ok(None);
+    };
+    let card = client.hub().card(&model, &Revision::main()).await;
+    card.map(Some)
+        .map_err(|error| errors::hub_of_draft(client, &error))
+}
+
+fn question(
+    config: &ShapesModel,
+    draft: Option<&ModelCard>,
+    catalog: &Catalog,
+) -> Result<Question, Diagnostics> {
+    let draft_model = draft.map(|card| DraftModel {
+        model: card.id.clone(),
+        commit: card.commit.clone(),
+    });
     let regions = texts(&config.regions)
         .map(|name| region(name, catalog))
         .collect::<Result<Vec<_>, _>>()?;
@@ -128,6 +150,7 @@ fn question(config: &ShapesModel, catalog: &Catalog) -> Result<Question, Diagnos
         .as_known()
         .map(|text| engines::versioned(text));
     Ok(Question {
+        draft: draft.cloned(),
         surfaces: texts(&config.surfaces)
             .filter_map(|word| named(&Surface::ALL, Surface::as_str, word))
             .collect(),
@@ -148,7 +171,7 @@ fn question(config: &ShapesModel, catalog: &Catalog) -> Result<Question, Diagnos
             max_hourly_cost: amount(&config.max_hourly_cost),
             max_monthly_cost: amount(&config.max_monthly_cost),
         },
-        ..Question::of(workload::spec(&config.workload, &mut None))
+        ..Question::of(workload::spec(&config.workload, draft_model, &mut None))
     })
 }
 
@@ -222,7 +245,7 @@ mod tests {
             let text = config.facts.as_known().expect("facts");
             let model = "meta-llama/Llama-3.1-8B-Instruct".parse().expect("an id");
             let card = facts::from_text(text, Some(&model), Beside::default()).expect("a card");
-            let question = question(&config, catalog).expect("a question");
+            let question = question(&config, catalog, None).expect("a question");
             rank(&card, &question, catalog, 1).map(|ranking| {
                 let chosen = ranking.chosen.expect("something holds it");
                 (chosen.engine_version, chosen.memory_utilization)

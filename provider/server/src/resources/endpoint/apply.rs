@@ -219,7 +219,10 @@ impl Job {
             region: identity.region.clone(),
             name: identity.name.clone(),
         };
-        let mut spec = match inputs(config, planned, &commit, names)? {
+        let mut frozen =
+            Frozen::read(private)?.ok_or_else(|| errors::bug("the plan has no placement"))?;
+        let draft_model = frozen.draft_model.clone();
+        let mut spec = match inputs(config, planned, &commit, draft_model, names)? {
             Inputs::Known(spec) => *spec,
             Inputs::Waiting(input) => {
                 return Err(errors::bug(&format!("{input} is unknown at apply")).into());
@@ -227,8 +230,6 @@ impl Job {
         };
         spec.labels =
             super::inputs::text_map(&planned.effective_labels, "effective_labels", &mut None);
-        let mut frozen =
-            Frozen::read(private)?.ok_or_else(|| errors::bug("the plan has no placement"))?;
         frozen.has_secret |= manages_token(&spec);
         let token = config.hugging_face_token_wo.as_known().map(|token| {
             log::conceal(token);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use openmodel_schemas::report::{Serving, Shape};
-use openmodel_schemas::spec::{EndpointSpec, TokenSource};
+use openmodel_schemas::spec::{DraftModel, EndpointSpec, TokenSource};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tfplug::Diagnostic;
@@ -25,6 +25,8 @@ pub(crate) struct Frozen {
     pub(crate) shape: Shape,
     /// The container.
     pub(crate) serving: Serving,
+    /// The draft model: it keeps the commit that it was first planned with.
+    pub(crate) draft_model: Option<DraftModel>,
     /// `engine.args` as configured.
     pub(crate) args: Option<Vec<String>>,
     /// `engine.env` as configured.

@@ -8,8 +8,8 @@ use std::str::FromStr;
 use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, NameError, ProjectId, Region};
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::spec::{
-    Access, Budget, EndpointSpec, EngineSpec, Objective, Quantization, Scaling, ShapeRequest,
-    Surface, TokenSource,
+    Access, Budget, DraftModel, EndpointSpec, EngineSpec, Objective, Quantization, Scaling,
+    ShapeRequest, Surface, TokenSource,
 };
 use rust_decimal::Decimal;
 use tfplug::value::Value;
@@ -116,16 +116,18 @@ pub(crate) fn validate(config: &EndpointModel) -> Diagnostics {
 ///
 /// `commit` is the commit that `revision` stands for. The name and the project may still be
 /// unknown: they have no part in the choice, and the spec then has a stand-in for each.
+/// `draft_model` is the one that the load names, at the commit that is served.
 pub(crate) fn inputs(
     config: &EndpointModel,
     planned: &EndpointModel,
     commit: &CommitSha,
+    draft_model: Option<DraftModel>,
     identity: Identity,
 ) -> Result<Inputs, Diagnostics> {
     let mut found = Diagnostics::new();
     let mut waiting = None;
 
-    let workload = workload::spec(&planned.workload, &mut waiting);
+    let workload = workload::spec(&planned.workload, draft_model, &mut waiting);
     let scaling = known(&planned.scaling, "scaling", &mut waiting)
         .cloned()
         .unwrap_or_default();

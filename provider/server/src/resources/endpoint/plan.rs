@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use openmodel_cloud::huggingface::HubError;
 use openmodel_resolve::place;
 use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, ProjectId, Region, Revision};
+use openmodel_schemas::spec::DraftModel;
 use tfplug::Diagnostics;
 use tfplug::framework::{Plan, PlanRequest};
 use tfplug::serve::log;
@@ -22,7 +23,7 @@ use super::frozen::{Frozen, digest, fingerprint};
 use super::inputs::{Identity, Inputs, fill_defaults, inputs, parse};
 use super::model::{EndpointModel, EngineModel, ShapeModel, StringMap};
 use crate::client::Client;
-use crate::errors;
+use crate::{errors, workload};
 
 /// Decides every planned value.
 pub(crate) async fn plan(
@@ -92,7 +93,8 @@ pub(crate) async fn plan(
         project: project.map_or_else(|| stand_in("unknown-yet"), Ok)?,
         name: name.map_or_else(|| stand_in("unknown-yet"), Ok)?,
     };
-    let spec = match inputs(&config, &planned, &commit, identity)? {
+    let draft_model = draft_model(client, frozen.as_ref(), &planned).await?;
+    let spec = match inputs(&config, &planned, &commit, draft_model, identity)? {
         Inputs::Known(spec) => *spec,
         Inputs::Waiting(input) => {
             wait(&mut planned, &config, input);
@@ -130,13 +132,22 @@ pub(crate) async fn plan(
                 .card(&model, &commit.clone().into())
                 .await
                 .map_err(|error| errors::hub(client, &error))?;
-            let placement =
-                place(&spec, &card, catalog).map_err(|error| errors::resolve(&error))?;
+            let draft = match &spec.workload.draft_model {
+                Some(draft) => {
+                    let revision = draft.commit.clone().into();
+                    let card = client.hub().card(&draft.model, &revision).await;
+                    Some(card.map_err(|error| errors::hub_of_draft(client, &error))?)
+                }
+                None => None,
+            };
+            let placement = place(&spec, &card, draft.as_deref(), catalog)
+                .map_err(|error| errors::resolve(&error))?;
             advice::show(&placement, &mut planned);
             Frozen {
                 inputs,
                 shape: placement.shape,
                 serving: placement.serving,
+                draft_model: spec.workload.draft_model.clone(),
                 args: sets(&config, |engine| engine.args.is_known())
                     .then(|| spec.engine.args.clone()),
                 env: sets(&config, |engine| engine.env.is_known()).then(|| spec.engine.env.clone()),
@@ -244,6 +255,28 @@ async fn commit_of(
             }
             _ => Err(errors::hub(client, &error)),
         },
+    }
+}
+
+/// The draft model of the load, at the commit it was first planned with: another one would be
+/// downloaded anew, and answers would stay what they are.
+async fn draft_model(
+    client: &Client,
+    frozen: Option<&Frozen>,
+    planned: &EndpointModel,
+) -> Result<Option<DraftModel>, Diagnostics> {
+    let Some(model) = workload::draft_model(&planned.workload)? else {
+        return Ok(None);
+    };
+    let kept = frozen
+        .and_then(|frozen| frozen.draft_model.as_ref())
+        .filter(|kept| kept.model == model);
+    if let Some(kept) = kept {
+        return Ok(Some(kept.clone()));
+    }
+    match client.hub().resolve(&model, &Revision::main()).await {
+        Ok(commit) => Ok(Some(DraftModel { model, commit })),
+        Err(error) => Err(errors::hub_of_draft(client, &error)),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use openmodel_schemas::model_card::{
-    Gating, ModelCard, ModelConfig, RepoFile, ScanStatus, WeightBasis, WeightBytes,
+    Gating, ModelCard, ModelConfig, RepoFile, ScanStatus, StoredQuantization, WeightBasis,
+    WeightBytes,
 };
 use openmodel_schemas::name::ModelId;
 use openmodel_schemas::quantity::{Bytes, Parameters};
@@ -36,6 +37,7 @@ pub(crate) fn assemble(
         .collect();
     files.sort_by(|one, other| one.path.cmp(&other.path));
     let weights = weights(&files, index)?;
+    let config = config.map(|config| in_gguf(config, &files));
     let safetensors = info.safetensors.unwrap_or_default();
     let total = safetensors
         .total
@@ -110,10 +112,6 @@ fn weights(files: &[RepoFile], index: Option<&WeightIndex>) -> Result<Option<Wei
             (count + 1, sum + file.size)
         })
     };
-    let has_ending = |path: &str, ending: &str| {
-        path.rsplit_once('.')
-            .is_some_and(|(_, last)| last == ending)
-    };
     for (count, bytes) in [
         sum(&|path| has_ending(path, "safetensors")),
         sum(&|path| path.starts_with("pytorch_model") && has_ending(path, "bin")),
@@ -128,6 +126,41 @@ fn weights(files: &[RepoFile], index: Option<&WeightIndex>) -> Result<Option<Wei
         (1, bytes) => found(bytes, WeightBasis::OtherFiles),
         _ => Ok(None),
     }
+}
+
+fn has_ending(path: &str, ending: &str) -> bool {
+    path.rsplit_once('.')
+        .is_some_and(|(_, last)| last == ending)
+}
+
+/// A configuration beside one GGUF file, and no weights of another kind, says nothing of how these
+/// are stored: the file's name does (`m-Q4_K_M.gguf`, `m-IQ4_XS.gguf`; as llama.cpp names its types).
+fn in_gguf(mut config: ModelConfig, files: &[RepoFile]) -> ModelConfig {
+    let of = |ending: &'static str| {
+        files
+            .iter()
+            .filter(move |file| has_ending(&file.path, ending))
+    };
+    let (mut gguf, others) = (of("gguf"), of("safetensors").chain(of("bin")).count());
+    let (Some(file), None) = (gguf.next(), gguf.next()) else {
+        return config;
+    };
+    if others > 0 || config.quantization.is_some() {
+        return config;
+    }
+    let name = file.path.to_lowercase();
+    let bits = name
+        .split(['-', '.', '_', '/'])
+        .filter_map(|word| word.strip_prefix('i').unwrap_or(word).strip_prefix('q'))
+        .find_map(|digits| digits.parse::<u64>().ok());
+    if let Some(bits) = bits.filter(|bits| [2, 3, 4, 5, 6, 8].contains(bits)) {
+        config.quantization = Some(StoredQuantization {
+            method: "gguf".to_owned(),
+            bits: Some(bits),
+            ..StoredQuantization::default()
+        });
+    }
+    config
 }
 
 fn scan(status: Option<&SecurityStatus>) -> ScanStatus {
@@ -266,6 +299,31 @@ mod tests {
         assert_eq!(weights(&[("m.gguf", 3)]), of(3, WeightBasis::OtherFiles));
         assert_eq!(weights(&[("q4.gguf", 3), ("q8.gguf", 6)]), None);
         assert_eq!(weights(&[("README.md", 3)]), None);
+    }
+
+    #[test]
+    fn the_one_gguf_file_says_how_it_is_stored() {
+        let stored = |paths: &[&str]| {
+            let files: Vec<_> = paths.iter().map(|path| (*path, 3)).collect();
+            let files: Vec<RepoFile> = tree(&files).into_iter().map(repo_file).collect();
+            let stored = in_gguf(ModelConfig::default(), &files).quantization?;
+            Some((stored.method, stored.bits?))
+        };
+        let gguf = |bits| Some(("gguf".to_owned(), bits));
+        assert_eq!(
+            stored(&["config.json", "Llama-3.1-8B-Q4_K_M.gguf"]),
+            gguf(4)
+        );
+        assert_eq!(stored(&["m.IQ3_XS.gguf"]), gguf(3));
+        assert_eq!(stored(&["m-q8_0.gguf"]), gguf(8));
+        for other in [
+            &["m-f16.gguf"][..],
+            &["m-Q4_K_M.gguf", "m-Q8_0.gguf"],
+            &["m-Q4_K_M.gguf", "model.safetensors"],
+            &["model.safetensors"],
+        ] {
+            assert_eq!(stored(other), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -68,8 +68,7 @@ pub struct EngineRow {
     /// Formats of weights it loads: `bfloat16`, `fp8`, `int4`, …
     #[cfg_attr(test, schemars(with = "Vec<FormatWord>", length(min = 1)))]
     pub formats: Vec<String>,
-    /// Families (`model_type`) it refuses to hold in float16, and so on accelerators without
-    /// bfloat16.
+    /// Classes of models it refuses to hold in float16, and so on accelerators without bfloat16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs_bfloat16: Vec<String>,
     /// Formats it can make of 16-bit weights while loading.

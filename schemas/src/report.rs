@@ -256,7 +256,8 @@ pub struct RankedShape {
     pub host_memory: Bytes,
     /// Region; `None` where the seller lists none.
     pub region: Option<String>,
-    /// Whether the vendor says that the hardware stands there.
+    /// Whether the vendor says that the hardware stands there. That the surface offers it there may
+    /// still be unknown; then `note` says so.
     pub confirmed: bool,
     /// `on_demand`, `spot`, …
     pub purchase_option: String,

@@ -74,16 +74,28 @@ pub(crate) fn refuse(request: &Request, catalog: &Catalog, survey: &Survey) -> F
     } else {
         "The shape set in the configuration does not hold".to_owned()
     };
-    let mut sentences = vec![format!(
-        "{subject} {} with context_length = {} and max_concurrency = {max_concurrency}. {verdicts}.",
-        request.need.card.id, context_length.0
-    )];
+    let id = &request.need.card.id;
+    let mut sentences = vec![match field {
+        Field::MaxTtft | Field::MaxTpot => format!(
+            "{id} fits, but is not fast enough on any {surface} shape in {} with max_concurrency = \
+             {max_concurrency}. {verdicts}.",
+            request.spec.region
+        ),
+        _ => format!(
+            "{subject} {id} with context_length = {} and max_concurrency = {max_concurrency}. {verdicts}.",
+            context_length.0
+        ),
+    }];
     if let Some(footprint) = largest_need(survey) {
         sentences.push(format!("The need is {}.", footprint.parts()));
     }
     let help = help(request, catalog, survey);
     if help.is_empty() {
-        sentences.push("Choose a smaller model.".to_owned());
+        let next = match field {
+            Field::Engine => "Leave engine.name out, or name another engine.",
+            _ => "Choose a smaller model.",
+        };
+        sentences.push(next.to_owned());
     }
     sentences.extend(help);
     Fault {
@@ -206,6 +218,7 @@ fn help(request: &Request, catalog: &Catalog, survey: &Survey) -> Vec<String> {
     let free = ShapeRequest::default();
     let mut help = Vec::new();
     help.extend(with_more_replicas(survey));
+    help.extend(with_weaker_goal(survey));
     if *fixed != free
         && let Some(choice) = first(request, request.need, catalog, &free)
     {
@@ -234,6 +247,26 @@ fn with_more_replicas(survey: &Survey) -> Option<String> {
     needed
         .min_by_key(|(needed, _)| *needed)
         .map(|(needed, line)| format!("With max_replicas = {needed} it fits {line}."))
+}
+
+/// The least that a goal of speed would have to allow.
+fn with_weaker_goal(survey: &Survey) -> Option<String> {
+    let missed = survey
+        .rejected
+        .iter()
+        .filter_map(|rejection| match rejection.reason {
+            Reason::MissesGoal {
+                goal, estimate_ms, ..
+            } => Some((goal, estimate_ms.ceil(), rejection.line())),
+            _ => None,
+        });
+    let (goal, ms, line) = missed.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let attribute = if goal.contains("first") {
+        "max_ttft_ms"
+    } else {
+        "max_tpot_ms"
+    };
+    Some(format!("With {attribute} = {ms:.0} it fits {line}."))
 }
 
 /// What holds the model alone, where one that drafts is asked for.

@@ -61,12 +61,10 @@ pub(crate) fn behind(
         (Some(Usd(own)), Some(Usd(first))) if own > first => Some(Usd(own - first)),
         _ => None,
     };
+    let hour = UsdPerHour(price.0 - best.0);
     match more {
-        // The hour says it all where it is the hour that is dearer.
-        _ if price > best && !own.discounted && !first.discounted => (
-            "costs_more",
-            format!("costs {} more", UsdPerHour(price.0 - best.0)),
-        ),
+        // The hour says it all where the rest of the month is the same.
+        Some(more) if more == hour.per_month() => ("costs_more", format!("costs {hour} more")),
         Some(more) if own.replicas > first.replicas => (
             "costs_more",
             format!(
@@ -75,10 +73,7 @@ pub(crate) fn behind(
             ),
         ),
         Some(more) => ("costs_more", format!("costs {more} a month more")),
-        None if price > best => (
-            "costs_more",
-            format!("costs {} more", UsdPerHour(price.0 - best.0)),
-        ),
+        None if price > best => ("costs_more", format!("costs {hour} more")),
         None => ("costs_the_same", "costs the same".to_owned()),
     }
 }

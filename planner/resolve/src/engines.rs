@@ -49,15 +49,28 @@ pub(crate) fn serves(engine: &EngineRow, class: &str, role: ModelKind) -> Option
     })
 }
 
-/// What is not known of a model whose class an engine is not known to serve, for the basis of an
-/// estimate; empty where it is known.
-pub(crate) fn doubt(engine: &EngineRow, architecture: Architecture) -> String {
+/// What is not known of an engine at a version other than the one whose classes and arguments the
+/// table has.
+pub(crate) fn other_version(engine: &EngineRow, version: &str) -> Option<String> {
+    (version != engine.version).then(|| {
+        format!(
+            "classes and arguments are those of {} {}: what {version} serves is not known",
+            engine.name, engine.version
+        )
+    })
+}
+
+/// What is not known of a model whose class an engine is not known to serve, or of the engine at
+/// that version, for the basis of an estimate; empty where both are known.
+pub(crate) fn doubt(engine: &EngineRow, version: &str, architecture: Architecture) -> String {
+    let version =
+        other_version(engine, version).map_or_else(String::new, |words| format!("; {words}"));
     let class = &architecture.config.architecture;
     if serves(engine, class, architecture.role()).is_some() {
-        return String::new();
+        return version;
     }
     format!(
-        "; it has {}, which {} {} is not known to serve: sized by the fields of its configuration alone",
+        "{version}; it has {}, which {} {} is not known to serve: sized by the fields of its configuration alone",
         architecture.stated_class(),
         engine.name,
         engine.version

@@ -318,12 +318,12 @@ fn lacks(
         return Some((4, what));
     }
     let held_as_fp16 = matches!(variant.weights.format, Format::Bf16) && lacks_bf16(accelerator);
-    if held_as_fp16 && engine.needs_bfloat16.contains(&config.model_type) {
+    if held_as_fp16 && engine.needs_bfloat16.contains(&config.architecture) {
         return Some((
             4,
             format!(
                 "{} in float16, and {} has no bfloat16",
-                config.model_type, accelerator.name
+                config.architecture, accelerator.name
             ),
         ));
     }

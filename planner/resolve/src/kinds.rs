@@ -200,7 +200,7 @@ fn a_pipeline_runs_only_where_its_server_has_an_image() {
 #[test]
 fn what_has_no_float16_needs_bfloat16() {
     let card = changed(testing::gemma_9b(), |config| {
-        config.model_type = "gemma2".to_owned();
+        config.architecture = "Gemma2ForCausalLM".to_owned();
         config.hidden_size = 256;
         config.intermediate_size = 512;
     });
@@ -212,7 +212,7 @@ fn what_has_no_float16_needs_bfloat16() {
     let ranking = rank(&card, &question, catalog(), 0).expect("a ranking");
     assert!(ranking.chosen.is_none());
     let reason = &ranking.rejected[0].reason;
-    assert!(reason.contains("gemma2 in float16"), "{reason}");
+    assert!(reason.contains("Gemma2ForCausalLM in float16"), "{reason}");
 }
 
 #[test]

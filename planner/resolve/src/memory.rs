@@ -164,6 +164,10 @@ impl From<Fault> for MemoryError {
     }
 }
 
+/// What is to be known of a figure of zero (sizing.md, 3.4).
+pub(crate) const NO_ACTIVATIONS: &str =
+    "; activations on TPUs are not known and counted as none: they take of what is left free";
+
 /// What the fullest device holds, and whether that fits.
 pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, MemoryError> {
     let architecture = Architecture::of(card)?;
@@ -249,11 +253,19 @@ pub fn memory_of(card: &ModelCard, query: &MemoryQuery) -> Result<MemoryAnswer, 
         fits,
         reason,
         basis: format!(
-            "{} {version} (constants from {}); weights by {}{}",
+            "{} {version} (constants {}); weights by {}{}{}",
             row.name,
-            constants.from,
+            match constants.from.as_str() {
+                "0" => "of all its versions",
+                from => from,
+            },
             weights.basis,
-            doubt(row, architecture)
+            if row.accelerator == AcceleratorKind::Tpu {
+                NO_ACTIVATIONS
+            } else {
+                ""
+            },
+            doubt(row, version, architecture)
         ),
     })
 }

@@ -297,17 +297,21 @@ fn unpriced(
     let (item, why) = unknown.map_or(("it", ""), |line| {
         (line.item.as_str(), line.source.as_str())
     });
+    let elsewhere = match priced_regions(request, catalog).as_slice() {
+        [] => String::new(),
+        regions => format!(", choose a region with known prices ({})", list(regions)),
+    };
     Fault {
         field: limit.field,
         code: "unpriced",
         summary: "Budget cannot be checked: a price is not known",
         detail: format!(
-            "{} holds {}, but its cost is not known: {item}: {why}. Remove {}, choose a region with known \
-             prices ({}), or give a catalog that has the price.",
+            "{} holds {}, but its cost is not known: {item}: {why}. Remove {}{}, or give a catalog that has \
+             the price.",
             choice.line(),
             request.spec.model,
             limit.attribute,
-            list(&priced_regions(request, catalog))
+            elsewhere
         ),
     }
 }
@@ -322,9 +326,6 @@ fn priced_regions(request: &Request, catalog: &Catalog) -> Vec<String> {
         .collect();
     regions.sort();
     regions.dedup();
-    if regions.is_empty() {
-        regions.push("none in this catalog".to_owned());
-    }
     regions
 }
 

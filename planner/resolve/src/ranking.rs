@@ -13,6 +13,7 @@ use openmodel_schemas::spec::{
 };
 
 use crate::behind::behind;
+use crate::engines::other_version;
 use crate::error::{Fault, Field};
 use crate::format::Format;
 use crate::market::Catalog;
@@ -228,7 +229,7 @@ impl<'a> Ranked<'a> {
         }
         if best.sale.option != PurchaseOption::OnDemand && question.options.is_empty() {
             words.push(format!(
-                "Nothing that holds the load is sold on demand there; this is {}.",
+                "Nothing that holds the load is sold on demand there at a known price; this is {}.",
                 option(best.sale.option)
             ));
         }
@@ -237,6 +238,10 @@ impl<'a> Ranked<'a> {
         }
         if best.hourly.is_some() && best.sale.confidence == Confidence::Low {
             words.push("Its price is inferred, not read from a list.".to_owned());
+        }
+        let engine = self.survey.fits[best.fit].engine;
+        if let Some(unknown) = other_version(engine, self.need.version(engine)) {
+            words.push(format!("Its {unknown}."));
         }
         words.join(" ")
     }

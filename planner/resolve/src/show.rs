@@ -1,6 +1,6 @@
 //! Choices and rejections in the words and documents that a reader sees.
 
-use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
+use openmodel_schemas::catalog::{AcceleratorKind, PurchaseOption, ShapeRow};
 use openmodel_schemas::model_card::ModelKind;
 use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
 use openmodel_schemas::report::{
@@ -12,6 +12,7 @@ use rust_decimal::Decimal;
 use crate::engines::{doubt, memory};
 use crate::fit::Fit;
 use crate::market::{Catalog, Purchase};
+use crate::memory::NO_ACTIVATIONS;
 use crate::need::Need;
 use crate::pace::Pace;
 use crate::reason::Reason;
@@ -221,7 +222,11 @@ pub(crate) fn basis(need: &Need, fit: &Fit) -> String {
         } else {
             "KV cache exact"
         };
-        format!("{kv}; activations and graphs fitted on start-up logs of {dated}")
+        if engine.accelerator == AcceleratorKind::Tpu {
+            format!("{kv}{NO_ACTIVATIONS}")
+        } else {
+            format!("{kv}; activations and graphs fitted on start-up logs of {dated}")
+        }
     } else {
         format!("nothing kept between requests; activations estimated by formula, {dated}")
     };
@@ -229,6 +234,11 @@ pub(crate) fn basis(need: &Need, fit: &Fit) -> String {
     let adapters = match load.adapters {
         Some(_) => "; adapters at the largest rank on every linear layer, as vLLM reserves them",
         None => "",
+    };
+    let image = if need.own_image {
+        "; sized for this version, whichever the image of the configuration has"
+    } else {
+        ""
     };
     let drafting = match (need.draft, load.draft_tokens) {
         (Some(draft), _) => format!(
@@ -240,12 +250,12 @@ pub(crate) fn basis(need: &Need, fit: &Fit) -> String {
         (None, None) => String::new(),
     };
     format!(
-        "{} {} at {:.0} % of usable memory; weights by {}; {kept}{adapters}{drafting}{}",
+        "{} {} at {:.0} % of usable memory; weights by {}; {kept}{adapters}{drafting}{image}{}",
         engine.name,
         need.version(engine),
         fit.footprint.utilization * 100.0,
         need.variants[fit.variant].weights.basis,
-        doubt(engine, architecture),
+        doubt(engine, need.version(engine), architecture),
     )
 }
 

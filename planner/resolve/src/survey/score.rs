@@ -15,7 +15,7 @@ use crate::start::{Origin, Start};
 /// The order of candidates. Compared field by field; the catalog's own order breaks ties.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(super) struct Score {
-    /// Bought otherwise than asked for by default, unpriced, or nobody but one list says that the
+    /// Unpriced, bought otherwise than asked for by default, or nobody but one list says that the
     /// hardware stands there: each is worse than what follows can make good.
     pub(super) flags: u8,
     /// What the objective compares, in picodollars or as it is.
@@ -148,7 +148,7 @@ pub(super) fn score(
         * f64::from(shape.count)
         * f64::from(shape.eighths)) as f32;
     Score {
-        flags: u8::from(fallback) * 4 + u8::from(hour.is_none()) * 2 + u8::from(!sale.confirmed),
+        flags: u8::from(hour.is_none()) * 4 + u8::from(fallback) * 2 + u8::from(!sale.confirmed),
         money,
         number,
         hourly: hour.unwrap_or(unknown),

@@ -245,7 +245,7 @@ mod tests {
             let text = config.facts.as_known().expect("facts");
             let model = "meta-llama/Llama-3.1-8B-Instruct".parse().expect("an id");
             let card = facts::from_text(text, Some(&model), Beside::default()).expect("a card");
-            let question = question(&config, catalog, None).expect("a question");
+            let question = question(&config, None, catalog).expect("a question");
             rank(&card, &question, catalog, 1).map(|ranking| {
                 let chosen = ranking.chosen.expect("something holds it");
                 (chosen.engine_version, chosen.memory_utilization)

@@ -81,7 +81,7 @@ pub struct PaidCapacity {
     pub name: String,
     /// How it is paid.
     pub kind: PaidKind,
-    /// The shape, as `parse_shape` reads it: `a3-highgpu-8g`, `v6e 2x4`.
+    /// The shape: `a3-highgpu-8g`, `ct6e-standard-4t/2x4`, or what else `parse_shape` reads and means one.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub shape: String,
     /// Where; a reservation's zone lies in it.

@@ -237,6 +237,11 @@ impl Catalog {
         self.views(std::slice::from_ref(entry)).next()
     }
 
+    /// Whether anything is sold in a region.
+    pub(crate) fn has_region(&self, region: &Region) -> bool {
+        self.index.region(region).is_some()
+    }
+
     /// Where a surface has a shape, each region once, in alphabetical order.
     pub fn regions_of(&self, surface: Surface, shape: &ShapeRow) -> impl Iterator<Item = &Region> {
         let mut sales = self.sales_of(surface, shape);

@@ -120,7 +120,8 @@ impl Provider for OpenModel {
                 "Path of a JSON file with your own terms: percentages off the list price, machines that a reservation \
                  or a commitment pays for and nothing else uses, committed spending that is left over. What a shape \
                  adds to the bill then decides, and is shown beside the list price; budgets stay gross. Each endpoint \
-                 counts on all that the file says is free. Format: `schemas/json/discounts.schema.json`.",
+                 counts on all that the file says is free. What was planned keeps its figures until an input of the \
+                 endpoint changes, as with prices. Format: `schemas/json/discounts.schema.json`.",
             )
             .validate(length(1, 4096)),
             Attribute::object(

@@ -45,7 +45,8 @@ pub struct PoolReport {
     /// `separate_monthly` less `monthly`.
     pub saving_monthly: Usd,
     /// What the machines add to the bill of 730 hours where the user's terms are known; `None`
-    /// without a discount file. The machines are chosen by their list prices.
+    /// without a discount file. The fee of the cluster is not in it. The machines are chosen by their
+    /// list prices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marginal_monthly: Option<Usd>,
     /// What each of the user's terms takes off an hour.

@@ -101,7 +101,8 @@ fn cost(best: &RankedShape, load: &Workload) -> Text {
     let Some(hour) = cost.hourly else {
         return Text::new(WARN, "unknown: the catalog has no price for it");
     };
-    let mut words = vec![format!("{} an hour", hourly(hour))];
+    let each = if best.replicas > 1 { " each" } else { "" };
+    let mut words = vec![format!("{} an hour{each}", hourly(hour))];
     if let Some(month) = cost.monthly_expected {
         let replicas = match best.replicas {
             1 => String::new(),
@@ -134,7 +135,11 @@ fn added_to_the_bill(page: &mut Page, best: &RankedShape) {
     let Some(month) = marginal.monthly_expected else {
         return;
     };
-    let text = Text::plain(format!("{} a month", monthly(month)));
+    let replicas = match best.replicas {
+        1 => String::new(),
+        replicas => format!(" for {replicas} replicas"),
+    };
+    let text = Text::plain(format!("{} a month{replicas}", monthly(month)));
     let none = if marginal.lines.is_empty() {
         ": none of your terms takes anything off"
     } else {

@@ -185,7 +185,13 @@ fn costs(page: &mut Page, report: &PoolReport) {
     }
     page.entry("Cost", &cost);
     if let Some(month) = report.marginal_monthly {
-        let text = Text::plain(format!("{} a month", monthly(month)));
+        let mut text = Text::plain(format!("{} a month", monthly(month)));
+        if let Some(cluster) = report.cluster_monthly {
+            text = text.and(
+                FAINT,
+                format!(", and {} for the cluster,", monthly(cluster)),
+            );
+        }
         let words = " to the bill, by your terms; the machines are chosen by their list prices";
         page.entry("Added", &text.and(FAINT, words));
         for line in &report.taken_off {

@@ -55,6 +55,8 @@ fn table(groups: &[&Group], by_token: bool, hidden: &[&str], footnotes: &mut Vec
         (false, true) => "added $/month",
         (false, false) => "$/month",
     };
+    let several = groups.iter().any(|group| group.best.replicas > 1);
+    let hour = if several { "$/hour each" } else { "$/hour" };
     let all = [
         ("  #", Lean::Right),
         ("surface", Lean::Left),
@@ -63,7 +65,7 @@ fn table(groups: &[&Group], by_token: bool, hidden: &[&str], footnotes: &mut Vec
         ("region", Lean::Left),
         ("bought", Lean::Left),
         ("memory", Lean::Right),
-        ("$/hour", Lean::Right),
+        (hour, Lean::Right),
         (last, Lean::Right),
     ];
     let shows = |heading: &str| !hidden.contains(&heading);

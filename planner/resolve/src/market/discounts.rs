@@ -14,8 +14,9 @@
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
-use openmodel_schemas::catalog::PurchaseOption;
+use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
 use openmodel_schemas::discounts::{DISCOUNTS_SCHEMA, DiscountDocument};
+use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::UsdPerHour;
 use openmodel_schemas::report::CostLine;
 use openmodel_schemas::spec::Surface;
@@ -23,11 +24,14 @@ use rust_decimal::Decimal;
 
 use super::load::{compiled, document};
 use super::{Catalog, CatalogError, Sale};
+use crate::reason::list;
 
 /// What errors call the document.
 const FILE: &str = "discount file";
 
 static SCHEMA: LazyLock<Validator> = LazyLock::new(|| compiled(DISCOUNTS_SCHEMA));
+
+const NO_SUCH_REGION: &str = "the catalog sells nothing in a region of this name";
 
 /// Surfaces that use machines of Compute Engine as they are paid for there.
 const MACHINES: [Surface; 2] = [Surface::Compute, Surface::Gke];
@@ -126,7 +130,12 @@ impl Catalog {
                 };
                 name.clone_from(&known.name);
             }
+            if let Some(region) = row.regions.iter().find(|region| !self.has_region(region)) {
+                let problem = NO_SUCH_REGION.to_owned();
+                return Err(refuse(at, "regions", region.to_string(), problem));
+            }
         }
+        let mut seen: Vec<(String, String, Region)> = Vec::new();
         for (index, row) in terms.paid.iter_mut().enumerate() {
             let at = format!("paid[{index}]");
             let found = match self.parse_shape(&row.shape) {
@@ -135,26 +144,50 @@ impl Catalog {
                     return Err(refuse(at, "shape", row.shape.clone(), error.to_string()));
                 }
             };
-            let mut machines = (found.shapes.iter()).filter(|shape| {
-                MACHINES
-                    .iter()
-                    .any(|surface| self.sales_of(*surface, shape).len() > 0)
-            });
-            match (machines.next(), machines.count()) {
-                (Some(shape), 0) => row.shape.clone_from(&shape.name),
-                (first, more) => {
-                    let many = more + usize::from(first.is_some());
-                    let problem = format!(
-                        "it means {many} shapes of Compute Engine; name one, such as a machine type with \
-                         its accelerators or a slice with its topology"
-                    );
-                    return Err(refuse(at, "shape", row.shape.clone(), problem));
-                }
+            let machines: Vec<&ShapeRow> = (found.shapes.iter().copied())
+                .filter(|shape| {
+                    MACHINES
+                        .iter()
+                        .any(|surface| self.sales_of(*surface, shape).len() > 0)
+                })
+                .collect();
+            let [shape] = machines.as_slice() else {
+                let names: Vec<&str> = machines.iter().map(|shape| shape.name.as_str()).collect();
+                let problem = match names.as_slice() {
+                    [] => "Compute Engine has no such shape".to_owned(),
+                    names => format!("it means several shapes: name one of {}", list(names)),
+                };
+                return Err(refuse(at, "shape", row.shape.clone(), problem));
+            };
+            let sold = |region: &Region| {
+                MACHINES.iter().any(|surface| {
+                    self.regions_of(*surface, shape)
+                        .any(|other| other == region)
+                })
+            };
+            if !sold(&row.region) {
+                let problem = if self.has_region(&row.region) {
+                    format!("{} is not there", shape.name)
+                } else {
+                    NO_SUCH_REGION.to_owned()
+                };
+                return Err(refuse(at, "region", row.region.to_string(), problem));
             }
+            row.shape.clone_from(&shape.name);
+            let key = (row.name.clone(), row.shape.clone(), row.region.clone());
+            if seen.contains(&key) {
+                let problem = "it is stated twice; add up what is free in one row".to_owned();
+                return Err(refuse(at, "name", row.name.clone(), problem));
+            }
+            seen.push(key);
         }
         for (index, row) in terms.committed_spending.iter().enumerate() {
+            let at = format!("committed_spending[{index}]");
+            if let Some(region) = row.regions.iter().find(|region| !self.has_region(region)) {
+                let problem = NO_SUCH_REGION.to_owned();
+                return Err(refuse(at, "regions", region.to_string(), problem));
+            }
             if row.percent >= hundred {
-                let at = format!("committed_spending[{index}]");
                 let problem = "committed usage still costs something: below 100 percent".to_owned();
                 return Err(refuse(at, "percent", row.percent.to_string(), problem));
             }

@@ -106,7 +106,7 @@ fn terms_of_other_places_and_machines_take_nothing_off() {
             {"name": "run", "percent": "50", "surfaces": ["cloud_run"]},
         ],
         "paid": [
-            {"name": "east", "kind": "commitment", "shape": "a3-highgpu-8g", "region": "us-east4", "free": 9},
+            {"name": "east", "kind": "commitment", "shape": "a3-highgpu-8g", "region": "europe-west4", "free": 9},
             {"name": "used", "kind": "commitment", "shape": "a3-highgpu-8g", "region": "us-central1", "free": 0},
         ],
     });
@@ -172,8 +172,16 @@ fn broken_terms_are_refused_with_row_field_and_value() {
         discount("regions", json!(["moon"])),
         discount("surfaces", json!(["lambda"])),
         discount("coupon", json!(true)),
+        discount("regions", json!(["us-central9"])),
         paid("a3-highgpu-9g"),
-        paid("nvidia-l4"),
+        paid("v6e 2x4"),
+        refused(json!({"version": 1, "paid": [
+            {"name": "r", "kind": "reservation", "shape": "a3-highgpu-8g", "region": "us-east4", "free": 1}
+        ]})),
+        refused(json!({"version": 1, "paid": [
+            {"name": "r", "kind": "reservation", "shape": "a3-highgpu-8g", "region": "us-central1", "free": 1},
+            {"name": "r", "kind": "reservation", "shape": "a3-highgpu-8g", "region": "us-central1", "free": 1}
+        ]})),
         refused(json!({"version": 1, "committed_spending": [
             {"name": "flex", "unused_hourly": "1", "percent": "100", "surfaces": ["gke"]}
         ]})),
@@ -189,8 +197,11 @@ fn broken_terms_are_refused_with_row_field_and_value() {
     the discount file is broken at discounts[0]: regions.0 = "moon": "moon" does not match "^[a-z]+-[a-z0-9-]*[0-9]$"
     the discount file is broken at discounts[0]: surfaces.0 = "lambda": "lambda" is not one of "cloud_run", "vertex" or 3 other candidates
     the discount file is broken at discounts[0]: discounts/0 = {"coupon":true,"name":"edp","percent":"10"}: Additional properties are not allowed ('coupon' was unexpected)
+    the discount file is broken at discounts[0]: regions = us-central9: the catalog sells nothing in a region of this name
     the discount file is broken at paid[0]: shape = a3-highgpu-9g: "a3-highgpu-9g" is no shape: write a machine type such as g2-standard-12, accelerators such as "nvidia-l4 x4", or a TPU slice such as "v6e 2x4"; did you mean a3-highgpu-1g, a3-highgpu-2g or a3-highgpu-4g?
-    the discount file is broken at paid[0]: shape = nvidia-l4: it means 8 shapes of Compute Engine; name one, such as a machine type with its accelerators or a slice with its topology
+    the discount file is broken at paid[0]: shape = v6e 2x4: it means several shapes: name one of ct6e-standard-8t, ct6e-standard-4t/2x4
+    the discount file is broken at paid[0]: region = us-east4: a3-highgpu-8g is not there
+    the discount file is broken at paid[1]: name = r: it is stated twice; add up what is free in one row
     the discount file is broken at committed_spending[0]: percent = 100: committed usage still costs something: below 100 percent
     the discount file is broken at document: version = 2: 2 is greater than the maximum of 1
     the discount file is broken at document: document = []: [] is not of type "object"

@@ -39,6 +39,8 @@ pub(super) fn document<T: DeserializeOwned>(
         value: "unreadable".to_owned(),
         problem,
     };
+    // Some editors put a mark at the start of a file.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| unreadable(&error, format!("it is not JSON: {error}")))?;
     check_schema(what, schema, &value)?;

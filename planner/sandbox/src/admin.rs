@@ -9,13 +9,14 @@ use std::time::Duration;
 use crate::clock::ClockMode;
 use crate::faults::Rule;
 use crate::google::run::Quota;
+use crate::google::storage;
 use crate::http::{Reply, Request};
 use crate::hub;
 use crate::server::Shared;
 use crate::world::World;
 
 /// Every route, as `GET /sandbox` lists them.
-const ROUTES: [(&str, &str); 16] = [
+const ROUTES: [(&str, &str); 18] = [
     ("GET /sandbox", "this list"),
     (
         "GET /sandbox/inventory",
@@ -45,6 +46,14 @@ const ROUTES: [(&str, &str); 16] = [
     (
         "PUT /sandbox/run/quotas",
         "[{region, accelerator, zonalRedundancy, limit}]: GPU quotas",
+    ),
+    (
+        "PUT /sandbox/storage",
+        "{discardContent, rewriteBytesPerCall, uploadSeconds}: how Cloud Storage works",
+    ),
+    (
+        "PUT /sandbox/storage/foreign/{bucket}",
+        "the bucket belongs to somebody else",
     ),
     (
         "PUT|PATCH|POST /sandbox/hub/{models|datasets}/{id}",
@@ -164,6 +173,7 @@ fn change(
             world.run.quotas = body::<Vec<Quota>>(request)?;
             Ok(json!(world.run.quotas))
         }
+        (verb, ["storage", path @ ..]) => storage::administer(world, verb, path, request),
         (verb, ["hub", path @ ..]) => hub::administer(world, verb, path, request),
         _ => Err(Refusal::NoRoute),
     }

@@ -23,6 +23,7 @@
 //! ```
 
 mod admin;
+mod blob;
 mod clock;
 mod faults;
 mod google;

@@ -1,6 +1,9 @@
 //! The sandbox over HTTP, as clients use it.
 
 mod common;
+mod copies;
 mod hub;
 mod run;
+mod storage;
+mod upload;
 mod world;

@@ -3,7 +3,7 @@
 //! What the clients must see is said in `tests/clients/*.py`; here they are run, and what the
 //! sandbox answered them is held to Google's Discovery documents.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
@@ -22,6 +22,22 @@ static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
 
 fn sandbox(options: Options) -> Sandbox {
     Sandbox::start(options).expect("a sandbox")
+}
+
+/// Sets something on the sandbox's own side: `PUT /sandbox/{what}`.
+#[track_caller]
+fn tell(sandbox: &Sandbox, what: &str, body: &serde_json::Value) {
+    let mut line = std::net::TcpStream::connect(sandbox.addr()).expect("the sandbox's port");
+    let body = body.to_string();
+    write!(
+        line,
+        "PUT /sandbox/{what} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("a line that is open");
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 /// Runs a command to its end; fails with all that it said.
@@ -99,6 +115,49 @@ fn google_secret_manager_client() {
             "secretmanager.projects.secrets.versions.access",
             "secretmanager.projects.secrets.versions.destroy",
             "secretmanager.projects.secrets.delete",
+        ],
+    );
+}
+
+#[test]
+fn google_storage_client() {
+    let sandbox = sandbox(Options::default());
+    // So that a copy of a few megabytes takes several calls.
+    tell(
+        &sandbox,
+        "storage",
+        &serde_json::json!({"rewriteBytesPerCall": 4 << 20}),
+    );
+    let mut client = PYTHON.client("storage.py");
+    succeed(client.arg(sandbox.url()).arg(scratch("storage")));
+    assert_eq!(sandbox.inventory(), serde_json::json!([]));
+    keeps_the_contract(
+        &sandbox,
+        &[
+            "storage.buckets.setIamPolicy",
+            "storage.objects.insert",
+            "storage.objects.list",
+            "storage.objects.compose",
+            "storage.objects.rewrite",
+            "storage.objects.restore",
+            "storage.buckets.delete",
+        ],
+    );
+}
+
+#[test]
+fn google_storage_client_from_discovery() {
+    let sandbox = sandbox(Options::default());
+    succeed(PYTHON.client("storage_discovery.py").arg(sandbox.url()));
+    assert_eq!(sandbox.inventory(), serde_json::json!([]));
+    keeps_the_contract(
+        &sandbox,
+        &[
+            "storage.anywhereCaches.insert",
+            "storage.anywhereCaches.disable",
+            "storage.buckets.operations.get",
+            "storage.objects.insert",
+            "storage.objects.get",
         ],
     );
 }

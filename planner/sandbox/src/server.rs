@@ -206,7 +206,11 @@ fn made_up(canned: &Canned, request: &Request) -> Reply {
 fn write_down(shared: &Shared, request: &Request, reply: &Reply, rule: Option<&Rule>) {
     let service = Service::of(request);
     let time = shared.world().now().rfc3339();
-    let mut entry = log::entry(request, reply, service.name(), time);
+    let name = match service {
+        Service::Google(Api::Storage) => storage::log_name(request),
+        other => other.name(),
+    };
+    let mut entry = log::entry(request, reply, name, time);
     if let Service::Google(api) = service {
         entry.operation = google::method_id(api, request);
     }

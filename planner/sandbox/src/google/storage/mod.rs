@@ -110,6 +110,17 @@ pub(crate) fn is_xml(request: &Request) -> bool {
     plain(&request.segments).is_none()
 }
 
+/// The name in the log: the XML API and the protocol inside a resumable upload are not Discovery's.
+pub(crate) fn log_name(request: &Request) -> &'static str {
+    if is_xml(request) {
+        "storage.xml"
+    } else if request.query("upload_id").is_some() {
+        "storage.session"
+    } else {
+        "storage"
+    }
+}
+
 /// The path without what says "upload" or "download"; nothing for the XML API.
 fn plain(segments: &[String]) -> Option<&[String]> {
     let parts: Vec<&str> = segments.iter().map(String::as_str).take(4).collect();

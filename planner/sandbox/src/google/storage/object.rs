@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -402,7 +403,15 @@ pub(super) fn media(world: &World, checked: &Checked<'_>) -> Result<Reply, Error
     let object = world
         .storage
         .read(bucket, name, generation(checked)?, conditions)?;
-    object.serve(checked.request(), &object.etag())
+    let reply = object.serve(checked.request(), &object.etag())?;
+    if reply.status != StatusCode::RANGE_NOT_SATISFIABLE {
+        return Ok(reply);
+    }
+    let text = "The requested range cannot be satisfied.";
+    let place = format!("bytes */{}", object.blob.size);
+    Ok(Error::legacy(416, None, text)
+        .legacy_reply()
+        .with("content-range", &place))
 }
 
 /// `PATCH` changes what the body names, `PUT` replaces the metadata.

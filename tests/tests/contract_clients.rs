@@ -179,9 +179,15 @@ fn google_token_clients() {
 #[test]
 fn hugging_face_client() {
     let sandbox = sandbox(Options::default());
+    let repository = serde_json::json!({
+        "card": {"xet": true, "scan": {"files": {"model.safetensors": {"status": "unsafe"}}}},
+        "files": {"model.safetensors": {"computed": {"size": 100_000, "seed": 7}}},
+    });
+    tell(&sandbox, "hub/models/acme/weights", &repository);
     let mut client = PYTHON.client("hub.py");
     client
         .env("HF_ENDPOINT", sandbox.url())
+        .env("HF_HUB_DISABLE_XET", "1")
         .env("HF_HOME", scratch("hub-home"))
         .arg(scratch("hub"));
     succeed(&mut client);

@@ -16,7 +16,7 @@ use crate::server::Shared;
 use crate::world::World;
 
 /// Every route, as `GET /sandbox` lists them.
-const ROUTES: [(&str, &str); 18] = [
+const ROUTES: [(&str, &str); 19] = [
     ("GET /sandbox", "this list"),
     (
         "GET /sandbox/inventory",
@@ -56,7 +56,7 @@ const ROUTES: [(&str, &str); 18] = [
         "the bucket belongs to somebody else",
     ),
     (
-        "PUT|PATCH|POST /sandbox/hub/{models|datasets}/{id}",
+        "PUT|PATCH|POST /sandbox/hub/{models|datasets|spaces}/{id}",
         "add, change, commit to a repository",
     ),
     (
@@ -65,7 +65,11 @@ const ROUTES: [(&str, &str); 18] = [
     ),
     (
         "PUT /sandbox/hub/limits",
-        "{api, resolvers}: requests per five minutes; {} lifts them",
+        "{api, resolvers, windowSeconds}: requests per window, of five minutes; {} lifts them",
+    ),
+    (
+        "PUT /sandbox/hub/links",
+        "{lifetimeSeconds}: how long the signed URLs of large files are good for",
     ),
     (
         "POST /sandbox/reset",

@@ -3,6 +3,7 @@
 mod common;
 mod copies;
 mod hub;
+mod hub_files;
 mod run;
 mod storage;
 mod upload;

@@ -193,39 +193,65 @@ fn hugging_face_client() {
     succeed(&mut client);
 }
 
-#[test]
-fn gcloud_secrets() {
-    let Some(gcloud) = on_path("gcloud") else {
-        let note = "gcloud is not installed: the sandbox was not driven with it";
-        writeln!(std::io::stderr(), "{note}").expect("stderr");
-        return;
-    };
-    let options = Options {
-        allow_anonymous: true,
-        ..Options::default()
-    };
-    let sandbox = sandbox(options);
-    let folder = scratch("gcloud");
-    let payload = folder.join("payload");
-    std::fs::write(&payload, "open sesame").expect("writable");
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new(&gcloud);
+/// gcloud, if it is installed, on a sandbox of its own that takes anonymous requests.
+struct Gcloud {
+    program: PathBuf,
+    folder: PathBuf,
+    sandbox: Sandbox,
+}
+
+impl Gcloud {
+    fn find(name: &str) -> Option<Self> {
+        let Some(program) = on_path("gcloud") else {
+            let note = "gcloud is not installed: the sandbox was not driven with it";
+            writeln!(std::io::stderr(), "{note}").expect("stderr");
+            return None;
+        };
+        let options = Options {
+            allow_anonymous: true,
+            ..Options::default()
+        };
+        Some(Self {
+            program,
+            folder: scratch(name),
+            sandbox: sandbox(options),
+        })
+    }
+
+    /// Runs it; what it prints.
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> String {
+        let url = self.sandbox.url();
+        let mut command = Command::new(&self.program);
         command
-            .arg("secrets")
             .args(arguments)
             .arg("--quiet")
             .stdin(Stdio::null())
-            .env("CLOUDSDK_CONFIG", folder.join("configuration"))
+            .env("CLOUDSDK_CONFIG", self.folder.join("configuration"))
             .env("CLOUDSDK_CORE_PROJECT", "acme-ml")
             .env("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true")
             .env("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true")
             .env(
                 "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER",
-                format!("{}/", sandbox.url()),
+                format!("{url}/"),
+            )
+            .env(
+                "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE",
+                format!("{url}/storage/v1/"),
             );
         let output = succeed(&mut command);
         String::from_utf8(output.stdout).expect("gcloud writes UTF-8")
+    }
+}
+
+#[test]
+fn gcloud_secrets() {
+    let Some(gcloud) = Gcloud::find("gcloud") else {
+        return;
     };
+    let payload = gcloud.folder.join("payload");
+    std::fs::write(&payload, "open sesame").expect("writable");
+    let run = |arguments: &[&str]| gcloud.run(&[&["secrets"], arguments].concat());
     let file = format!("--data-file={}", payload.display());
     run(&["create", "token", "--replication-policy=automatic"]);
     let added = run(&["versions", "add", "token", &file, "--format=json"]);
@@ -233,14 +259,53 @@ fn gcloud_secrets() {
     let seen = run(&["versions", "access", "latest", "--secret=token"]);
     assert_eq!(seen, "open sesame");
     run(&["delete", "token"]);
-    assert_eq!(sandbox.inventory(), serde_json::json!([]));
+    assert_eq!(gcloud.sandbox.inventory(), serde_json::json!([]));
     keeps_the_contract(
-        &sandbox,
+        &gcloud.sandbox,
         &[
             "secretmanager.projects.secrets.addVersion",
             "secretmanager.projects.secrets.create",
             "secretmanager.projects.secrets.delete",
             "secretmanager.projects.secrets.versions.access",
+        ],
+    );
+}
+
+#[test]
+fn gcloud_storage() {
+    let Some(gcloud) = Gcloud::find("gcloud-storage") else {
+        return;
+    };
+    let run = |arguments: &[&str]| gcloud.run(&[&["storage"], arguments].concat());
+    let path = |name: &str| gcloud.folder.join(name).display().to_string();
+    // The second is long enough for a resumable upload; both end in what could be a line end.
+    let small = b"small\r".to_vec();
+    let large: Vec<u8> = (0..9_000_000_u32).map(|at| at.to_le_bytes()[1]).collect();
+    std::fs::write(path("small"), &small).expect("writable");
+    std::fs::write(path("large"), &large).expect("writable");
+    run(&["buckets", "create", "gs://models", "--location=us-central1"]);
+    run(&[
+        "cp",
+        &path("small"),
+        &path("large"),
+        "gs://models/snapshot/",
+    ]);
+    let listed = run(&["ls", "--recursive", "gs://models"]);
+    assert!(listed.contains("gs://models/snapshot/large"), "{listed}");
+    for (name, content) in [("small", &small), ("large", &large)] {
+        let (from, to) = (format!("gs://models/snapshot/{name}"), path("back"));
+        run(&["cp", &from, &to]);
+        assert!(std::fs::read(&to).expect("a file") == *content, "{name}");
+    }
+    run(&["rm", "--recursive", "gs://models"]);
+    assert_eq!(gcloud.sandbox.inventory(), serde_json::json!([]));
+    keeps_the_contract(
+        &gcloud.sandbox,
+        &[
+            "storage.buckets.insert",
+            "storage.objects.insert",
+            "storage.objects.list",
+            "storage.buckets.delete",
         ],
     );
 }

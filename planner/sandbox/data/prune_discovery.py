@@ -21,7 +21,8 @@ KEEP = {
     "sts.v1": r"sts\.token",
     "storage.v1": (
         r"storage\.(anywhereCaches\.|buckets\.operations\.(get|list)$"
-        r"|buckets\.(delete|get|getIamPolicy|insert|list|patch|setIamPolicy|testIamPermissions|update)$"
+        r"|managedFolders\.(delete|get|insert|list)$"
+        r"|buckets\.(delete|get|getIamPolicy|getStorageLayout|insert|list|patch|setIamPolicy|testIamPermissions|update)$"
         r"|objects\.(compose|copy|delete|get|insert|list|patch|restore|rewrite|update)$)"
     ),
 }

@@ -441,3 +441,22 @@ async fn what_is_deleted_can_be_restored_for_a_week() {
     assert_eq!(world.call("DELETE", &path, None).await.status, 204);
     assert_eq!(world.get(&path).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_managed_folder_goes_when_it_is_empty() {
+    let world = World::start().with_bucket("models", "US").await;
+    let folders = format!("{BUCKET}/managedFolders");
+    let made = world.post(&folders, json!({"name": "team/a"})).await.ok();
+    assert_eq!(made["name"], "team/a/");
+    let again = world.post(&folders, json!({"name": "team/a/"})).await;
+    assert_eq!(refused(&again).0, 409);
+    world.put("models", "team%2Fa%2Fx", b"x", "").await.ok();
+    let list = world.get(&format!("{folders}?prefix=team/")).await.ok();
+    assert_eq!(names(&list), ["team/a/"]);
+    let folder = format!("{folders}/team%2Fa%2F");
+    assert_eq!(world.get(&folder).await.ok()["name"], "team/a/");
+    assert_eq!(world.call("DELETE", &folder, None).await.status, 409);
+    let anyway = format!("{folder}?allowNonEmpty=true");
+    assert_eq!(world.call("DELETE", &anyway, None).await.status, 204);
+    assert_eq!(refused(&world.get(&folder).await).0, 404);
+}

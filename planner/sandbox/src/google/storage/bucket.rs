@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::policy::{self, Policy};
 use super::cache::{Cache, Operation};
 use super::condition::Conditions;
+use super::folder::Folder;
 use super::object::Object;
 use super::parts::Upload;
 use super::rules::{check_key, check_labels, etag, merge, name_fault, storage_class};
@@ -59,6 +60,9 @@ pub(super) struct Bucket {
     /// By zone.
     pub(super) caches: BTreeMap<String, Cache>,
     pub(super) operations: Vec<Operation>,
+    /// Managed folders by name, which ends in a slash.
+    #[serde(default)]
+    pub(super) folders: BTreeMap<String, Folder>,
     /// Unfinished uploads of the XML API by id.
     pub(super) uploads: BTreeMap<String, Upload>,
 }
@@ -85,6 +89,7 @@ impl Bucket {
             soft_deleted: Vec::new(),
             caches: BTreeMap::new(),
             operations: Vec::new(),
+            folders: BTreeMap::new(),
             uploads: BTreeMap::new(),
         }
     }
@@ -268,6 +273,10 @@ impl Bucket {
                 &cache.summary(),
             ));
         }
+        for folder in self.folders.keys() {
+            let name = format!("{name}/{folder}");
+            assets.push(asset(&kind("ManagedFolder"), &name, &json!({})));
+        }
         for upload in self.uploads.values() {
             let data = json!({"parts": upload.parts.len()});
             assets.push(asset(
@@ -415,7 +424,8 @@ pub(super) fn delete(world: &mut World, checked: &Checked<'_>) -> Outcome {
     let name = checked.path(0);
     let bucket = world.storage.bucket(name)?;
     Conditions::of(checked.request(), "")?.allow(Some(bucket.stamp()))?;
-    if !bucket.objects.is_empty() || !bucket.noncurrent.is_empty() {
+    let held = bucket.objects.len() + bucket.noncurrent.len() + bucket.folders.len();
+    if held > 0 {
         let text = "The bucket you tried to delete is not empty.";
         return Err(Error::legacy(409, None, text));
     }
@@ -427,6 +437,19 @@ pub(super) fn delete(world: &mut World, checked: &Checked<'_>) -> Outcome {
     }
     world.storage.buckets.remove(name);
     Ok(Value::Null)
+}
+
+/// `b/{bucket}/storageLayout`
+pub(super) fn layout(world: &World, checked: &Checked<'_>) -> Outcome {
+    let bucket = world.storage.bucket(checked.path(0))?;
+    let folders = bucket.plain.get("hierarchicalNamespace").cloned();
+    Ok(json!({
+        "kind": "storage#storageLayout",
+        "bucket": checked.path(0),
+        "location": bucket.location,
+        "locationType": location::kind(&bucket.location),
+        "hierarchicalNamespace": folders.unwrap_or_else(|| json!({"enabled": false})),
+    }))
 }
 
 /// `b/{bucket}/iam`

@@ -1,7 +1,7 @@
 //! Cloud Storage: the JSON API v1 with its uploads and downloads, and the XML API for transfers.
 //!
 //! ```text
-//! /storage/v1/…            JSON      ─┐                 ┌ bucket, cache   what holds objects
+//! /storage/v1/…            JSON      ─┐                 ┌ bucket, cache, folder
 //! /upload/storage/v1/…     contents  ─┼─ this module ───┼ object, list, compose, rewrite
 //! /download/storage/v1/…   contents  ─┘                 └ upload, resumable
 //! /{bucket}/{object}       XML       ─── xml, parts
@@ -9,13 +9,15 @@
 //!
 //! Sources: Discovery storage.v1; Google's documentation of the two APIs (2026). Not emulated:
 //! ACLs, HMAC keys and signed URLs, customer-supplied keys, gzip transcoding, lifecycle rules and
-//! retention (kept and shown, not carried out), folders, notifications, gRPC.
+//! retention (kept and shown, not carried out), folders of hierarchical namespaces, notifications,
+//! gRPC.
 
 mod bucket;
 mod cache;
 mod compose;
 mod condition;
 mod fields;
+mod folder;
 mod intake;
 mod list;
 mod location;
@@ -205,6 +207,7 @@ fn route_json(world: &mut World, method: &Method, checked: &Checked<'_>) -> Outc
         "buckets.patch" => bucket::change(world, checked, false),
         "buckets.update" => bucket::change(world, checked, true),
         "buckets.delete" => bucket::delete(world, checked),
+        "buckets.getStorageLayout" => bucket::layout(world, checked),
         "buckets.getIamPolicy" => bucket::policy(world, checked),
         "buckets.setIamPolicy" => bucket::set_policy(world, checked),
         "buckets.testIamPermissions" => bucket::permissions(world, checked),
@@ -218,6 +221,7 @@ fn route_json(world: &mut World, method: &Method, checked: &Checked<'_>) -> Outc
         "objects.rewrite" => rewrite::rewrite(world, checked),
         "objects.copy" => rewrite::copy(world, checked),
         "operations.get" | "operations.list" => cache::operations(world, checked),
+        name if name.starts_with("managedFolders.") => folder::answer(world, name, checked),
         name if name.starts_with("anywhereCaches.") => cache::answer(world, name, checked),
         _ => Err(Error::no_route()),
     }

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Source;
 
-/// Most bytes that a blob keeps in memory; a longer one lies in a file from there on.
-const IN_MEMORY: usize = 1 << 20;
+/// Most bytes that a blob keeps in memory, and so in each state file; a longer one lies in a file.
+const IN_MEMORY: usize = 256 << 10;
 
 /// A finished content.
 #[derive(Debug, Clone, Serialize, Deserialize)]

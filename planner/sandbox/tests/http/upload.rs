@@ -284,6 +284,49 @@ async fn an_upload_that_is_cut_goes_on_from_its_last_block() {
 }
 
 #[tokio::test]
+async fn a_client_may_come_back_while_its_first_request_still_hangs() {
+    use std::io::{Read as _, Write as _};
+    let world = world().await;
+    let content = bytes(2 * BLOCK + 1_000);
+    let total = content.len();
+    let session = world.session(json!({"name": "a"}), "").await;
+    let (_, path) = session.split_once("//").expect("a URL");
+    let (host, path) = path.split_once('/').expect("a path");
+    let mut first = std::net::TcpStream::connect(host).expect("the port");
+    let head = format!(
+        "PUT /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {total}\r\n\
+         Content-Range: bytes 0-{}/{total}\r\n\r\n",
+        total - 1
+    );
+    first.write_all(head.as_bytes()).expect("an open line");
+    first
+        .write_all(&content[..BLOCK + 5_000])
+        .expect("an open line");
+    // Until the first block of the first request is there.
+    let status = format!("bytes */{total}");
+    while world
+        .chunk(&session, &status, b"")
+        .await
+        .header("range")
+        .is_empty()
+    {
+        tokio::task::yield_now().await;
+    }
+    let range = format!("bytes {BLOCK}-{}/*", 2 * BLOCK - 1);
+    let second = world
+        .chunk(&session, &range, &content[BLOCK..2 * BLOCK])
+        .await;
+    assert_eq!(second.header("range"), "bytes=0-524287");
+    first
+        .write_all(&content[BLOCK + 5_000..])
+        .expect("an open line");
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(world.content("models", "a").await.body, content);
+}
+
+#[tokio::test]
 async fn the_usual_faults_work_on_contents() {
     let world = world().await;
     let content = bytes(3 << 20);

@@ -166,23 +166,29 @@ async fn related_parts(
 }
 
 /// Append what the session does not have yet. A block is written when it is whole; the rest only
-/// at the end of an upload that came to its end.
+/// at the end of an upload that came to its end. A client that was cut off may come back while its
+/// first request is still being read: whoever is further has its way, as the bytes are the same.
 async fn in_session(
     progress: &Progress,
     chunk: &Chunk,
     mut body: impl Stream<Item = Result<Bytes, Broken>> + Unpin,
 ) -> Result<(), Broken> {
     let mut place = chunk.start;
-    let mut block: Vec<u8> = Vec::new();
+    // What is held back here follows on the first `base` bytes of the object.
+    let (mut block, mut base) = (Vec::new(), 0);
     while let Some(bytes) = body.next().await {
         let bytes = bytes?;
         let mut writer = progress.lock().unwrap_or_else(PoisonError::into_inner);
-        // A finished or a later upload has no place for these bytes: the answer says so.
+        // A finished upload has no place for these bytes: the answer says so.
         let Some(writer) = writer.as_mut() else {
             continue;
         };
+        if writer.size() != base {
+            base = writer.size();
+            block.clear();
+        }
+        let known = base + block.len() as u64;
         let end = place + bytes.len() as u64;
-        let known = writer.size() + block.len() as u64;
         if place <= known && end > known {
             let skip = usize::try_from(known - place).unwrap_or(usize::MAX);
             block.extend_from_slice(&bytes[skip..]);
@@ -192,11 +198,12 @@ async fn in_session(
         if whole > 0 {
             write(writer, &block[..whole])?;
             block.drain(..whole);
+            base = writer.size();
         }
     }
     if chunk.is_last(place) {
         let mut writer = progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(writer) = writer.as_mut() {
+        if let Some(writer) = writer.as_mut().filter(|writer| writer.size() == base) {
             write(writer, &block)?;
         }
     }

@@ -122,7 +122,7 @@ impl Chunk {
         match (self.end, self.total) {
             _ if self.query => false,
             (_, Some(total)) => place == total,
-            (end, None) => end.is_none() && self.start == 0,
+            (end, None) => end.is_none(),
         }
     }
 }
@@ -325,5 +325,9 @@ mod tests {
         assert!(!chunk("bytes 0-9/*").is_last(10));
         assert!(!chunk("bytes */10").is_last(0));
         assert!(Chunk::whole().is_last(7));
+        assert!(
+            chunk("bytes 5-*/*").is_last(7),
+            "a stream whose end is the body's"
+        );
     }
 }

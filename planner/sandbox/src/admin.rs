@@ -48,7 +48,7 @@ const ROUTES: [(&str, &str); 19] = [
         "[{region, accelerator, zonalRedundancy, limit}]: GPU quotas",
     ),
     (
-        "PUT /sandbox/storage",
+        "GET|PUT /sandbox/storage",
         "{discardContent, rewriteBytesPerCall, uploadSeconds}: how Cloud Storage works",
     ),
     (

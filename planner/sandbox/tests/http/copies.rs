@@ -112,6 +112,15 @@ async fn a_rewrite_takes_several_calls_across_locations_and_one_within() {
         .await;
     assert_eq!(refused(&used).0, 400, "a token is good once");
 
+    // A token leads on only the copy that it was given for.
+    let begun = world.post(&to("europe"), json!({})).await.ok();
+    let token = begun["rewriteToken"].as_str().expect("a token");
+    let other = to("europe").replace(&MIB.to_string(), &(2 * MIB).to_string());
+    let other = world
+        .post(&format!("{other}&rewriteToken={token}"), json!({}))
+        .await;
+    assert_eq!(refused(&other).0, 400);
+
     let near = world
         .post(&to("models"), json!({"metadata": {"k": "v"}}))
         .await

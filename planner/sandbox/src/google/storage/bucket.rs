@@ -40,13 +40,7 @@ const PLAIN: [&str; 13] = [
 pub(super) struct Bucket {
     /// Id of its project; nothing when it belongs to somebody else.
     project: Option<String>,
-    pub(super) location: String,
-    pub(super) storage_class: String,
-    uniform: bool,
-    public_access_prevention: String,
-    soft_delete_seconds: u64,
-    soft_delete_since: Time,
-    plain: Map<String, Value>,
+    pub(super) settings: Settings,
     generation: i64,
     metageneration: u64,
     created: Time,
@@ -67,64 +61,32 @@ pub(super) struct Bucket {
     pub(super) uploads: BTreeMap<String, Upload>,
 }
 
-impl Bucket {
-    /// A bucket that belongs to somebody else: the name is taken, and nobody here may use it.
-    pub(super) fn foreign(now: Time) -> Self {
+/// What its owner decides.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Settings {
+    pub(super) location: String,
+    pub(super) storage_class: String,
+    /// Uniform bucket-level access.
+    uniform: bool,
+    public_access_prevention: String,
+    soft_delete_seconds: u64,
+    soft_delete_since: Time,
+    /// What is kept and shown as it was given.
+    plain: Map<String, Value>,
+}
+
+impl Settings {
+    /// Those of a bucket of which nothing is said but where it lies.
+    fn new(location: String, now: Time) -> Self {
         Self {
-            project: None,
-            location: "US".to_owned(),
+            location,
             storage_class: "STANDARD".to_owned(),
-            uniform: true,
-            public_access_prevention: "enforced".to_owned(),
+            uniform: false,
+            public_access_prevention: "inherited".to_owned(),
             soft_delete_seconds: SOFT_DELETE,
             soft_delete_since: now,
             plain: Map::new(),
-            generation: now.micros(),
-            metageneration: 1,
-            created: now,
-            updated: now,
-            policy: Policy::default(),
-            objects: BTreeMap::new(),
-            noncurrent: Vec::new(),
-            soft_deleted: Vec::new(),
-            caches: BTreeMap::new(),
-            operations: Vec::new(),
-            folders: BTreeMap::new(),
-            uploads: BTreeMap::new(),
         }
-    }
-
-    pub(super) fn may_use(&self, name: &str) -> Result<(), Error> {
-        if self.project.is_some() {
-            return Ok(());
-        }
-        let text = format!(
-            "The caller does not have storage.buckets.get access to the Google Cloud Storage \
-             bucket {name}. Permission 'storage.buckets.get' denied on resource (or it may not \
-             exist)."
-        );
-        Err(Error::legacy(403, None, &text))
-    }
-
-    /// Let pass what passes with time: soft-deleted objects, caches and their operations.
-    pub(super) fn settle(&mut self, name: &str, now: Time) {
-        self.soft_deleted.retain(|object| object.is_kept(now));
-        self.settle_caches(name, now);
-    }
-
-    pub(super) fn keeps_versions(&self) -> bool {
-        self.plain
-            .get("versioning")
-            .is_some_and(|versioning| versioning["enabled"] == true)
-    }
-
-    pub(super) fn soft_delete_seconds(&self) -> u64 {
-        self.soft_delete_seconds
-    }
-
-    /// The key that objects are encrypted with unless they name one.
-    pub(super) fn default_key(&self) -> Option<&str> {
-        self.plain.get("encryption")?["defaultKmsKeyName"].as_str()
     }
 
     /// Take over what a body says; a `null` goes back to the default.
@@ -195,22 +157,79 @@ impl Bucket {
         }
         Ok(())
     }
+}
+
+impl Bucket {
+    /// A bucket that belongs to somebody else: the name is taken, and nobody here may use it.
+    pub(super) fn foreign(now: Time) -> Self {
+        Self {
+            project: None,
+            settings: Settings::new("US".to_owned(), now),
+            generation: now.micros(),
+            metageneration: 1,
+            created: now,
+            updated: now,
+            policy: Policy::default(),
+            objects: BTreeMap::new(),
+            noncurrent: Vec::new(),
+            soft_deleted: Vec::new(),
+            caches: BTreeMap::new(),
+            operations: Vec::new(),
+            folders: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn may_use(&self, name: &str) -> Result<(), Error> {
+        if self.project.is_some() {
+            return Ok(());
+        }
+        let text = format!(
+            "The caller does not have storage.buckets.get access to the Google Cloud Storage \
+             bucket {name}. Permission 'storage.buckets.get' denied on resource (or it may not \
+             exist)."
+        );
+        Err(Error::legacy(403, None, &text))
+    }
+
+    /// Let pass what passes with time: soft-deleted objects, caches and their operations.
+    pub(super) fn settle(&mut self, name: &str, now: Time) {
+        self.soft_deleted.retain(|object| object.is_kept(now));
+        self.settle_caches(name, now);
+    }
+
+    pub(super) fn keeps_versions(&self) -> bool {
+        self.settings
+            .plain
+            .get("versioning")
+            .is_some_and(|versioning| versioning["enabled"] == true)
+    }
+
+    pub(super) fn soft_delete_seconds(&self) -> u64 {
+        self.settings.soft_delete_seconds
+    }
+
+    /// The key that objects are encrypted with unless they name one.
+    pub(super) fn default_key(&self) -> Option<&str> {
+        self.settings.plain.get("encryption")?["defaultKmsKeyName"].as_str()
+    }
 
     fn view(&self, name: &str, base: &str) -> Value {
+        let set = &self.settings;
         let mut access = json!({
-            "bucketPolicyOnly": {"enabled": self.uniform},
-            "uniformBucketLevelAccess": {"enabled": self.uniform},
-            "publicAccessPrevention": self.public_access_prevention,
+            "bucketPolicyOnly": {"enabled": set.uniform},
+            "uniformBucketLevelAccess": {"enabled": set.uniform},
+            "publicAccessPrevention": set.public_access_prevention,
         });
-        if self.uniform {
+        if set.uniform {
             // It cannot be switched off any more after ninety days.
             let locked = self.created.plus(std::time::Duration::from_hours(90 * 24));
             access["uniformBucketLevelAccess"]["lockedTime"] = locked.rfc3339_millis().into();
             access["bucketPolicyOnly"]["lockedTime"] = locked.rfc3339_millis().into();
         }
-        let mut soft = json!({"retentionDurationSeconds": self.soft_delete_seconds.to_string()});
-        if self.soft_delete_seconds > 0 {
-            soft["effectiveTime"] = self.soft_delete_since.rfc3339_millis().into();
+        let mut soft = json!({"retentionDurationSeconds": set.soft_delete_seconds.to_string()});
+        if set.soft_delete_seconds > 0 {
+            soft["effectiveTime"] = set.soft_delete_since.rfc3339_millis().into();
         }
         let mut view = json!({
             "kind": "storage#bucket",
@@ -218,9 +237,9 @@ impl Bucket {
             "name": name,
             "selfLink": format!("{base}/storage/v1/b/{name}"),
             "projectNumber": number_of(self.project.as_deref().unwrap_or_default()),
-            "location": self.location,
-            "locationType": location::kind(&self.location),
-            "storageClass": self.storage_class,
+            "location": set.location,
+            "locationType": location::kind(&set.location),
+            "storageClass": set.storage_class,
             "generation": self.generation.to_string(),
             "metageneration": self.metageneration.to_string(),
             "etag": etag(None, self.metageneration),
@@ -229,7 +248,7 @@ impl Bucket {
             "iamConfiguration": access,
             "softDeletePolicy": soft,
         });
-        for (name, value) in &self.plain {
+        for (name, value) in &set.plain {
             view[name] = value.clone();
         }
         view
@@ -240,15 +259,16 @@ impl Bucket {
         if self.project.is_none() {
             return Vec::new();
         }
+        let set = &self.settings;
         let mut data = json!({
-            "location": self.location,
-            "storageClass": self.storage_class,
-            "uniformBucketLevelAccess": self.uniform,
-            "publicAccessPrevention": self.public_access_prevention,
-            "softDeleteSeconds": self.soft_delete_seconds,
+            "location": set.location,
+            "storageClass": set.storage_class,
+            "uniformBucketLevelAccess": set.uniform,
+            "publicAccessPrevention": set.public_access_prevention,
+            "softDeleteSeconds": set.soft_delete_seconds,
             "bindings": self.policy.bindings(),
         });
-        for (name, value) in &self.plain {
+        for (name, value) in &set.plain {
             data[name] = value.clone();
         }
         let kind = |what: &str| format!("storage.googleapis.com/{what}");
@@ -320,10 +340,9 @@ pub(super) fn insert(world: &mut World, checked: &Checked<'_>) -> Outcome {
         return Err(Error::legacy(409, None, text));
     }
     let mut bucket = Bucket::foreign(now);
-    bucket.location = location::check(body["location"].as_str().unwrap_or("US"))?;
-    bucket.uniform = false;
-    "inherited".clone_into(&mut bucket.public_access_prevention);
-    bucket.apply(body, now)?;
+    let location = location::check(body["location"].as_str().unwrap_or("US"))?;
+    bucket.settings = Settings::new(location, now);
+    bucket.settings.apply(body, now)?;
     bucket.generation = world.storage.generation(now);
     bucket.policy = first_policy(&project);
     bucket.project = Some(project);
@@ -396,24 +415,12 @@ pub(super) fn change(world: &mut World, checked: &Checked<'_>, whole: bool) -> O
     let name = checked.path(0);
     let bucket = world.storage.bucket_mut(name)?;
     Conditions::of(checked.request(), "")?.allow(Some(bucket.stamp()))?;
-    let kept = (
-        bucket.plain.clone(),
-        bucket.storage_class.clone(),
-        bucket.uniform,
-        bucket.public_access_prevention.clone(),
-    );
+    let mut changed = bucket.settings.clone();
     if whole {
-        bucket.plain.clear();
+        changed = Settings::new(changed.location, now);
     }
-    if let Err(error) = bucket.apply(&checked.body, now) {
-        (
-            bucket.plain,
-            bucket.storage_class,
-            bucket.uniform,
-            bucket.public_access_prevention,
-        ) = kept;
-        return Err(error);
-    }
+    changed.apply(&checked.body, now)?;
+    bucket.settings = changed;
     bucket.metageneration += 1;
     bucket.updated = now;
     Ok(bucket.view(name, checked.call.base))
@@ -442,12 +449,12 @@ pub(super) fn delete(world: &mut World, checked: &Checked<'_>) -> Outcome {
 /// `b/{bucket}/storageLayout`
 pub(super) fn layout(world: &World, checked: &Checked<'_>) -> Outcome {
     let bucket = world.storage.bucket(checked.path(0))?;
-    let folders = bucket.plain.get("hierarchicalNamespace").cloned();
+    let folders = bucket.settings.plain.get("hierarchicalNamespace").cloned();
     Ok(json!({
         "kind": "storage#storageLayout",
         "bucket": checked.path(0),
-        "location": bucket.location,
-        "locationType": location::kind(&bucket.location),
+        "location": bucket.settings.location,
+        "locationType": location::kind(&bucket.settings.location),
         "hierarchicalNamespace": folders.unwrap_or_else(|| json!({"enabled": false})),
     }))
 }
@@ -461,7 +468,7 @@ pub(super) fn policy(world: &World, checked: &Checked<'_>) -> Outcome {
 /// `PUT b/{bucket}/iam`
 pub(super) fn set_policy(world: &mut World, checked: &Checked<'_>) -> Outcome {
     let bucket = world.storage.bucket_mut(checked.path(0))?;
-    let prevented = bucket.public_access_prevention == "enforced";
+    let prevented = bucket.settings.public_access_prevention == "enforced";
     let text = checked.body["bindings"].to_string();
     if prevented && (text.contains("\"allUsers\"") || text.contains("\"allAuthenticatedUsers\"")) {
         let text = "The member bindings allUsers and allAuthenticatedUsers are not allowed since \
@@ -497,6 +504,6 @@ impl Storage {
     pub(super) fn defaults(&self, bucket: &str) -> Result<(String, Option<String>), Error> {
         let bucket = self.bucket(bucket)?;
         let key = bucket.default_key().map(str::to_owned);
-        Ok((bucket.storage_class.clone(), key))
+        Ok((bucket.settings.storage_class.clone(), key))
     }
 }

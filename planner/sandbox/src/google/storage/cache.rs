@@ -281,10 +281,10 @@ fn insert(world: &mut World, checked: &Checked<'_>) -> Outcome {
     let change = Change::of(&checked.body)?;
     let zone = checked.body["zone"].as_str().unwrap_or_default().to_owned();
     let bucket = world.storage.bucket_mut(checked.path(0))?;
-    if !location::holds(&bucket.location, &zone) {
+    if !location::holds(&bucket.settings.location, &zone) {
         let text = format!(
             "The zone '{zone}' is not one of the bucket's location {}.",
-            bucket.location
+            bucket.settings.location
         );
         return Err(Error::legacy(400, None, &text));
     }

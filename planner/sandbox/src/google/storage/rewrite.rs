@@ -159,9 +159,9 @@ impl super::Storage {
         let source = from.find(checked.path(1), integer("sourceGeneration", generation)?);
         let class = match &draft.storage_class {
             Some(class) => rules::storage_class(Some(class))?,
-            None => to.storage_class.clone(),
+            None => to.settings.storage_class.clone(),
         };
-        Ok(from.location != to.location
+        Ok(from.settings.location != to.settings.location
             || source.is_some_and(|source| source.storage_class != class))
     }
 }

@@ -228,3 +228,53 @@ async fn a_cache_is_made_by_an_operation_and_goes_an_hour_after_it_was_disabled(
     assert_eq!(world.call("DELETE", BUCKET, None).await.status, 204);
     assert_eq!(world.sandbox.inventory(), json!([]));
 }
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_made_is_gone_and_the_inventory_names_what_is_there() {
+    let world = World::start().with_bucket("models", "US-CENTRAL1").await;
+    let caches = format!("{BUCKET}/anywhereCaches");
+    let fault = json!({
+        "match": {"method": "POST", "path": "*/anywhereCaches"},
+        "nth": 2,
+        "then": {"operation": {"code": 8, "message": "no room in the zone", "seconds": 10}},
+    });
+    world.post("/sandbox/faults", fault).await.ok();
+    for zone in ["us-central1-a", "us-central1-b"] {
+        world.post(&caches, json!({"zone": zone})).await.ok();
+    }
+    world
+        .post("/sandbox/clock/advance", json!({"seconds": 30}))
+        .await
+        .ok();
+    let operations = world.get(&format!("{BUCKET}/operations")).await.ok();
+    assert_eq!(operations["operations"][0]["response"]["state"], "running");
+    let failed = &operations["operations"][1];
+    assert_eq!(
+        (
+            &failed["done"],
+            &failed["error"]["code"],
+            &failed["response"]
+        ),
+        (&json!(true), &json!(8), &Value::Null)
+    );
+    world.put("models", "a", b"123456789", "").await.ok();
+    let inventory = world.sandbox.inventory();
+    let list: Vec<(&str, &str)> = inventory
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|asset| Some((asset["type"].as_str()?, asset["name"].as_str()?)))
+        .collect();
+    assert_eq!(
+        list,
+        [
+            (
+                "storage.googleapis.com/AnywhereCache",
+                "models/us-central1-a"
+            ),
+            ("storage.googleapis.com/Bucket", "models"),
+            ("storage.googleapis.com/Object", "models/a"),
+        ]
+    );
+    assert_eq!(inventory[2]["data"]["crc32c"], "4waSgw==");
+}

@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 
 FOLDER = pathlib.Path(sys.argv[1])
 TINY = "openmodel/tiny-random-llama"
+XET = "acme/weights"
 GATED = "meta-llama/Llama-3.1-8B-Instruct"
 OPEN = "Qwen/Qwen2.5-7B-Instruct"
 PROMPTS = "openmodel/tiny-prompts"
@@ -84,6 +85,13 @@ prompts = api.dataset_info(PROMPTS, files_metadata=True)
 folder = pathlib.Path(snapshot_download(PROMPTS, repo_type="dataset", cache_dir=FOLDER))
 assert folder.name == prompts.sha and any(folder.iterdir()), folder
 raises(RepositoryNotFoundError, lambda: api.model_info(PROMPTS))
+
+# Kept in Xet, and not liked by a scanner; the old way of downloading still works.
+(weights,) = api.get_paths_info(XET, ["model.safetensors"], expand=True)
+assert len(weights.xet_hash) == 64 and weights.security.status == "unsafe", weights
+assert not weights.security.safe and weights.last_commit, weights
+path = pathlib.Path(hf_hub_download(XET, "model.safetensors", cache_dir=FOLDER))
+assert sha256(path) == weights.lfs.sha256
 
 # Gated: everyone sees the facts, who has no access gets no file.
 gated = api.model_info(GATED)

@@ -3,7 +3,7 @@
 //! What the clients must see is said in `tests/clients/*.py`; here they are run, and what the
 //! sandbox answered them is held to Google's Discovery documents.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
@@ -22,6 +22,22 @@ static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
 
 fn sandbox(options: Options) -> Sandbox {
     Sandbox::start(options).expect("a sandbox")
+}
+
+/// Sets something on the sandbox's own side: `PUT /sandbox/{what}`.
+#[track_caller]
+fn tell(sandbox: &Sandbox, what: &str, body: &serde_json::Value) {
+    let mut line = std::net::TcpStream::connect(sandbox.addr()).expect("the sandbox's port");
+    let body = body.to_string();
+    write!(
+        line,
+        "PUT /sandbox/{what} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("a line that is open");
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 /// Runs a command to its end; fails with all that it said.
@@ -104,6 +120,49 @@ fn google_secret_manager_client() {
 }
 
 #[test]
+fn google_storage_client() {
+    let sandbox = sandbox(Options::default());
+    // So that a copy of a few megabytes takes several calls.
+    tell(
+        &sandbox,
+        "storage",
+        &serde_json::json!({"rewriteBytesPerCall": 4 << 20}),
+    );
+    let mut client = PYTHON.client("storage.py");
+    succeed(client.arg(sandbox.url()).arg(scratch("storage")));
+    assert_eq!(sandbox.inventory(), serde_json::json!([]));
+    keeps_the_contract(
+        &sandbox,
+        &[
+            "storage.buckets.setIamPolicy",
+            "storage.objects.insert",
+            "storage.objects.list",
+            "storage.objects.compose",
+            "storage.objects.rewrite",
+            "storage.objects.restore",
+            "storage.buckets.delete",
+        ],
+    );
+}
+
+#[test]
+fn google_storage_client_from_discovery() {
+    let sandbox = sandbox(Options::default());
+    succeed(PYTHON.client("storage_discovery.py").arg(sandbox.url()));
+    assert_eq!(sandbox.inventory(), serde_json::json!([]));
+    keeps_the_contract(
+        &sandbox,
+        &[
+            "storage.anywhereCaches.insert",
+            "storage.anywhereCaches.disable",
+            "storage.buckets.operations.get",
+            "storage.objects.insert",
+            "storage.objects.get",
+        ],
+    );
+}
+
+#[test]
 fn google_token_clients() {
     let sandbox = sandbox(Options::default());
     succeed(PYTHON.client("tokens.py").arg(sandbox.url()));
@@ -120,47 +179,79 @@ fn google_token_clients() {
 #[test]
 fn hugging_face_client() {
     let sandbox = sandbox(Options::default());
+    let repository = serde_json::json!({
+        "card": {"xet": true, "scan": {"files": {"model.safetensors": {"status": "unsafe"}}}},
+        "files": {"model.safetensors": {"computed": {"size": 100_000, "seed": 7}}},
+    });
+    tell(&sandbox, "hub/models/acme/weights", &repository);
     let mut client = PYTHON.client("hub.py");
     client
         .env("HF_ENDPOINT", sandbox.url())
+        .env("HF_HUB_DISABLE_XET", "1")
         .env("HF_HOME", scratch("hub-home"))
         .arg(scratch("hub"));
     succeed(&mut client);
 }
 
-#[test]
-fn gcloud_secrets() {
-    let Some(gcloud) = on_path("gcloud") else {
-        let note = "gcloud is not installed: the sandbox was not driven with it";
-        writeln!(std::io::stderr(), "{note}").expect("stderr");
-        return;
-    };
-    let options = Options {
-        allow_anonymous: true,
-        ..Options::default()
-    };
-    let sandbox = sandbox(options);
-    let folder = scratch("gcloud");
-    let payload = folder.join("payload");
-    std::fs::write(&payload, "open sesame").expect("writable");
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new(&gcloud);
+/// gcloud, if it is installed, on a sandbox of its own that takes anonymous requests.
+struct Gcloud {
+    program: PathBuf,
+    folder: PathBuf,
+    sandbox: Sandbox,
+}
+
+impl Gcloud {
+    fn find(name: &str) -> Option<Self> {
+        let Some(program) = on_path("gcloud") else {
+            let note = "gcloud is not installed: the sandbox was not driven with it";
+            writeln!(std::io::stderr(), "{note}").expect("stderr");
+            return None;
+        };
+        let options = Options {
+            allow_anonymous: true,
+            ..Options::default()
+        };
+        Some(Self {
+            program,
+            folder: scratch(name),
+            sandbox: sandbox(options),
+        })
+    }
+
+    /// Runs it; what it prints.
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> String {
+        let url = self.sandbox.url();
+        let mut command = Command::new(&self.program);
         command
-            .arg("secrets")
             .args(arguments)
             .arg("--quiet")
             .stdin(Stdio::null())
-            .env("CLOUDSDK_CONFIG", folder.join("configuration"))
+            .env("CLOUDSDK_CONFIG", self.folder.join("configuration"))
             .env("CLOUDSDK_CORE_PROJECT", "acme-ml")
             .env("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true")
             .env("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true")
             .env(
                 "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER",
-                format!("{}/", sandbox.url()),
+                format!("{url}/"),
+            )
+            .env(
+                "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE",
+                format!("{url}/storage/v1/"),
             );
         let output = succeed(&mut command);
         String::from_utf8(output.stdout).expect("gcloud writes UTF-8")
+    }
+}
+
+#[test]
+fn gcloud_secrets() {
+    let Some(gcloud) = Gcloud::find("gcloud") else {
+        return;
     };
+    let payload = gcloud.folder.join("payload");
+    std::fs::write(&payload, "open sesame").expect("writable");
+    let run = |arguments: &[&str]| gcloud.run(&[&["secrets"], arguments].concat());
     let file = format!("--data-file={}", payload.display());
     run(&["create", "token", "--replication-policy=automatic"]);
     let added = run(&["versions", "add", "token", &file, "--format=json"]);
@@ -168,14 +259,53 @@ fn gcloud_secrets() {
     let seen = run(&["versions", "access", "latest", "--secret=token"]);
     assert_eq!(seen, "open sesame");
     run(&["delete", "token"]);
-    assert_eq!(sandbox.inventory(), serde_json::json!([]));
+    assert_eq!(gcloud.sandbox.inventory(), serde_json::json!([]));
     keeps_the_contract(
-        &sandbox,
+        &gcloud.sandbox,
         &[
             "secretmanager.projects.secrets.addVersion",
             "secretmanager.projects.secrets.create",
             "secretmanager.projects.secrets.delete",
             "secretmanager.projects.secrets.versions.access",
+        ],
+    );
+}
+
+#[test]
+fn gcloud_storage() {
+    let Some(gcloud) = Gcloud::find("gcloud-storage") else {
+        return;
+    };
+    let run = |arguments: &[&str]| gcloud.run(&[&["storage"], arguments].concat());
+    let path = |name: &str| gcloud.folder.join(name).display().to_string();
+    // The second is long enough for a resumable upload; both end in what could be a line end.
+    let small = b"small\r".to_vec();
+    let large: Vec<u8> = (0..9_000_000_u32).map(|at| at.to_le_bytes()[1]).collect();
+    std::fs::write(path("small"), &small).expect("writable");
+    std::fs::write(path("large"), &large).expect("writable");
+    run(&["buckets", "create", "gs://models", "--location=us-central1"]);
+    run(&[
+        "cp",
+        &path("small"),
+        &path("large"),
+        "gs://models/snapshot/",
+    ]);
+    let listed = run(&["ls", "--recursive", "gs://models"]);
+    assert!(listed.contains("gs://models/snapshot/large"), "{listed}");
+    for (name, content) in [("small", &small), ("large", &large)] {
+        let (from, to) = (format!("gs://models/snapshot/{name}"), path("back"));
+        run(&["cp", &from, &to]);
+        assert!(std::fs::read(&to).expect("a file") == *content, "{name}");
+    }
+    run(&["rm", "--recursive", "gs://models"]);
+    assert_eq!(gcloud.sandbox.inventory(), serde_json::json!([]));
+    keeps_the_contract(
+        &gcloud.sandbox,
+        &[
+            "storage.buckets.insert",
+            "storage.objects.insert",
+            "storage.objects.list",
+            "storage.buckets.delete",
         ],
     );
 }

@@ -114,6 +114,17 @@ fn a_path_belongs_to_the_method_that_fits_it_best() {
         "/v3/projects/acme-ml",
         Some("cloudresourcemanager.projects.get"),
     );
+    check(
+        "POST",
+        "/upload/storage/v1/b/models/o",
+        Some("storage.objects.insert"),
+    );
+    check(
+        "GET",
+        "/download/storage/v1/b/models/o/a%2Fb:c",
+        Some("storage.objects.get"),
+    );
+    check("POST", "/upload/v2/projects/acme-ml", None);
     check("PUT", &format!("{SERVICES}/chat"), None);
     check("GET", "/v2/projects/acme-ml", None);
 }
@@ -216,4 +227,59 @@ fn what_a_log_has_redacted_is_taken_on_trust_but_its_name_is_not() {
     assert_eq!(checked.violations, []);
     let checked = CONTRACTS.check(&add_version(json!({"payload": {"token": "[redacted]"}})));
     assert_eq!(checked.violations.len(), 1, "{:#?}", checked.violations);
+}
+
+#[test]
+fn cloud_storage_is_held_to_its_own_older_ways() {
+    #[track_caller]
+    fn check(doctor: impl FnOnce(&mut Exchange), expect: &[&str]) {
+        // A patch that removes a label, refused because somebody was faster.
+        let error = json!({"message": "no", "domain": "global", "reason": "conditionNotMet"});
+        let mut exchange = Exchange {
+            method: "PATCH".to_owned(),
+            path: "/storage/v1/b/models".to_owned(),
+            query: vec![("ifMetagenerationMatch".to_owned(), "1".to_owned())],
+            request: Some(json!({"labels": {"team": null, "phase": "ready"}})),
+            status: 412,
+            response: Some(json!({"error": {"code": 412, "message": "no", "errors": [error]}})),
+        };
+        doctor(&mut exchange);
+        let checked = CONTRACTS.check(&exchange);
+        let places = checked
+            .violations
+            .iter()
+            .map(|found| format!("{:?} {}", found.part, found.place));
+        assert_eq!(places.collect::<Vec<_>>(), expect, "{checked:#?}");
+    }
+    check(|_| {}, &[]);
+    check(
+        |exchange| put(&mut exchange.request, "", "colour", json!("red")),
+        &["Request /"],
+    );
+    check(
+        |exchange| put(&mut exchange.request, "/labels", "phase", json!(1)),
+        &["Request /labels/phase"],
+    );
+    check(
+        |exchange| {
+            put(
+                &mut exchange.response,
+                "/error/errors/0",
+                "reason",
+                json!(""),
+            );
+        },
+        &["Response /error/errors/0"],
+    );
+    // Contents and "not modified" are no JSON; everything else is.
+    let content = |exchange: &mut Exchange, status, media: &str| {
+        exchange.method = "GET".to_owned();
+        exchange.path = "/download/storage/v1/b/models/o/a".to_owned();
+        exchange.query = vec![("alt".to_owned(), media.to_owned())];
+        (exchange.request, exchange.response) = (None, None);
+        exchange.status = status;
+    };
+    check(|exchange| content(exchange, 206, "media"), &[]);
+    check(|exchange| content(exchange, 304, "json"), &[]);
+    check(|exchange| content(exchange, 200, "json"), &["Response /"]);
 }

@@ -19,6 +19,12 @@ KEEP = {
     "secretmanager.v1": r"secretmanager\.projects\.(locations\.)?secrets\.(?!.*(otat))",
     "iamcredentials.v1": r"iamcredentials\.projects\.serviceAccounts\.generate(Access|Id)Token",
     "sts.v1": r"sts\.token",
+    "storage.v1": (
+        r"storage\.(anywhereCaches\.|buckets\.operations\.(get|list)$"
+        r"|managedFolders\.(delete|get|insert|list)$"
+        r"|buckets\.(delete|get|getIamPolicy|getStorageLayout|insert|list|patch|setIamPolicy|testIamPermissions|update)$"
+        r"|objects\.(compose|copy|delete|get|insert|list|patch|restore|rewrite|update)$)"
+    ),
 }
 FIELD_KEYS = ("type", "format", "enum", "$ref", "readOnly")
 # The member of the request message that the HTTP body fills; other bodies are the message itself.
@@ -58,15 +64,15 @@ def prune(document, pattern):
         kept.append({
             "id": method["id"],
             "verb": method["httpMethod"],
-            "path": method.get("flatPath", method["path"]),
+            "path": document["servicePath"] + method.get("flatPath", method["path"]),
             "query": {
                 name: parameter["type"]
-                for name, parameter in sorted(method["parameters"].items())
+                for name, parameter in sorted(method.get("parameters", {}).items())
                 if parameter["location"] == "query"
             },
             "request": request,
             "body": BODY_MEMBER.get(request),
-            "response": method["response"]["$ref"],
+            "response": method.get("response", {}).get("$ref"),
         })
     wanted = [name for method in kept for name in (method["request"], method["response"]) if name]
     schemas = {}

@@ -9,13 +9,14 @@ use std::time::Duration;
 use crate::clock::ClockMode;
 use crate::faults::Rule;
 use crate::google::run::Quota;
+use crate::google::storage;
 use crate::http::{Reply, Request};
 use crate::hub;
 use crate::server::Shared;
 use crate::world::World;
 
 /// Every route, as `GET /sandbox` lists them.
-const ROUTES: [(&str, &str); 16] = [
+const ROUTES: [(&str, &str); 19] = [
     ("GET /sandbox", "this list"),
     (
         "GET /sandbox/inventory",
@@ -47,7 +48,15 @@ const ROUTES: [(&str, &str); 16] = [
         "[{region, accelerator, zonalRedundancy, limit}]: GPU quotas",
     ),
     (
-        "PUT|PATCH|POST /sandbox/hub/{models|datasets}/{id}",
+        "GET|PUT /sandbox/storage",
+        "{discardContent, rewriteBytesPerCall, uploadSeconds}: how Cloud Storage works",
+    ),
+    (
+        "PUT /sandbox/storage/foreign/{bucket}",
+        "the bucket belongs to somebody else",
+    ),
+    (
+        "PUT|PATCH|POST /sandbox/hub/{models|datasets|spaces}/{id}",
         "add, change, commit to a repository",
     ),
     (
@@ -56,7 +65,11 @@ const ROUTES: [(&str, &str); 16] = [
     ),
     (
         "PUT /sandbox/hub/limits",
-        "{api, resolvers}: requests per five minutes; {} lifts them",
+        "{api, resolvers, windowSeconds}: requests per window, of five minutes; {} lifts them",
+    ),
+    (
+        "PUT /sandbox/hub/links",
+        "{lifetimeSeconds}: how long the signed URLs of large files are good for",
     ),
     (
         "POST /sandbox/reset",
@@ -164,6 +177,7 @@ fn change(
             world.run.quotas = body::<Vec<Quota>>(request)?;
             Ok(json!(world.run.quotas))
         }
+        (verb, ["storage", path @ ..]) => storage::administer(world, verb, path, request),
         (verb, ["hub", path @ ..]) => hub::administer(world, verb, path, request),
         _ => Err(Refusal::NoRoute),
     }

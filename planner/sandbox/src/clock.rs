@@ -37,6 +37,19 @@ impl Time {
         )
     }
 
+    /// Microseconds since the Unix epoch.
+    pub(crate) fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// RFC 3339 in UTC with three decimals, as Cloud Storage prints it.
+    pub(crate) fn rfc3339_millis(self) -> String {
+        let mut text = self.rfc3339();
+        let end = text.len() - 1;
+        text.replace_range(end - 3..end, "");
+        text
+    }
+
     /// RFC 3339 in UTC with six decimals, as Google prints it.
     pub(crate) fn rfc3339(self) -> String {
         let (date, micros) = (self.date(), self.0.rem_euclid(1_000_000));

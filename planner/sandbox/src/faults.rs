@@ -83,6 +83,9 @@ pub(crate) struct Action {
     /// Break off the body after so many bytes.
     #[serde(default)]
     pub(crate) truncate_bytes: Option<u64>,
+    /// Read so many bytes of the request's body, then close the connection: an upload that is cut.
+    #[serde(default)]
+    pub(crate) cut_upload_bytes: Option<u64>,
     /// Shape the long-running operation that this request starts.
     #[serde(default)]
     pub(crate) operation: Option<OperationPlan>,

@@ -1,16 +1,21 @@
-//! Emulator of the clouds' HTTP APIs: Hugging Face Hub, Cloud Run, Secret Manager, IAM.
+//! Emulator of the clouds' HTTP APIs: Hugging Face Hub, Cloud Run, Cloud Storage, Secret Manager,
+//! IAM.
 //!
 //! ```text
 //!             ┌ Host: run.googleapis.com, huggingface.co, *.run.app …
 //! one port ───┤
-//!             └ else by path: /v2/projects/…, /v1/projects/*/secrets, /api/models/…, /run.app/…
+//!             └ else by path: /v2/projects/…, /storage/v1/…, /v1/projects/*/secrets, /api/models/…,
+//!                             /run.app/…; what is left is /{bucket}/{object} of the XML API
 //!
-//! /sandbox/…   the sandbox's own side: clock, faults, requests, inventory, hub, reset
+//! /sandbox/…   the sandbox's own side: clock, faults, requests, inventory, hub, storage, reset
 //! ```
 //!
 //! It imports no crate of ours, so that it cannot share their mistakes. What it knows of the APIs
 //! it has from Google's Discovery documents (`data/discovery`) and from the Hub's published
 //! behaviour. State is in memory, or in a file when asked; time is virtual; ids follow from a seed.
+//! Contents of more than 256 KiB lie in temporary files without a name: they are gone with the
+//! sandbox, and after a restart from a state file only the size and checksums of such an object are
+//! left. Resumable uploads that are under way do not outlive it either.
 //!
 //! ```
 //! use openmodel_sandbox::{Options, Sandbox};
@@ -23,6 +28,7 @@
 //! ```
 
 mod admin;
+mod blob;
 mod clock;
 mod faults;
 mod google;
@@ -60,6 +66,7 @@ pub struct Options {
     pub port: u16,
     /// Keep the state in this file, and continue from it when it exists; its seed, clock and
     /// switches then stand, not those given here. Holds secrets: readable by its owner only.
+    /// Contents of Cloud Storage are in it up to 256 KiB each; of longer ones, size and checksums.
     pub state_file: Option<PathBuf>,
     /// Ids and draws of chance follow from this.
     pub seed: u64,

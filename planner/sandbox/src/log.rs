@@ -23,7 +23,8 @@ pub struct Entry {
     pub number: u64,
     /// Virtual time of the answer, RFC 3339.
     pub time: String,
-    /// Which emulated API answered: `run`, `secretmanager`, `hub`, …
+    /// Which emulated API answered: `run`, `secretmanager`, `storage`, `storage.session` (inside a
+    /// resumable upload), `storage.xml`, `hub`, …
     pub api: &'static str,
     /// The Discovery method, such as `run.projects.locations.services.create`, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,6 +146,7 @@ fn is_secret(name: &str) -> bool {
             | "clientsecret"
             | "key"
             | "signature"
+            | "uploadid"
     )
 }
 

@@ -1,7 +1,8 @@
 //! From a connection to an answer: read the request, apply the faults, ask the world, write the log.
 //!
 //!   request ─► /sandbox/…  ─► admin
-//!          └─► fault? ─► delay ─► refuse, or lose before ─► world ─► lose after ─► body, spoilt or not
+//!          └─► fault? ─► delay ─► refuse, or lose before ─► read the body, or a part of it
+//!                                     ─► world ─► lose after ─► body, spoilt or not
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,15 +15,13 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 
 use crate::faults::{Action, Canned, Lose, OperationPlan, Rule};
-use crate::google;
+use crate::google::storage::{self, Broken, drained, receive};
+use crate::google::{self, Api};
 use crate::http::{Content, Line, Reply, Request};
 use crate::log::{self, Log};
 use crate::store::Store;
 use crate::world::{Answer, Call, Service, World};
 use crate::{Options, admin, hub};
-
-/// Largest request body; the real services take less.
-const BODY: usize = 32 << 20;
 
 /// What all requests share.
 pub(crate) struct Shared {
@@ -80,18 +79,15 @@ pub(crate) async fn handle(
     request: axum::extract::Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, BODY).await else {
-        return respond(
-            Reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
-            &Action::default(),
-        );
-    };
-    let request = Request::new(&parts, body);
+    let mut request = Request::new(&parts, Bytes::new());
     if request
         .segments
         .first()
         .is_some_and(|first| first == "sandbox")
     {
+        if let Err(broken) = receive(&shared, &mut request, incoming(body, None)).await {
+            return respond(unread(broken, &line), &Action::default());
+        }
         let reply = admin::answer(&shared, &request);
         let reply = match shared.saved().await {
             Ok(()) => reply,
@@ -106,9 +102,17 @@ pub(crate) async fn handle(
         .unwrap_or_default();
     tokio::time::sleep(Duration::from_millis(action.delay_millis)).await;
 
-    let reply = match (&action.respond, action.lose) {
-        (Some(canned), _) => made_up(canned, &request),
-        (None, Some(Lose::Before)) => Reply::empty(StatusCode::OK),
+    let body = incoming(body, action.cut_upload_bytes);
+    let read = match (&action.respond, action.lose) {
+        // A client that is still sending would not hear an answer; what it sends has no effect.
+        (Some(_), _) => drained(body).await,
+        (None, Some(Lose::Before)) => Ok(()),
+        _ => receive(&shared, &mut request, body).await,
+    };
+    let reply = match (read, &action.respond, action.lose) {
+        (Err(broken), ..) => unread(broken, &line),
+        (_, Some(canned), _) => made_up(canned, &request),
+        (_, None, Some(Lose::Before)) => Reply::empty(StatusCode::OK),
         _ => ask(&shared, &request, action.operation.as_ref()).await,
     };
     write_down(&shared, &request, &reply, rule.as_ref());
@@ -116,6 +120,42 @@ pub(crate) async fn handle(
         line.cut(action.reset);
     }
     respond(reply, &action)
+}
+
+/// The body as it comes in; with a limit it breaks off there.
+fn incoming(
+    body: Body,
+    limit: Option<u64>,
+) -> impl Stream<Item = Result<Bytes, Broken>> + Unpin + Send {
+    let mut left = limit.unwrap_or(u64::MAX);
+    let chunks = body.into_data_stream().flat_map(move |chunk| {
+        let mut given = Vec::new();
+        match chunk {
+            Ok(chunk) if (chunk.len() as u64) <= left => {
+                left -= chunk.len() as u64;
+                given.push(Ok(chunk));
+            }
+            Ok(chunk) => {
+                given.push(Ok(chunk.slice(..usize::try_from(left).unwrap_or(0))));
+                given.push(Err(Broken::Cut));
+            }
+            Err(_) => given.push(Err(Broken::Cut)),
+        }
+        stream::iter(given)
+    });
+    chunks.boxed()
+}
+
+/// What is answered to a request that could not be read; nobody hears it when the line is cut.
+fn unread(broken: Broken, line: &Line) -> Reply {
+    match broken {
+        Broken::TooLarge => Reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
+        Broken::Disk(failure) => google::Error::internal(failure).reply(),
+        Broken::Cut => {
+            line.cut(false);
+            Reply::empty(StatusCode::BAD_REQUEST)
+        }
+    }
 }
 
 /// Ask the world, as often as it says "later", and make the change durable.
@@ -150,6 +190,10 @@ fn made_up(canned: &Canned, request: &Request) -> Reply {
     let mut reply = match (&canned.body, Service::of(request)) {
         (Some(body), _) => Reply::json(status, body.clone()),
         (None, _) if status.is_success() => Reply::empty(status),
+        (None, Service::Google(Api::Storage)) => storage::refuse(
+            request,
+            google::Error::of_status(status, "An injected fault."),
+        ),
         (None, Service::Hub) => hub::error(status, None, "An injected fault."),
         (None, _) => google::Error::of_status(status, "An injected fault.").reply(),
     };
@@ -162,7 +206,11 @@ fn made_up(canned: &Canned, request: &Request) -> Reply {
 fn write_down(shared: &Shared, request: &Request, reply: &Reply, rule: Option<&Rule>) {
     let service = Service::of(request);
     let time = shared.world().now().rfc3339();
-    let mut entry = log::entry(request, reply, service.name(), time);
+    let name = match service {
+        Service::Google(Api::Storage) => storage::log_name(request),
+        other => other.name(),
+    };
+    let mut entry = log::entry(request, reply, name, time);
     if let Service::Google(api) = service {
         entry.operation = google::method_id(api, request);
     }

@@ -14,6 +14,7 @@ use crate::clock::{Clock, ClockMode, Time};
 use crate::faults::{Faults, OperationPlan};
 use crate::google::run::Run;
 use crate::google::secret_manager::Secrets;
+use crate::google::storage::Storage;
 use crate::google::{self, Api};
 use crate::http::{Reply, Request};
 use crate::hub::{self, Hub};
@@ -34,6 +35,8 @@ pub(crate) struct World {
     pub(crate) projects: Projects,
     pub(crate) run: Run,
     pub(crate) secrets: Secrets,
+    #[serde(default)]
+    pub(crate) storage: Storage,
     pub(crate) hub: Hub,
     uses: BTreeMap<String, u64>,
     /// Counts changes, so that the writer of the state file knows what it has written.
@@ -113,6 +116,7 @@ impl World {
             projects: Projects::default(),
             run: Run::default(),
             secrets: Secrets::default(),
+            storage: Storage::default(),
             hub: Hub::default(),
             uses: BTreeMap::new(),
             version: 0,
@@ -156,6 +160,7 @@ impl World {
         self.run.settle(now);
         let mut assets = self.run.inventory();
         assets.extend(self.secrets.inventory());
+        assets.extend(self.storage.inventory(now));
         assets.sort_by_key(|asset| {
             let text = |member: &str| asset[member].as_str().unwrap_or_default().to_owned();
             (text("type"), text("name"))

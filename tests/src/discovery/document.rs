@@ -175,6 +175,11 @@ impl Method {
         (!self.path.is_match(path)).then(|| format!("{} wants {}", self.id, self.path))
     }
 
+    /// Whether its API is older than Google's design guide.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.id.starts_with("storage.")
+    }
+
     /// Whether its errors have the shape of RFC 6749 instead of Google's.
     pub(super) fn speaks_oauth(&self) -> bool {
         matches!(
@@ -187,7 +192,8 @@ impl Method {
 impl Parameter {
     fn takes(&self, value: &str) -> bool {
         match (self.kind.as_str(), self.format.as_deref()) {
-            ("boolean", _) => matches!(value, "true" | "false"),
+            // Google's own storage client sends `True`.
+            ("boolean", _) => matches!(value, "true" | "false" | "True" | "False"),
             ("integer", Some("uint32")) => value.parse::<u32>().is_ok(),
             ("integer", _) => value.parse::<i32>().is_ok(),
             ("number", _) => value.parse::<f64>().is_ok(),

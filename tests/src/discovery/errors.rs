@@ -1,4 +1,5 @@
-//! The shape of refusals, which Discovery leaves out: Google's (AIP-193) and OAuth's (RFC 6749).
+//! The shape of refusals, which Discovery leaves out: Google's (AIP-193), its older one, and
+//! OAuth's (RFC 6749).
 
 use serde_json::Value;
 
@@ -22,8 +23,20 @@ const CODES: [(&str, u16); 16] = [
     ("DEADLINE_EXCEEDED", 504),
 ];
 
+/// Which shape an API's refusals have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A canonical code, as AIP-193 has it.
+    Status,
+    /// A list of errors with a reason each
+    /// (<https://cloud.google.com/storage/docs/json_api/v1/status-codes>).
+    Reason,
+    /// RFC 6749, or the first.
+    OAuth,
+}
+
 /// What is wrong with the body of a refusal, each with its place in it.
-pub(super) fn check(status: u16, body: Option<&Value>, oauth: bool) -> Vec<(String, String)> {
+pub(super) fn check(status: u16, body: Option<&Value>, shape: Shape) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut want = |holds: bool, at: &str, what: &str| {
         if !holds {
@@ -31,7 +44,7 @@ pub(super) fn check(status: u16, body: Option<&Value>, oauth: bool) -> Vec<(Stri
         }
     };
     let error = &body.unwrap_or(&Value::Null)["error"];
-    if oauth && error.is_string() {
+    if shape == Shape::OAuth && error.is_string() {
         return found;
     }
     want(
@@ -52,6 +65,17 @@ pub(super) fn check(status: u16, body: Option<&Value>, oauth: bool) -> Vec<(Stri
             "/error/message",
             "it is a text",
         );
+        if shape == Shape::Reason {
+            let first = &error["errors"][0];
+            for member in ["message", "domain", "reason"] {
+                want(
+                    first[member].as_str().is_some_and(|text| !text.is_empty()),
+                    "/error/errors/0",
+                    "it has a message, a domain and a reason",
+                );
+            }
+            return found;
+        }
         let code = error["status"].as_str().unwrap_or_default();
         want(
             http_status(code) == Some(status),
@@ -85,8 +109,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn places(status: u16, body: Option<&Value>, oauth: bool, expect: &[&str]) {
-        let found = check(status, body, oauth);
+    fn places(status: u16, body: Option<&Value>, shape: Shape, expect: &[&str]) {
+        let found = check(status, body, shape);
         assert_eq!(
             found.iter().map(|(at, _)| at.as_str()).collect::<Vec<_>>(),
             expect,
@@ -98,16 +122,26 @@ mod tests {
     fn a_refusal_has_googles_shape() {
         let good = json!({"error": {"code": 404, "message": "no", "status": "NOT_FOUND",
             "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo"}]}});
-        places(404, Some(&good), false, &[]);
-        places(400, Some(&good), false, &["/error/code", "/error/status"]);
-        places(404, None, false, &["/error"]);
-        places(404, Some(&json!({"detail": "no"})), false, &["/error"]);
+        places(404, Some(&good), Shape::Status, &[]);
+        places(
+            400,
+            Some(&good),
+            Shape::Status,
+            &["/error/code", "/error/status"],
+        );
+        places(404, None, Shape::Status, &["/error"]);
+        places(
+            404,
+            Some(&json!({"detail": "no"})),
+            Shape::Status,
+            &["/error"],
+        );
         let bad =
             json!({"error": {"code": 404, "message": "", "status": "NOT_FOUND", "details": [{}]}});
         places(
             404,
             Some(&bad),
-            false,
+            Shape::Status,
             &["/error/message", "/error/details"],
         );
     }
@@ -115,7 +149,17 @@ mod tests {
     #[test]
     fn a_token_endpoint_may_refuse_as_oauth_does() {
         let body = json!({"error": "invalid_grant", "error_description": "expired"});
-        places(400, Some(&body), true, &[]);
-        places(400, Some(&body), false, &["/error"]);
+        places(400, Some(&body), Shape::OAuth, &[]);
+        places(400, Some(&body), Shape::Status, &["/error"]);
+    }
+
+    #[test]
+    fn an_older_api_gives_a_reason() {
+        let good = json!({"error": {"code": 412, "message": "no",
+            "errors": [{"message": "no", "domain": "global", "reason": "conditionNotMet"}]}});
+        places(412, Some(&good), Shape::Reason, &[]);
+        places(412, Some(&good), Shape::Status, &["/error/status"]);
+        let bad = json!({"error": {"code": 412, "message": "no", "errors": []}});
+        places(412, Some(&bad), Shape::Reason, &["/error/errors/0"; 3]);
     }
 }

@@ -120,8 +120,12 @@ impl Schemas {
                 format!("@type {url:?} is not type.googleapis.com/…"),
             ));
         };
-        // Error details are no part of the APIs' own documents.
-        if message.starts_with("google.rpc.") {
+        // Error details are no part of the APIs' own documents; nor is what Cloud Storage says of
+        // its operations, which is of its gRPC API.
+        let storage = message.strip_prefix("google.storage.control.v2.");
+        if message.starts_with("google.rpc.")
+            || storage.is_some_and(|name| name.ends_with("Metadata"))
+        {
             return;
         }
         let Some(name) = self.name_of(message) else {

@@ -23,14 +23,16 @@ pub(crate) struct Method {
     /// `run.projects.locations.services.create`
     pub(crate) id: String,
     verb: String,
-    /// `flatPath` of the document: `v2/projects/{projectsId}/…/services/{servicesId}:verb`
+    /// `flatPath` of the document: `v2/projects/{projectsId}/…/services/{servicesId}:verb`;
+    /// Cloud Storage has only `path`, which is as flat: `storage/v1/b/{bucket}/o/{object}`
     path: String,
     /// Query parameters and their types.
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) request: Option<String>,
     /// The member of the request message that the body is; the whole message when absent.
     pub(crate) body: Option<String>,
-    pub(crate) response: String,
+    /// Absent where the answer is empty, or is the bytes of a file.
+    pub(crate) response: Option<String>,
 }
 
 /// A type in a schema.
@@ -64,6 +66,7 @@ static DOCUMENTS: LazyLock<Vec<Document>> = LazyLock::new(|| {
         include_str!("../../data/discovery/secretmanager.v1.json"),
         include_str!("../../data/discovery/iamcredentials.v1.json"),
         include_str!("../../data/discovery/sts.v1.json"),
+        include_str!("../../data/discovery/storage.v1.json"),
     ];
     // A document that does not parse is caught by the test below, before anything is shipped.
     texts
@@ -80,14 +83,21 @@ pub(crate) fn document(api: &str) -> Option<&'static Document> {
 impl Document {
     /// The method of a verb and a path.
     pub(crate) fn route(&'static self, verb: &Verb, segments: &[String]) -> Option<Route> {
+        let verbs = !self.is_legacy();
         let methods = self
             .methods
             .iter()
             .filter(|method| method.verb == verb.as_str());
         methods.into_iter().find_map(|method| {
-            let path = variables(&method.path, segments)?;
+            let path = variables(&method.path, segments, verbs)?;
             Some(Route { method, path })
         })
+    }
+
+    /// Whether the API is older than Google's design guide: no `:verb` in its paths, so that a
+    /// name may hold a colon; a null in a patch removes a member; errors have a reason.
+    pub(crate) fn is_legacy(&self) -> bool {
+        self.api == "storage.v1"
     }
 
     /// A schema by name.
@@ -108,8 +118,8 @@ impl Method {
     }
 }
 
-/// The variables of a path that fits the template.
-fn variables(template: &str, segments: &[String]) -> Option<Vec<String>> {
+/// The variables of a path that fits the template, whose last one may have a custom verb.
+fn variables(template: &str, segments: &[String], verbs: bool) -> Option<Vec<String>> {
     let parts: Vec<&str> = template.split('/').collect();
     if parts.len() != segments.len() {
         return None;
@@ -125,7 +135,8 @@ fn variables(template: &str, segments: &[String]) -> Option<Vec<String>> {
         let (_, custom) = variable.split_once('}')?;
         let (value, verb) = segment
             .split_once(':')
-            .map_or((segment.as_str(), ""), |(value, verb)| (value, verb));
+            .filter(|_| verbs)
+            .unwrap_or((segment.as_str(), ""));
         if verb != custom.trim_start_matches(':') || value.is_empty() {
             return None;
         }
@@ -146,13 +157,13 @@ mod tests {
 
     #[test]
     fn every_document_is_there() {
-        assert_eq!(DOCUMENTS.len(), 4);
+        assert_eq!(DOCUMENTS.len(), 5);
         for document in DOCUMENTS.iter() {
             assert!(!document.methods.is_empty());
             for name in document
                 .methods
                 .iter()
-                .flat_map(|m| m.request.iter().chain([&m.response]))
+                .flat_map(|m| m.request.iter().chain(&m.response))
             {
                 assert!(document.schema(name).is_some(), "{name}");
             }
@@ -182,5 +193,13 @@ mod tests {
             "v1/projects/p/secrets/s/versions/latest:access",
         );
         assert_eq!(version.expect("a method").0, "versions.access");
+        let object = "storage/v1/b/models/o/a:b";
+        assert_eq!(
+            route("storage.v1", &Verb::GET, object),
+            Some((
+                "objects.get".to_owned(),
+                vec!["models".into(), "a:b".into()]
+            ))
+        );
     }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Error {
     status: &'static str,
     message: String,
     details: Vec<Value>,
+    /// What an older API says in place of a status.
+    reason: Option<&'static str>,
 }
 
 impl Error {
@@ -21,7 +23,28 @@ impl Error {
             status,
             message: message.into(),
             details: Vec::new(),
+            reason: None,
         }
+    }
+
+    /// An error of an older API, by its HTTP status; `reason` where the usual one will not do.
+    pub(crate) fn legacy(code: u16, reason: Option<&'static str>, message: &str) -> Self {
+        let mut error = Self::new(code, "", message);
+        error.reason = reason;
+        error
+    }
+
+    pub(crate) fn code(&self) -> StatusCode {
+        StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The reason of an older API; empty where the usual one will do.
+    pub(crate) fn reason(&self) -> &'static str {
+        self.reason.unwrap_or_default()
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -112,8 +135,44 @@ impl Error {
         Self::new(status.as_u16(), name, message)
     }
 
+    /// In the shape of the APIs that are older than `google.rpc.Status`: with `errors` and a
+    /// `reason`, without a status (<https://cloud.google.com/storage/docs/json_api/v1/status-codes>).
+    pub(crate) fn legacy_reply(self) -> Reply {
+        if self.code == 304 {
+            return Reply::empty(self.code());
+        }
+        let usual = match self.code {
+            401 => "required",
+            403 => "forbidden",
+            404 => "notFound",
+            409 => "conflict",
+            412 => "conditionNotMet",
+            416 => "requestedRangeNotSatisfiable",
+            429 => "rateLimitExceeded",
+            501 => "notImplemented",
+            500.. => "backendError",
+            _ => "invalid",
+        };
+        let mut one = json!({
+            "message": self.message,
+            "domain": "global",
+            "reason": self.reason.unwrap_or(usual),
+        });
+        let place = match self.code {
+            401 => Some("Authorization"),
+            412 => Some("If-Match"),
+            _ => None,
+        };
+        if let Some(place) = place {
+            one["locationType"] = "header".into();
+            one["location"] = place.into();
+        }
+        let error = json!({"code": self.code, "message": self.message, "errors": [one]});
+        Reply::json(self.code(), json!({"error": error}))
+    }
+
     pub(crate) fn reply(self) -> Reply {
-        let code = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let code = self.code();
         let mut error = json!({"code": self.code, "message": self.message, "status": self.status});
         if !self.details.is_empty() {
             error["details"] = Value::Array(self.details);

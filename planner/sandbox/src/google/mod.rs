@@ -11,6 +11,7 @@ mod policy;
 pub(crate) mod run;
 mod schema;
 pub(crate) mod secret_manager;
+pub(crate) mod storage;
 
 use axum::http::Method as Verb;
 use serde_json::Value;
@@ -29,6 +30,7 @@ pub(crate) type Outcome = Result<Value, Error>;
 pub(crate) enum Api {
     Run,
     SecretManager,
+    Storage,
     IamCredentials,
     Sts,
     OAuth,
@@ -36,6 +38,9 @@ pub(crate) enum Api {
     Metadata,
     Unknown,
 }
+
+/// First parts of paths that are no buckets: of APIs that the sandbox does not have, and its own.
+const NOT_BUCKETS: [&str; 5] = ["batch", "bigquery", "compute", "sandbox", "v1beta1"];
 
 impl Api {
     /// By the host of the real service; regional hosts too.
@@ -47,6 +52,9 @@ impl Api {
             return Some(Self::Metadata);
         }
         let name = host.strip_suffix(".googleapis.com")?;
+        if name == "storage" || name.ends_with(".storage") {
+            return Some(Self::Storage);
+        }
         Some(match name.split('.').next().unwrap_or_default() {
             "secretmanager" => Self::SecretManager,
             "iamcredentials" => Self::IamCredentials,
@@ -63,6 +71,7 @@ impl Api {
         let parts: Vec<&str> = request.segments.iter().map(String::as_str).collect();
         match parts.as_slice() {
             ["computeMetadata", ..] => Self::Metadata,
+            ["storage" | "upload" | "download" | "resumable", ..] => Self::Storage,
             [] if request.header("metadata-flavor").is_some() => Self::Metadata,
             ["v2", "projects", ..] => Self::Run,
             ["v1", "projects", _, "serviceAccounts", ..] => Self::IamCredentials,
@@ -71,6 +80,12 @@ impl Api {
             ["v1", "token"] => Self::Sts,
             ["token"] | ["o", "oauth2", "token"] | ["oauth2", "v4", "token"] => Self::OAuth,
             ["v1" | "v3", "projects", _] => Self::ResourceManager,
+            // The last, because any two words are a bucket and an object of the XML API.
+            [first, ..]
+                if !NOT_BUCKETS.contains(first) && storage::is_object_path(&request.segments) =>
+            {
+                Self::Storage
+            }
             _ => Self::Unknown,
         }
     }
@@ -80,6 +95,7 @@ impl Api {
         match self {
             Self::Run => "run",
             Self::SecretManager => "secretmanager",
+            Self::Storage => "storage",
             Self::IamCredentials => "iamcredentials",
             Self::Sts => "sts",
             Self::OAuth => "oauth2",
@@ -93,6 +109,7 @@ impl Api {
         match self {
             Self::Run => discovery::document("run.v2"),
             Self::SecretManager => discovery::document("secretmanager.v1"),
+            Self::Storage => discovery::document("storage.v1"),
             Self::IamCredentials => discovery::document("iamcredentials.v1"),
             Self::Sts => discovery::document("sts.v1"),
             _ => None,
@@ -102,6 +119,9 @@ impl Api {
 
 /// The Discovery method that a request calls.
 pub(crate) fn method_id(api: Api, request: &Request) -> Option<String> {
+    if api == Api::Storage {
+        return storage::method_id(request);
+    }
     let route = api.document()?.route(&request.method, &request.segments)?;
     Some(route.method.id.clone())
 }
@@ -124,6 +144,7 @@ pub(crate) fn answer(world: &mut World, api: Api, call: &Call<'_>) -> Answer {
     match api {
         Api::Metadata => return Answer::Reply(identity::metadata(world, call)),
         Api::OAuth => return Answer::Reply(identity::oauth_token(world, call)),
+        Api::Storage => return Answer::Reply(storage::answer(world, call)),
         Api::Sts => return Answer::Reply(identity::sts_token(world, call)),
         Api::ResourceManager => {
             let answer = authorised(world, call).and_then(|()| identity::project(world, call));

@@ -130,7 +130,8 @@ pub(crate) fn check_answer(
         document,
         violations: Vec::new(),
     };
-    if let Some(schema) = document.schema(&method.response) {
+    let schema = method.response.as_deref();
+    if let Some(schema) = schema.and_then(|name| document.schema(name)) {
         check.value(schema, answer.clone(), "");
     }
     // An operation carries messages of any type, which name it.
@@ -223,8 +224,11 @@ impl Check<'_> {
     fn members(&mut self, field: &Field, members: Map<String, Value>, path: &str) -> Value {
         let mut clean = Map::new();
         for (name, value) in members {
-            // In protobuf's JSON a null member is an absent one.
+            // In protobuf's JSON a null member is an absent one; in older patches it removes one.
             if value.is_null() {
+                if self.document.is_legacy() {
+                    clean.insert(name, value);
+                }
                 continue;
             }
             if let Some(kind) = &field.additional_properties {

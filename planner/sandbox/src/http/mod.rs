@@ -12,6 +12,8 @@ use serde_json::Value;
 pub(crate) use file::{Piece, Source, serve};
 pub(crate) use wire::{Door, Line};
 
+use crate::blob::Blob;
+
 /// A request, read to its end.
 pub(crate) struct Request {
     pub(crate) method: Method,
@@ -24,6 +26,15 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The content that an upload carries, which may be too long for `body`.
+    pub(crate) received: Option<Received>,
+}
+
+/// The content of an upload.
+pub(crate) struct Received {
+    pub(crate) blob: Blob,
+    /// The media type that came with it.
+    pub(crate) media_type: Option<String>,
 }
 
 impl Request {
@@ -52,6 +63,7 @@ impl Request {
             query: query.into_owned().collect(),
             headers: parts.headers.clone(),
             body,
+            received: None,
         }
     }
 

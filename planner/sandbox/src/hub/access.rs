@@ -10,8 +10,8 @@ use super::repo::{Gate, Kind, Repo, sha256};
 use super::{Hub, error};
 use crate::http::{Reply, Request};
 
-/// Length of a window of the rate limit.
-const WINDOW: Duration = Duration::from_mins(5);
+/// Seconds of a window of the rate limit.
+const WINDOW: u64 = 300;
 
 /// What a token may do. A token that the sandbox was not told of may do everything.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -125,10 +125,10 @@ pub(crate) fn may_see(repo: Option<&Repo>, token: Option<&Token>) -> Result<(), 
 
 /// Whether its files may be read: of a gated one only with a token whose owner accepted the terms.
 pub(crate) fn may_read(repo: &Repo, token: Option<&Token>) -> Result<(), Reply> {
-    let what = if repo.kind == Kind::Models {
-        "model"
-    } else {
-        "dataset"
+    let what = match repo.kind {
+        Kind::Models => "model",
+        Kind::Datasets => "dataset",
+        Kind::Spaces => "space",
     };
     let (status, text) = match token {
         _ if repo.card.gated == Gate::Open => return Ok(()),
@@ -155,10 +155,12 @@ pub(crate) fn may_read(repo: &Repo, token: Option<&Token>) -> Result<(), Reply> 
 
 /// Requests per window that are enforced; without a number only announced.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Limits {
     api: Option<u64>,
     resolvers: Option<u64>,
+    /// Length of a window; five minutes, as the Hub's, when absent.
+    window_seconds: Option<u64>,
 }
 
 /// Requests of each caller in its current window. By the wall clock, because clients wait by it.
@@ -188,15 +190,16 @@ impl Hub {
             (Bucket::Resolvers, _) => ("resolvers", 5_000, self.limits.resolvers),
         };
         let quota = enforced.unwrap_or(announced);
+        let length = Duration::from_secs(self.limits.window_seconds.unwrap_or(WINDOW));
         let now = Instant::now();
         let key = (bucket, caller.unwrap_or_default());
         let window = self.windows.0.entry(key).or_insert((now, 0));
-        if now.duration_since(window.0) >= WINDOW {
+        if now.duration_since(window.0) >= length {
             *window = (now, 0);
         }
         window.1 += 1;
         let left = quota.saturating_sub(window.1);
-        let wait = WINDOW
+        let wait = length
             .saturating_sub(now.duration_since(window.0))
             .as_secs()
             + 1;
@@ -206,7 +209,7 @@ impl Hub {
                 "ratelimit-policy",
                 format!(
                     "\"fixed window\";\"{name}\";q={quota};w={}",
-                    WINDOW.as_secs()
+                    length.as_secs()
                 ),
             ),
         ];

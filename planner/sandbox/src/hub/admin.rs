@@ -59,6 +59,10 @@ pub(crate) fn administer(
             world.hub.windows = super::Windows::default();
             Ok(json!({}))
         }
+        ("PUT", ["links"]) => {
+            world.hub.links = body(request)?;
+            Ok(json!({}))
+        }
         (verb, [kind, id @ ..]) if (1..=2).contains(&id.len()) => {
             let kind = Kind::of(kind).ok_or(Refusal::NoRoute)?;
             repository(world, verb, kind, &id.join("/"), request)

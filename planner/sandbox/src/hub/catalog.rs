@@ -82,6 +82,8 @@ pub(crate) fn file(kind: Kind, id: &str, path: &str) -> Option<File> {
 fn built(kind: Kind, id: &str) -> Option<&'static Built> {
     match kind {
         Kind::Datasets => DATASETS.get(id),
+        // The sandbox brings none.
+        Kind::Spaces => None,
         Kind::Models => {
             let (model, slot) = MODELS.get(id)?;
             Some(slot.0.get_or_init(|| build(model)))

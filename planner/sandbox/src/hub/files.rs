@@ -1,16 +1,34 @@
 //! Serving files: the resolver, which answers or redirects, and the store behind it.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 
 use super::repo::{Kind, Repo};
 use super::{access, moved, no_entry, no_revision, no_route, resolve_route};
+use crate::clock::Time;
 use crate::http::{self, Reply};
 use crate::ids;
 use crate::world::{Call, World};
 
-/// How long a signed URL says it is good for, in seconds. It does not end.
-const SIGNED_FOR: u64 = 3_600;
+/// How the store's signed URLs are made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub(super) struct Links {
+    /// Virtual seconds that one is good for.
+    lifetime_seconds: u64,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self {
+            lifetime_seconds: 3_600,
+        }
+    }
+}
+
 /// What a path may hold as it is (RFC 3986, unreserved).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -39,13 +57,25 @@ pub(super) fn resolve(world: &mut World, call: &Call<'_>) -> Result<Reply, Reply
     let etag = format!("\"{}\"", file.etag());
     let name = route.path.rsplit('/').next().unwrap_or_default();
     let reply = if file.lfs.is_some() {
-        let location = signed(world.seed, call, repo, &commit.sha, &route.path);
-        Reply::empty(StatusCode::FOUND)
+        let place = format!(
+            "{}/{}/{}/{}",
+            repo.kind.name(),
+            repo.id,
+            commit.sha,
+            route.path
+        );
+        let lifetime = Duration::from_secs(world.hub.links.lifetime_seconds);
+        let location = signed(world.seed, call, &place, world.now().plus(lifetime));
+        let reply = Reply::empty(StatusCode::FOUND)
             .with("location", &location)
             .with("x-linked-etag", &etag)
             .with("x-linked-size", &file.size().to_string())
             .with("etag", &etag)
-            .with("accept-ranges", "bytes")
+            .with("accept-ranges", "bytes");
+        match repo.xet_hash(&file) {
+            Some(hash) => with_xet(reply, call, repo, &commit.sha, &hash),
+            None => reply,
+        }
     } else {
         http::serve(request, file.source, &etag)
             .with("content-type", "text/plain; charset=utf-8")
@@ -59,10 +89,20 @@ pub(super) fn resolve(world: &mut World, call: &Call<'_>) -> Result<Reply, Reply
         .with("vary", "Origin, Accept"))
 }
 
-/// A URL that opens one file without a token. It is of another origin than the request's, as the
+/// What tells a client that it may fetch a file by the Xet protocol instead.
+fn with_xet(reply: Reply, call: &Call<'_>, repo: &Repo, sha: &str, hash: &str) -> Reply {
+    let kind = repo.kind.name();
+    let route = format!("{}/api/{kind}/{}/xet-read-token/{sha}", call.base, repo.id);
+    reply
+        .with("x-xet-hash", hash)
+        .with("x-xet-refresh-route", &route)
+        .with("link", &format!("<{route}>; rel=\"xet-auth\""))
+}
+
+/// A URL that opens one file without a token, until it expires. It is of another origin than the request's, as the
 /// real store is: clients stop there when they ask for metadata, and must not send their token.
-fn signed(seed: u64, call: &Call<'_>, repo: &Repo, sha: &str, path: &str) -> String {
-    let place = format!("{}/{}/{sha}/{path}", repo.kind.name(), repo.id);
+fn signed(seed: u64, call: &Call<'_>, place: &str, expires: Time) -> String {
+    let expires = (expires.micros() / 1_000_000).to_string();
     let parts: Vec<String> = place
         .split('/')
         .map(|part| utf8_percent_encode(part, PLAIN).to_string())
@@ -74,28 +114,34 @@ fn signed(seed: u64, call: &Call<'_>, repo: &Repo, sha: &str, path: &str) -> Str
         "localhost"
     };
     format!(
-        "http://{host}:{port}/_cdn/{}?Expires={SIGNED_FOR}&Signature={}",
+        "http://{host}:{port}/_cdn/{}?Expires={expires}&Signature={}",
         parts.join("/"),
-        signature(seed, &place)
+        signature(seed, place, &expires)
     )
 }
 
-fn signature(seed: u64, place: &str) -> String {
-    ids::hex(&ids::digest(seed, &["cdn", place]))
+fn signature(seed: u64, place: &str, expires: &str) -> String {
+    ids::hex(&ids::digest(seed, &["cdn", place, expires]))
 }
 
-/// `GET|HEAD /_cdn/{kind}/{ns}/{name}/{sha}/{path}?Signature=…`
+/// `GET|HEAD /_cdn/{kind}/{ns}/{name}/{sha}/{path}?Expires=…&Signature=…`
 pub(super) fn cdn(world: &World, call: &Call<'_>) -> Reply {
     let request = call.request;
-    let forbidden = || {
-        let text = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+    let denied = |message: &str| {
+        let text = format!("<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>");
         Reply::text(StatusCode::FORBIDDEN, "application/xml", text)
     };
+    let forbidden = || denied("Access Denied");
     let place = request.segments[1..].join("/");
-    if request.query("Signature") != Some(signature(world.seed, &place).as_str())
+    let expires = request.query("Expires").unwrap_or_default();
+    if request.query("Signature") != Some(signature(world.seed, &place, expires).as_str())
         || !request.is_read()
     {
         return forbidden();
+    }
+    let end = expires.parse::<i64>().unwrap_or(0);
+    if world.now().micros() / 1_000_000 >= end {
+        return denied("Request has expired");
     }
     if request.header("authorization").is_some() {
         let text = "<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message></Error>";

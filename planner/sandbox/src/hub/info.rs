@@ -151,7 +151,7 @@ fn describe(repo: &Repo) -> Map<String, Value> {
     all.insert("tags".into(), tags.into());
     all.insert("cardData".into(), Value::Object(data));
     all.insert("createdAt".into(), "2026-01-01T00:00:00.000Z".into());
-    if repo.kind == Kind::Datasets {
+    if repo.kind != Kind::Models {
         return all;
     }
     all.insert("modelId".into(), repo.id.clone().into());

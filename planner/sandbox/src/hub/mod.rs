@@ -1,7 +1,7 @@
-//! Hugging Face Hub: models and datasets, their metadata, their trees, their files.
+//! Hugging Face Hub: models, datasets and spaces, their metadata, their trees, their files.
 //!
-//!   /api/{models|datasets}/{id}[/revision/{rev} | /tree/{rev}/{path} | /paths-info/{rev} | /refs]
-//!   /{id}/resolve/{rev}/{path}   /datasets/{id}/resolve/{rev}/{path}   ─302─►  /_cdn/…
+//!   /api/{models|datasets|spaces}/{id}[/revision/{rev} | /tree/{rev}/{path} | /paths-info/{rev} | /refs]
+//!   /{id}/resolve/{rev}/{path}   /datasets|spaces/{id}/resolve/{rev}/{path}   ─302─►  /_cdn/…
 //!
 //! Source: the client `huggingface_hub` 2.4.0 and the Hub's documentation (2026).
 
@@ -26,6 +26,7 @@ use crate::ids;
 use crate::world::{Call, World};
 use access::{Bucket, Limits, Tokens, Windows};
 pub(crate) use admin::administer;
+use files::Links;
 use repo::{Kind, Repo};
 
 /// What a sandbox has changed or added on its Hub.
@@ -35,6 +36,8 @@ pub(crate) struct Hub {
     changed: BTreeMap<String, Repo>,
     tokens: Tokens,
     limits: Limits,
+    #[serde(default)]
+    links: Links,
     #[serde(skip)]
     windows: Windows,
 }
@@ -162,6 +165,7 @@ struct ResolveRoute<'a> {
 fn resolve_route(segments: &[String]) -> Option<ResolveRoute<'_>> {
     let (kind, rest) = match segments.first().map(String::as_str) {
         Some("datasets") => (Kind::Datasets, &segments[1..]),
+        Some("spaces") => (Kind::Spaces, &segments[1..]),
         _ => (Kind::Models, segments),
     };
     let at = rest.iter().take(3).position(|part| part == "resolve")?;

@@ -15,12 +15,13 @@ use super::weights::Weights;
 use crate::http::Source;
 use crate::ids;
 
-/// Models or datasets; each in its own part of the API.
+/// Models, datasets or spaces; each in its own part of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     Models,
     Datasets,
+    Spaces,
 }
 
 impl Kind {
@@ -28,6 +29,7 @@ impl Kind {
         match text {
             "models" => Some(Self::Models),
             "datasets" => Some(Self::Datasets),
+            "spaces" => Some(Self::Spaces),
             _ => None,
         }
     }
@@ -36,6 +38,7 @@ impl Kind {
         match self {
             Self::Models => "models",
             Self::Datasets => "datasets",
+            Self::Spaces => "spaces",
         }
     }
 }
@@ -97,6 +100,9 @@ pub(crate) struct Card {
     /// `{dtype: count}`, as the Hub has it from safetensors headers.
     pub(crate) parameters: BTreeMap<String, u64>,
     pub(crate) scan: Scan,
+    /// Large files are kept in Xet: they have a hash of it, and are served by a redirect as well.
+    /// The Xet protocol itself is not emulated.
+    pub(crate) xet: bool,
 }
 
 /// What the Hub's scanners say.
@@ -105,6 +111,9 @@ pub(crate) struct Card {
 pub(crate) struct Scan {
     pub(crate) done: bool,
     pub(crate) issues: Vec<Issue>,
+    /// By path: members of `securityFileStatus` that stand in place of the usual ones, such as
+    /// `{"status": "suspicious", "virusTotalScan": {"status": "unsafe"}}`.
+    pub(crate) files: BTreeMap<String, serde_json::Map<String, Value>>,
 }
 
 impl Default for Scan {
@@ -112,6 +121,7 @@ impl Default for Scan {
         Self {
             done: true,
             issues: Vec::new(),
+            files: BTreeMap::new(),
         }
     }
 }
@@ -288,6 +298,12 @@ impl Repo {
             .collect()
     }
 
+    /// The hash that Xet knows a file by; it stands for one, it is not computed as Xet's are.
+    pub(crate) fn xet_hash(&self, file: &File) -> Option<String> {
+        let (sha256, _) = file.lfs.as_ref().filter(|_| self.card.xet)?;
+        Some(ids::hex(&ids::digest(0, &["xet", sha256])))
+    }
+
     /// One file of a commit.
     pub(crate) fn file(&self, commit: &Commit, path: &str) -> Option<File> {
         self.load(path, commit.files.get(path)?)
@@ -351,11 +367,14 @@ impl Blob {
     }
 }
 
-/// `{type: …, oid, size, path, lfs}` of a file, as the tree has it.
-pub(crate) fn describe(path: &str, file: &File) -> Value {
+/// `{type: …, oid, size, path, lfs, xetHash}` of a file, as the tree has it.
+pub(crate) fn describe(repo: &Repo, path: &str, file: &File) -> Value {
     let mut item = json!({"type": "file", "oid": file.oid, "size": file.size(), "path": path});
     if let Some((sha256, pointer)) = &file.lfs {
         item["lfs"] = json!({"oid": sha256, "size": file.size(), "pointerSize": pointer});
+    }
+    if let Some(hash) = repo.xet_hash(file) {
+        item["xetHash"] = hash.into();
     }
     item
 }

@@ -48,7 +48,7 @@ pub(super) fn tree(
         .cloned();
     let page = items.into_iter().take(size).map(|(path, file)| {
         let item = match &file {
-            Some(file) => repo::describe(&path, file),
+            Some(file) => repo::describe(repo, &path, file),
             None => json!({"type": "directory", "oid": directory_id(commit, &path), "size": 0, "path": path}),
         };
         if expand { expanded(repo, commit, &path, item) } else { item }
@@ -129,7 +129,7 @@ pub(super) fn paths_info(repo: &Repo, revision: &str, request: &Request) -> Resu
     let found = paths.into_iter().filter_map(|path| {
         let path = path.trim_matches('/');
         let item = match repo.file(commit, path) {
-            Some(file) => repo::describe(path, &file),
+            Some(file) => repo::describe(repo, path, &file),
             None if items(repo, commit, path, true).is_empty() => return None,
             None => json!({"type": "directory", "oid": directory_id(commit, path), "size": 0, "path": path}),
         };
@@ -154,6 +154,9 @@ fn expanded(repo: &Repo, commit: &Commit, path: &str, mut item: Value) -> Value 
             "pickleImportScan": {"status": clean, "pickleImports": []},
             "virusTotalScan": {"status": clean},
         });
+        for (name, value) in scan.files.get(path).into_iter().flatten() {
+            item["securityFileStatus"][name] = value.clone();
+        }
     }
     item
 }

@@ -1,6 +1,10 @@
 //! The sandbox over HTTP, as clients use it.
 
 mod common;
+mod copies;
 mod hub;
+mod hub_files;
 mod run;
+mod storage;
+mod upload;
 mod world;

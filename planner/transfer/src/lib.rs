@@ -3,7 +3,9 @@
 //! | module | says |
 //! |---|---|
 //! | [`digest`] | what bytes are: SHA-256, CRC32C, the Hub's object id; each can be put down and taken up |
+//! | [`pieces`] | how a file is cut so that a killed transfer goes on |
 //! | [`select`] | which files of a repository are kept, and why not the others |
 
 pub mod digest;
+pub mod pieces;
 pub mod select;

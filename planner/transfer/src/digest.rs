@@ -164,6 +164,13 @@ impl Crc32c {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         Self(crc32c::crc32c_combine(self.0, next.0, length))
     }
+
+    /// The CRC of the last `length` bytes, where those before them have the CRC `first`.
+    #[must_use]
+    pub fn without(self, first: Self, length: u64) -> Self {
+        // A CRC is linear: that of the whole is that of the first part, moved, plus that of the rest.
+        Self(self.0 ^ first.then(Self(0), length).0)
+    }
 }
 
 impl<const N: usize> fmt::Display for Digest<N> {
@@ -279,6 +286,8 @@ mod tests {
             let both = [first.clone(), second.clone()].concat();
             let joined = digests(&first).crc32c.then(digests(&second).crc32c, second.len() as u64);
             prop_assert_eq!(joined, digests(&both).crc32c);
+            let length = second.len() as u64;
+            prop_assert_eq!(joined.without(digests(&first).crc32c, length), digests(&second).crc32c);
         }
     }
 }

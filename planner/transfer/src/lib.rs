@@ -3,9 +3,12 @@
 //! | module | says |
 //! |---|---|
 //! | [`digest`] | what bytes are: SHA-256, CRC32C, the Hub's object id; each can be put down and taken up |
+//! | [`file`](mod@file), [`ports`] | how one file is moved, between an origin and a store that it knows nothing of |
 //! | [`pieces`] | how a file is cut so that a killed transfer goes on |
 //! | [`select`] | which files of a repository are kept, and why not the others |
 
 pub mod digest;
+pub mod file;
 pub mod pieces;
+pub mod ports;
 pub mod select;

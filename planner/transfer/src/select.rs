@@ -218,8 +218,12 @@ fn copy(path: &str, safetensors: bool) -> Option<Why> {
 
 /// Mistral's and Meta's name for the weights in one layout beside the Hub's.
 fn is_consolidated(name: &str) -> bool {
-    name.starts_with("consolidated") && (name.ends_with(".safetensors") || name.ends_with(".pth"))
-        || name == "consolidated.safetensors.index.json"
+    let Some(rest) = name.strip_prefix("consolidated.") else {
+        return false;
+    };
+    // `consolidated.safetensors`, `consolidated.00.pth`, and the index of several.
+    rest == "safetensors.index.json"
+        || matches!(rest.rsplit('.').next(), Some("safetensors" | "pth"))
 }
 
 /// A list of patterns, each of which must mean a file.

@@ -15,6 +15,7 @@
 
 mod endpoints;
 mod error;
+mod flow;
 mod request;
 mod retry;
 mod wire;
@@ -31,6 +32,7 @@ use url::Url;
 
 pub use self::endpoints::{Api, EndpointError, Endpoints};
 pub use self::error::{ApiError, Effect};
+pub use self::flow::{Flow, FlowError};
 pub(crate) use self::request::Credential;
 pub use self::request::{Request, Response, path_text, segment};
 pub use self::retry::Backoff;

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::wire::{Incoming, Lost, Outgoing, Wire};
+use super::wire::{Flowing, Incoming, Lost, Outgoing, Upload, Wire};
 use super::{Options, Transport};
 use crate::auth;
 
@@ -68,6 +69,29 @@ struct Script {
 }
 
 impl Wire for Script {
+    fn flow(
+        &self,
+        mut outgoing: Outgoing,
+        upload: Option<Upload>,
+    ) -> BoxFuture<'_, Result<Flowing, Lost>> {
+        Box::pin(async move {
+            if let Some(upload) = upload {
+                let chunks: Vec<Bytes> = upload.chunks.try_collect().await?;
+                outgoing.body = Some(chunks.concat().into());
+            }
+            let Incoming {
+                status,
+                headers,
+                body,
+            } = self.exchange(outgoing).await?;
+            Ok(Flowing {
+                status,
+                headers,
+                body: futures::stream::iter([Ok(body)]).boxed(),
+            })
+        })
+    }
+
     fn exchange(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Incoming, Lost>> {
         let body =
             String::from_utf8_lossy(outgoing.body.as_deref().unwrap_or_default()).into_owned();

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, Method, StatusCode};
 
 /// What leaves.
@@ -26,6 +28,22 @@ pub(crate) struct Incoming {
     pub(crate) body: Bytes,
 }
 
+/// Bytes on their way.
+pub(crate) type Chunks = BoxStream<'static, Result<Bytes, Lost>>;
+
+/// What comes back while its body is still on the way.
+pub(crate) struct Flowing {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Chunks,
+}
+
+/// A body that leaves as it comes, of so many bytes.
+pub(crate) struct Upload {
+    pub(crate) length: u64,
+    pub(crate) chunks: Chunks,
+}
+
 /// Why nothing came back.
 #[derive(Debug)]
 pub(crate) enum Lost {
@@ -43,7 +61,16 @@ pub(crate) enum Lost {
 
 /// Carries one request and its answer, once.
 pub(crate) trait Wire: Send + Sync {
+    /// With bodies that are held whole.
     fn exchange(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Incoming, Lost>>;
+
+    /// With bodies that flow, of any size. `outgoing.timeout` bounds how long a side may stand
+    /// still, not the whole.
+    fn flow(
+        &self,
+        outgoing: Outgoing,
+        upload: Option<Upload>,
+    ) -> BoxFuture<'_, Result<Flowing, Lost>>;
 }
 
 /// Real sockets: HTTP/2 where TLS offers it, HTTP/1.1 elsewhere; connections are kept and shared.
@@ -124,6 +151,83 @@ impl Wire for Sockets {
             })
         })
     }
+
+    fn flow(
+        &self,
+        outgoing: Outgoing,
+        upload: Option<Upload>,
+    ) -> BoxFuture<'_, Result<Flowing, Lost>> {
+        Box::pin(async move {
+            let longest = outgoing.timeout;
+            let mut request = self
+                .client()?
+                .request(outgoing.method, outgoing.url)
+                .headers(outgoing.headers);
+            let uploads = upload.is_some();
+            if let Some(upload) = upload {
+                let chunks = upload
+                    .chunks
+                    .map_err(|lost| std::io::Error::other(lost.words()));
+                request = request
+                    .header(http::header::CONTENT_LENGTH, upload.length)
+                    .body(reqwest::Body::wrap_stream(chunks));
+            } else if let Some(body) = outgoing.body {
+                request = request.body(body);
+            }
+            // An upload takes as long as its body does: whoever feeds it bounds how long it stands.
+            let answer = if uploads {
+                request.send().await
+            } else {
+                match tokio::time::timeout(longest, request.send()).await {
+                    Ok(answer) => answer,
+                    Err(_) => {
+                        return Err(Lost::NoAnswer {
+                            sent: true,
+                            timed_out: true,
+                            message: format!("no answer for {} s", longest.as_secs()),
+                        });
+                    }
+                }
+            };
+            let answer = answer.map_err(lost)?;
+            Ok(Flowing {
+                status: answer.status(),
+                headers: answer.headers().clone(),
+                body: unless_still(answer.bytes_stream().map_err(lost).boxed(), longest),
+            })
+        })
+    }
+}
+
+impl Lost {
+    /// In a few words.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::NoAnswer { message, .. } | Self::NoClient(message) => message.clone(),
+            Self::TooLarge => "the answer is too large".to_owned(),
+        }
+    }
+}
+
+/// A stream that ends with an error where it stands still for so long.
+fn unless_still(chunks: Chunks, longest: Duration) -> Chunks {
+    futures::stream::unfold(Some(chunks), move |chunks| async move {
+        let mut chunks = chunks?;
+        match tokio::time::timeout(longest, chunks.next()).await {
+            Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(chunks))),
+            Ok(Some(Err(lost))) => Some((Err(lost), None)),
+            Ok(None) => None,
+            Err(_) => {
+                let lost = Lost::NoAnswer {
+                    sent: true,
+                    timed_out: true,
+                    message: format!("nothing came for {} s", longest.as_secs()),
+                };
+                Some((Err(lost), None))
+            }
+        }
+    })
+    .boxed()
 }
 
 /// Names ring as the process's TLS provider, unless the binary named one before.

@@ -1,0 +1,182 @@
+//! Bodies that flow: answers and uploads of any size, in a few chunks of memory.
+//!
+//! ```text
+//!   Request ──► credential ──► wire ──► 2xx ─────────────────────────► Flow (status, headers, chunks)
+//!                                │ redirect of a read: follow, without the credential elsewhere
+//!                                └──► else ──────────────────────────► ApiError
+//! ```
+//!
+//! Each is sent once: whoever moves bytes knows where to go on, and tries again from there.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
+
+use super::wire::{Chunks, Flowing, Incoming, Lost, Outgoing, Upload};
+use super::{ApiError, MOST_REDIRECTS, Request, Response, Transport, redirect, same_origin};
+
+/// An answer whose body is still on the way.
+pub struct Flow {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body; an error ends it.
+    pub body: BoxStream<'static, Result<Bytes, FlowError>>,
+}
+
+/// A body that broke off.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FlowError(pub String);
+
+impl Flow {
+    /// A header's value, where it is there and is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Flow({})", self.status)
+    }
+}
+
+impl Transport {
+    /// Sends a read once, and gives its body as it comes. The transport's `request_timeout` bounds how
+    /// long the other side may stand still.
+    pub async fn open(&self, request: &Request) -> Result<Flow, ApiError> {
+        let first = request.url(&self.0.options.endpoints);
+        let mut url = first.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let flowing = self.flow(request, &first, &url, None).await?;
+            if flowing.status.is_success() {
+                return Ok(flow(flowing));
+            }
+            let incoming = whole(request, flowing).await;
+            match redirect(request, &url, &incoming) {
+                Some(next) => url = next,
+                None => return Err(refused(request, &incoming)),
+            }
+        }
+        let why = format!("more than {MOST_REDIRECTS} redirects");
+        Err(ApiError::local(request, "FAILED_PRECONDITION", why))
+    }
+
+    /// Sends a request once, with a body of `length` bytes that leaves as it comes, and reads its
+    /// answer.
+    pub async fn upload(
+        &self,
+        request: &Request,
+        length: u64,
+        body: BoxStream<'static, Result<Bytes, FlowError>>,
+    ) -> Result<Response, ApiError> {
+        let url = request.url(&self.0.options.endpoints);
+        let chunks: Chunks = body
+            .map_err(|error| Lost::NoAnswer {
+                sent: true,
+                timed_out: false,
+                message: error.0,
+            })
+            .boxed();
+        let upload = Upload { length, chunks };
+        let flowing = self.flow(request, &url, &url, Some(upload)).await?;
+        let incoming = whole(request, flowing).await;
+        if incoming.status.is_success() {
+            let Incoming {
+                status,
+                headers,
+                body,
+            } = incoming;
+            return Ok(Response {
+                status,
+                headers,
+                body,
+            });
+        }
+        Err(refused(request, &incoming))
+    }
+
+    async fn flow(
+        &self,
+        request: &Request,
+        first: &str,
+        url: &str,
+        upload: Option<Upload>,
+    ) -> Result<Flowing, ApiError> {
+        let started = Instant::now();
+        let longest = self.0.options.request_timeout;
+        let mut headers = request.headers.clone();
+        if same_origin(first, url) {
+            self.add_credential(request, &mut headers, started + longest)
+                .await?;
+        }
+        let outgoing = Outgoing {
+            method: request.method.clone(),
+            url: url.to_owned(),
+            headers,
+            body: request.body_bytes(),
+            largest: request.largest,
+            timeout: longest,
+        };
+        // Where a read was sent on to is often signed: its query opens the file to anyone.
+        let shown = if same_origin(first, url) {
+            url
+        } else {
+            url.split('?').next().unwrap_or_default()
+        };
+        match self.0.wire.flow(outgoing, upload).await {
+            Ok(flowing) => {
+                let status = flowing.status.as_u16();
+                self.report(request, shown, 1, Some(status), None, started);
+                Ok(flowing)
+            }
+            Err(lost) => {
+                let (sent, timed_out) = match &lost {
+                    Lost::NoAnswer {
+                        sent, timed_out, ..
+                    } => (*sent, *timed_out),
+                    Lost::TooLarge | Lost::NoClient(_) => (false, false),
+                };
+                let message = format!("no answer: {}", lost.words());
+                let error = ApiError::lost(request, sent, timed_out, message);
+                self.report(request, shown, 1, None, Some(&error.message), started);
+                Err(error)
+            }
+        }
+    }
+}
+
+fn flow(flowing: Flowing) -> Flow {
+    Flow {
+        status: flowing.status,
+        headers: flowing.headers,
+        body: flowing.body.map_err(|lost| FlowError(lost.words())).boxed(),
+    }
+}
+
+/// An answer whose body is short: the text of an error, a resource.
+async fn whole(request: &Request, mut flowing: Flowing) -> Incoming {
+    let mut body = Vec::new();
+    while let Some(Ok(chunk)) = flowing.body.next().await {
+        body.extend_from_slice(&chunk);
+        if body.len() as u64 > request.largest {
+            break;
+        }
+    }
+    Incoming {
+        status: flowing.status,
+        headers: flowing.headers,
+        body: body.into(),
+    }
+}
+
+fn refused(request: &Request, incoming: &Incoming) -> ApiError {
+    ApiError::refused(request, incoming.status, &incoming.headers, &incoming.body)
+}

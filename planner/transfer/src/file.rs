@@ -157,7 +157,7 @@ impl Mover {
                 .written
                 .fetch_add(piece.length, Ordering::Relaxed);
             if let (Part::Piece(_), Some(state)) = (part, after.put_down()) {
-                self.store.seal(&written, &state).await?;
+                self.store.seal(file, &written, &state).await?;
             }
             digests = after;
             kept.push(written);
@@ -169,10 +169,6 @@ impl Mover {
             }
             return Err(Failed::WrongBytes(wrong));
         }
-        if cut.is_whole() {
-            let whole = kept.pop();
-            return whole.ok_or_else(|| Trouble::last("a file without a piece").into());
-        }
         let whole = self.store.join(file, &kept).await?;
         if whole.crc32c != digests.crc32c {
             self.store.remove(&whole).await?;
@@ -182,8 +178,8 @@ impl Mover {
             ))
             .into());
         }
-        for kept in &kept {
-            self.store.remove(kept).await?;
+        for part in kept.iter().filter(|part| part.name != whole.name) {
+            self.store.remove(part).await?;
         }
         Ok(whole)
     }
@@ -269,7 +265,7 @@ impl Mover {
         hasher: &Hasher,
         body: &mpsc::Sender<Result<Bytes, Trouble>>,
     ) -> Result<(), Stopped> {
-        let opened = self.origin.open(&file.path, piece.offset + *done).await;
+        let opened = self.origin.open(file, piece.offset + *done).await;
         let mut chunks = opened.map_err(Stopped::Reader)?;
         while let Some(chunk) = chunks.next().await {
             let mut chunk = chunk.map_err(Stopped::Reader)?;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use openmodel_schemas::quantity::Bytes as Size;
+use serde::{Deserialize, Serialize};
 
 use crate::digest::{Crc32c, Digest, Midstate};
 use crate::pieces::Piece;
@@ -37,7 +38,7 @@ pub enum Identity {
 /// Where bytes are read from.
 pub trait Origin: Send + Sync {
     /// The bytes of a file from an offset to its end.
-    fn open<'a>(&'a self, path: &'a str, offset: u64) -> BoxFuture<'a, Result<Body, Trouble>>;
+    fn open<'a>(&'a self, file: &'a Wanted, offset: u64) -> BoxFuture<'a, Result<Body, Trouble>>;
 }
 
 /// Where bytes are kept. Nothing that is there is ever written over.
@@ -57,11 +58,13 @@ pub trait Store: Send + Sync {
     /// Write the digests' state after a piece beside it: it is verified, and needs not be read again.
     fn seal<'a>(
         &'a self,
+        file: &'a Wanted,
         piece: &'a Kept,
         after: &'a Midstate,
     ) -> BoxFuture<'a, Result<(), Trouble>>;
 
-    /// Make one object of all pieces of a file, in their order.
+    /// Make one object of all that was written of a file, in its order, under the file's own name; its
+    /// parts may go on to exist.
     fn join<'a>(
         &'a self,
         file: &'a Wanted,
@@ -82,7 +85,7 @@ pub enum Part {
 }
 
 /// Something that is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Its name in the store.
     pub name: String,

@@ -55,7 +55,7 @@ struct Hub {
 }
 
 impl Origin for Hub {
-    fn open<'a>(&'a self, _path: &'a str, offset: u64) -> BoxFuture<'a, Result<Body, Trouble>> {
+    fn open<'a>(&'a self, _file: &'a Wanted, offset: u64) -> BoxFuture<'a, Result<Body, Trouble>> {
         let reading = self.readings.lock().expect("it is free").pop_front();
         let offset = usize::try_from(offset).expect("it is small");
         let mut rest = self.content[offset..].to_vec();
@@ -184,6 +184,7 @@ impl Store for Bucket {
 
     fn seal<'a>(
         &'a self,
+        _file: &'a Wanted,
         piece: &'a Kept,
         after: &'a Midstate,
     ) -> BoxFuture<'a, Result<(), Trouble>> {

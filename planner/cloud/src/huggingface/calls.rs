@@ -1,7 +1,7 @@
 //! Requests to the Hub, and its answers as far as we read them.
 
 use http::HeaderValue;
-use http::header::{ACCEPT_ENCODING, IF_NONE_MATCH};
+use http::header::{ACCEPT_ENCODING, IF_NONE_MATCH, RANGE};
 use openmodel_schemas::name::{CommitSha, ModelId, Revision};
 use serde::Deserialize;
 use serde_json::Value;
@@ -56,6 +56,21 @@ pub(crate) fn file(id: &ModelId, commit: &CommitSha, path: &str) -> Request {
     Request::get(Api::Hub, format!("/{id}/resolve/{commit}/{path}"))
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
         .at_most(LARGEST_FILE)
+}
+
+/// Reads a file at a commit from an offset to its end. Files in large-file storage answer from another
+/// host, at an address that is signed for a while.
+pub fn content(id: &ModelId, commit: &CommitSha, path: &str, offset: u64) -> Request {
+    let segments: Vec<String> = path.split('/').map(segment).collect();
+    let path = format!("/{id}/resolve/{commit}/{}", segments.join("/"));
+    let request = Request::get(Api::Hub, path)
+        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+        .at_most(LARGEST_LISTING);
+    if offset == 0 {
+        return request;
+    }
+    let range = HeaderValue::try_from(format!("bytes={offset}-"));
+    request.header(RANGE, range.expect("digits are a header value"))
 }
 
 fn revision_path(id: &ModelId, revision: &str) -> String {
@@ -170,6 +185,7 @@ mod tests {
             tree(&id, &sha),
             next_page(&id, &sha, &link).expect("a next page"),
             file(&id, &sha, "config.json"),
+            content(&id, &sha, "a b/c#.bin", 4096),
         ]
         .map(|request| request.to_string())
         .join("\n");
@@ -179,6 +195,7 @@ mod tests {
         GET hub /api/models/Qwen/Qwen3-8B/tree/0e9e39f249a16976918f6564b8830bc894c89659?recursive=true
         GET hub /api/models/Qwen/Qwen3-8B/tree/0e9e39f249a16976918f6564b8830bc894c89659?recursive=true&cursor=Zm9v%3D
         GET hub /Qwen/Qwen3-8B/resolve/0e9e39f249a16976918f6564b8830bc894c89659/config.json
+        GET hub /Qwen/Qwen3-8B/resolve/0e9e39f249a16976918f6564b8830bc894c89659/a%20b/c%23.bin
         ");
         assert!(next_page(&id, &sha, "<https://x/?cursor=1>; rel=\"prev\"").is_none());
     }

@@ -21,6 +21,7 @@ mod hub;
 pub mod json;
 mod memo;
 
+pub use calls::content;
 pub use config::{ConfigError, parse_config, parse_hf_quant_config, parse_model_index};
 pub use error::HubError;
 pub use hub::{Hub, HubOptions};

@@ -1,0 +1,74 @@
+//! Move the files of a repository: many at once, the largest first, until one cannot be moved.
+
+use futures::StreamExt as _;
+use openmodel_schemas::model_card::RepoFile;
+use openmodel_schemas::quantity::Bytes;
+
+use crate::file::Mover;
+use crate::ports::{Identity, Kept, Trouble, Wanted};
+
+/// Files in flight where nobody says otherwise: a single stream from the Hub is slower than a network
+/// card, and each holds some MiB.
+pub const PARALLELISM: usize = 8;
+
+/// A file that is there now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The file.
+    pub file: Wanted,
+    /// Where it is kept.
+    pub kept: Kept,
+}
+
+impl Wanted {
+    /// A file as the Hub lists it.
+    pub fn of(file: &RepoFile) -> Result<Self, Trouble> {
+        let identity = match &file.sha256 {
+            Some(sha256) => sha256.parse().map(Identity::Sha256),
+            None => file.git_oid.parse().map(Identity::Blob),
+        };
+        Ok(Self {
+            path: file.path.clone(),
+            size: file.size,
+            identity: identity.map_err(|error| {
+                Trouble::last(format!(
+                    "{}: the Hub lists a digest that is none: {error}",
+                    file.path
+                ))
+            })?,
+        })
+    }
+}
+
+/// Move files, so many at once. The first trouble that lasts ends it: nothing more is begun, and what
+/// is verified stays for the next run.
+pub async fn move_all(
+    mover: &Mover,
+    files: &[RepoFile],
+    parallelism: usize,
+) -> Result<Vec<Moved>, Trouble> {
+    let mut wanted = files
+        .iter()
+        .map(Wanted::of)
+        .collect::<Result<Vec<_>, _>>()?;
+    // The last to end is then a small one.
+    wanted.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
+    let mut moving = futures::stream::iter(wanted)
+        .map(|file| async move {
+            let kept = mover.file(&file).await?;
+            Ok::<_, Trouble>(Moved { file, kept })
+        })
+        .buffer_unordered(parallelism.max(1));
+    let mut moved = Vec::with_capacity(files.len());
+    while let Some(one) = moving.next().await {
+        moved.push(one?);
+    }
+    moved.sort_by(|a, b| a.file.path.cmp(&b.file.path));
+    Ok(moved)
+}
+
+/// Bytes of all that was moved.
+#[must_use]
+pub fn bytes(moved: &[Moved]) -> Bytes {
+    moved.iter().map(|one| one.file.size).sum()
+}

@@ -10,7 +10,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Our crates and which of ours each may depend on. `*` is any. Their tests may use
 /// others too, but for those in [`ALONE`].
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("openmodel-schemas", &[]),
     ("openmodel-graph", &["openmodel-schemas"]),
     (
@@ -22,6 +22,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
         "openmodel-cloud",
         &["openmodel-apply", "openmodel-graph", "openmodel-schemas"],
     ),
+    (
+        "openmodel-transfer",
+        &["openmodel-cloud", "openmodel-schemas"],
+    ),
     ("openmodel-sandbox", &[]),
     (
         "openmodel-cli",
@@ -32,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
             "openmodel-resolve",
             "openmodel-sandbox",
             "openmodel-schemas",
+            "openmodel-transfer",
         ],
     ),
     ("tfplug", &[]),

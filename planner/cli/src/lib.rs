@@ -6,6 +6,7 @@
 //! | [`terraform`] | finds the real `terraform`, builds the provider, lays a mirror, runs commands |
 //! | [`recommend`] | which machine holds a model under a load, as a page or as JSON |
 //! | [`evaluate`] | our estimates beside measured rows, one JSON line a row |
+//! | [`transfer`] | a model's files from the Hub into a folder, verified |
 //! | [`terminal`] | how wide the terminal is, and whether it wants colours |
 //! | [`quickstart`] | the whole way on the sandbox, each command shown with its output |
 
@@ -17,3 +18,4 @@ pub mod quickstart;
 pub mod recommend;
 pub mod terminal;
 pub mod terraform;
+pub mod transfer;

@@ -7,6 +7,7 @@
 //! ```
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -31,8 +32,8 @@ struct Note {
     identity: String,
     /// Its sealed pieces.
     pieces: Vec<(Kept, Midstate)>,
-    /// The whole, once it is verified.
-    whole: Option<Kept>,
+    /// The whole, once it is verified, and when it was last written: whoever changes it changes that.
+    whole: Option<(Kept, SystemTime)>,
 }
 
 impl Folder {
@@ -85,9 +86,12 @@ impl Store for Folder {
     fn find<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<Found, Trouble>> {
         Box::pin(async move {
             let note = self.read_note(file).await;
-            if let Some(whole) = note.whole {
+            if let Some((whole, written)) = note.whole {
                 let there = fs::metadata(self.target(&file.path)).await;
-                if there.is_ok_and(|there| there.len() == file.size.0) {
+                let same = there.is_ok_and(|there| {
+                    there.len() == file.size.0 && there.modified().is_ok_and(|at| at == written)
+                });
+                if same {
                     return Ok(Found::Whole(whole));
                 }
             }
@@ -190,10 +194,12 @@ impl Store for Folder {
             fs::rename(&from, &to)
                 .await
                 .map_err(|why| lost(&to, &why))?;
+            let written = fs::metadata(&to).await.and_then(|there| there.modified());
+            let written = written.map_err(|why| lost(&to, &why))?;
             let note = Note {
                 identity: identity(file),
                 pieces: Vec::new(),
-                whole: Some(whole.clone()),
+                whole: Some((whole.clone(), written)),
             };
             self.write_note(&file.path, &note).await?;
             Ok(whole)

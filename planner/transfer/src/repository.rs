@@ -23,6 +23,13 @@ pub struct Moved {
 impl Wanted {
     /// A file as the Hub lists it.
     pub fn of(file: &RepoFile) -> Result<Self, Trouble> {
+        let plain = |part: std::path::Component| matches!(part, std::path::Component::Normal(_));
+        if file.path.is_empty() || !std::path::Path::new(&file.path).components().all(plain) {
+            return Err(Trouble::last(format!(
+                "{:?}: the Hub lists a path that leads out of the repository",
+                file.path
+            )));
+        }
         let identity = match &file.sha256 {
             Some(sha256) => sha256.parse().map(Identity::Sha256),
             None => file.git_oid.parse().map(Identity::Blob),
@@ -71,4 +78,26 @@ pub async fn move_all(
 #[must_use]
 pub fn bytes(moved: &[Moved]) -> Bytes {
     moved.iter().map(|one| one.file.size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_leads_out_is_refused() {
+        let listed = |path: &str| {
+            Wanted::of(&RepoFile {
+                path: path.to_owned(),
+                size: Bytes(1),
+                sha256: Some("00".repeat(32)),
+                git_oid: String::new(),
+            })
+        };
+        assert!(listed("a/b.bin").is_ok());
+        for out in ["../b.bin", "/etc/passwd", "a/../../b", ""] {
+            let trouble = listed(out).expect_err("it leads out");
+            assert!(trouble.message.contains("leads out"), "{trouble}");
+        }
+    }
 }

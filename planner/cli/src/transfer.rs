@@ -1,0 +1,232 @@
+//! `openmodel transfer`: the files of a Hub repository into a folder, each verified against the Hub's
+//! digest. What a run that was cut short has verified is not fetched again.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use clap::Args;
+use openmodel_cloud::Hub;
+use openmodel_cloud::huggingface::HubOptions;
+use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::name::{ModelId, Revision};
+use openmodel_schemas::quantity::Bytes;
+use openmodel_transfer::file::{Meter, Mover, Patience};
+use openmodel_transfer::folder::Folder;
+use openmodel_transfer::hub::HubOrigin;
+use openmodel_transfer::pieces::Cutting;
+use openmodel_transfer::repository::{PARALLELISM, bytes, move_all};
+use openmodel_transfer::select::{Patterns, Selection, Why};
+
+use crate::hub;
+
+/// How often a running transfer says how far it is, on a terminal and elsewhere.
+const REPORTS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
+/// Copy a model's files from the Hub into a folder, verified; what serves, once and in one format
+#[derive(Debug, Clone, Args)]
+pub struct Transfer {
+    /// The repository, at a branch, tag or commit [default: main]
+    #[arg(value_name = "hf://ORG/NAME[@REVISION]", value_parser = source)]
+    pub from: Source,
+    /// The folder; made when it is not there
+    #[arg(value_name = "FOLDER", value_parser = folder)]
+    pub to: PathBuf,
+    /// Files to copy, such as '*.safetensors' or original/; may be repeated [default: all that serve]
+    #[arg(long, value_name = "PATTERN")]
+    pub include: Vec<String>,
+    /// Files to leave out; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+    /// Files in flight at once
+    #[arg(long, value_name = "N", default_value_t = PARALLELISM, value_parser = parallel)]
+    pub parallel: usize,
+}
+
+/// A repository at a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The repository.
+    pub id: ModelId,
+    /// Branch, tag or commit.
+    pub revision: Revision,
+}
+
+/// Copy, and say what was copied on the standard output. Progress goes to the standard error.
+pub async fn run(asked: &Transfer) -> Result<()> {
+    let transport = hub::transport_of_environment()?;
+    let Source { id, revision } = &asked.from;
+    let card = Hub::new(transport.clone(), HubOptions::default())
+        .card(id, revision)
+        .await
+        .map_err(|error| anyhow!(hub::in_flags(&error)))?;
+    let patterns = Patterns {
+        include: asked.include.clone(),
+        exclude: asked.exclude.clone(),
+    };
+    let selection = patterns.select(&card.files)?;
+    let mut out = io::stdout();
+    writeln!(out, "{}", headline(&card, &selection))?;
+    let mover = Mover {
+        origin: Arc::new(HubOrigin {
+            transport,
+            id: card.id.clone(),
+            commit: card.commit.clone(),
+        }),
+        store: Arc::new(Folder::new(&asked.to)),
+        cutting: Cutting::default(),
+        patience: Patience::default(),
+        meter: Arc::new(Meter::default()),
+    };
+    let started = Instant::now();
+    let moving = move_all(&mover, &selection.files, asked.parallel);
+    let moved = watched(moving, &mover.meter, selection.bytes()).await?;
+    let read = Bytes(mover.meter.read());
+    let seconds = started.elapsed().as_secs_f64();
+    writeln!(
+        out,
+        "{} files, {}, verified, in {}: {} read in {seconds:.1} s",
+        moved.len(),
+        size(bytes(&moved)),
+        asked.to.display(),
+        size(read),
+    )?;
+    Ok(())
+}
+
+/// What is copied, and what is left out.
+fn headline(card: &ModelCard, selection: &Selection) -> String {
+    let kept = format!(
+        "{} at {}: {} files, {}",
+        card.id,
+        card.commit,
+        selection.files.len(),
+        size(selection.bytes())
+    );
+    let spared = |why: &Why| !matches!(why, Why::NotIncluded | Why::Excluded);
+    let count = selection
+        .left_out
+        .iter()
+        .filter(|file| spared(&file.why))
+        .count();
+    if count == 0 {
+        return kept;
+    }
+    format!(
+        "{kept}; {count} left out that serve nobody or are there in another form, {}",
+        size(selection.saved())
+    )
+}
+
+/// Drive a transfer, and say now and then how far it is.
+async fn watched<T>(moving: impl Future<Output = T>, meter: &Meter, all: Bytes) -> T {
+    let terminal = io::stderr().is_terminal();
+    let every = if terminal { REPORTS.0 } else { REPORTS.1 };
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+    let started = Instant::now();
+    tokio::pin!(moving);
+    loop {
+        tokio::select! {
+            done = &mut moving => {
+                if terminal {
+                    // The line of progress has had its time.
+                    let _ = write!(io::stderr(), "\r\x1b[K");
+                }
+                return done;
+            }
+            _ = ticks.tick() => {
+                let line = progress(meter, all, started.elapsed());
+                // That nobody reads it is no reason to stop.
+                let _ = if terminal {
+                    write!(io::stderr(), "\r\x1b[K{line}")
+                } else {
+                    writeln!(io::stderr(), "{line}")
+                };
+                let _ = io::stderr().flush();
+            }
+        }
+    }
+}
+
+/// `1.20 GiB of 14.99 GiB, 412 MiB/s, 33 s left`.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate to read, and bytes below 8 PiB"
+)]
+fn progress(meter: &Meter, all: Bytes, elapsed: Duration) -> String {
+    let read = meter.read().min(all.0);
+    let rate = read as f64 / elapsed.as_secs_f64().max(0.001);
+    let left = if rate > 0.0 {
+        format!(", {:.0} s left", (all.0 - read) as f64 / rate)
+    } else {
+        String::new()
+    };
+    let mib = rate / f64::from(1_u32 << 20);
+    format!(
+        "{} of {}, {mib:.0} MiB/s{left}",
+        size(Bytes(read)),
+        size(all)
+    )
+}
+
+/// In GiB, or in MiB below a tenth of one.
+fn size(bytes: Bytes) -> String {
+    if bytes.as_gib() < 0.1 {
+        format!("{:.2} MiB", bytes.as_gib() * 1024.0)
+    } else {
+        bytes.to_string()
+    }
+}
+
+fn source(text: &str) -> Result<Source, String> {
+    let Some(rest) = text.strip_prefix("hf://") else {
+        return Err("a repository of the Hub is expected, such as hf://org/name@main".to_owned());
+    };
+    let (id, revision) = rest.split_once('@').unwrap_or((rest, "main"));
+    Ok(Source {
+        id: id.parse().map_err(|error| format!("{error}"))?,
+        revision: revision.parse().map_err(|error| format!("{error}"))?,
+    })
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
+    if text.contains("://") {
+        return Err("a folder of this machine is expected".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+fn parallel(text: &str) -> Result<usize> {
+    match text.parse() {
+        Ok(number) if (1..=64).contains(&number) => Ok(number),
+        _ => bail!("a number from 1 to 64 is expected"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_a_repository_and_a_revision() {
+        let read = |text: &str| {
+            source(text).map(|source| format!("{} {}", source.id, source.revision.as_str()))
+        };
+        assert_eq!(read("hf://acme/tiny"), Ok("acme/tiny main".to_owned()));
+        assert_eq!(
+            read("hf://acme/tiny@refs/pr/7"),
+            Ok("acme/tiny refs/pr/7".to_owned())
+        );
+        for nothing in ["acme/tiny", "gs://acme/tiny", "hf://", "hf://a b"] {
+            assert!(read(nothing).is_err(), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn progress_says_how_far_how_fast_and_how_long() {
+        let line = progress(&Meter::default(), Bytes::gib(2), Duration::from_secs(1));
+        assert_eq!(line, "0.00 MiB of 2.00 GiB, 0 MiB/s");
+    }
+}

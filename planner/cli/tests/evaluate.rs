@@ -89,6 +89,7 @@ const THROUGHPUT: Kind = Kind {
         "model_path",
         "system",
         "backend",
+        "backend_version",
         "precision",
         "isl",
         "osl",
@@ -105,6 +106,7 @@ const THROUGHPUT: Kind = Kind {
         "meta-llama/Llama-3.1-8B-Instruct",
         "h100_sxm",
         "vllm",
+        "0.19.0",
         "fp8",
         "1024",
         "256",
@@ -207,7 +209,27 @@ fn a_cell_that_makes_no_sense_is_named_and_an_empty_one_is_the_default() {
     }
     refused(&MEMORY, "gpu_total_gib", &["abc", "0", "-1", "inf", "NaN"]);
     refused(&MEMORY, "kv_cache_dtype", &["foo", "q17"]);
-    refused(&MEMORY, "engine_version", &["foo"]);
+    let versions = ["foo", "1e999", "99999999999999999999", "0.19.0foo", "v"];
+    let releases = ["", "v0.19.0", "~0.23", "0.11.x", ">=0.6", "latest"];
+    for (kind, column) in [
+        (&MEMORY, "engine_version"),
+        (&THROUGHPUT, "backend_version"),
+    ] {
+        refused(kind, column, &versions);
+        accepted(kind, column, &releases);
+    }
+    // Builds of the day, and images for one purpose.
+    accepted(
+        &THROUGHPUT,
+        "backend_version",
+        &[
+            "0.5.10.post1",
+            "1.2.0rc6.post3",
+            "nightly-5b8c30d62b754b57",
+            "glm5-hopper",
+        ],
+    );
+    refused(&MEMORY, "hardware", &["abc", "quantum annealer"]);
     for kind in [&MEMORY, &SHAPES] {
         refused(kind, "dtype_quant", &formats);
         refused(kind, "engine", &["foo", "vllmfoo"]);
@@ -251,8 +273,56 @@ fn a_cell_that_makes_no_sense_is_named_and_an_empty_one_is_the_default() {
         refused(&THROUGHPUT, column, &["q17"]);
         accepted(&THROUGHPUT, column, &["", "fp8_block", "nvfp4"]);
     }
-    refused(&THROUGHPUT, "backend", &["foo"]);
+    refused(&THROUGHPUT, "backend", &["foo", "abc"]);
     refused(&THROUGHPUT, "system", &["", "abacus"]);
+}
+
+#[test]
+fn cells_that_contradict_each_other_are_named() {
+    // The rows have 79.19 GiB, and one device.
+    refused(
+        &MEMORY,
+        "hardware",
+        &["T4", "L4", "A100-40GB", "24GB class"],
+    );
+    refused(&MEMORY, "gpu_total_gib", &["40", "158.38"]);
+    accepted(
+        &MEMORY,
+        "hardware",
+        &["", "A100", "H100 NVL", "80GB", "H200 MIG 3g.71gb", "B900"],
+    );
+    // 32 heads; what stands beside is of one device.
+    refused(&THROUGHPUT, "tp_size", &["3", "5", "64"]);
+    accepted(&THROUGHPUT, "tp_size", &["2", "4", "8"]);
+    for column in ["moe_tp_size", "moe_ep_size"] {
+        refused(&THROUGHPUT, column, &["2", "8"]);
+        accepted(&THROUGHPUT, column, &[""]);
+    }
+    let spread = |backend: &str, data: &str, experts: &str| {
+        let row = with(
+            &THROUGHPUT,
+            &[
+                ("backend", backend),
+                ("tp_size", "4"),
+                ("attention_dp_size", data),
+                ("moe_ep_size", experts),
+            ],
+        );
+        lines(&THROUGHPUT, &[row]).remove(0)
+    };
+    // Data parallel beside the tensor ranks, and inside them.
+    assert!(!spread("vllm", "2", "8")["tpot_ms"].is_null());
+    assert!(!spread("sglang", "2", "4")["tpot_ms"].is_null());
+    let line = spread("vllm", "2", "4");
+    let reason = line["reason"].as_str().expect("it has no answer");
+    for said in [
+        "tp_size is \"4\"",
+        "attention_dp_size is \"2\"",
+        "moe_tp_size is \"1\"",
+        "moe_ep_size is \"4\"",
+    ] {
+        assert!(reason.contains(said), "{said}: {line}");
+    }
 }
 
 #[test]

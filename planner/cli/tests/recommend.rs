@@ -11,6 +11,9 @@ use openmodel_schemas::report::{POOL_SCHEMA, PoolReport, RANKING_SCHEMA, Ranking
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+#[path = "recommend/stated.rs"]
+mod stated;
+
 fn command(columns: u32, arguments: &str) -> Command {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let mut command = Command::new(env!("CARGO_BIN_EXE_openmodel"));
@@ -383,6 +386,7 @@ fn a_wrong_load_is_said_of_its_flag() {
         error(&format!("{LLAMA} --context 200000"), 1),
         error(&format!("{LLAMA} --input-tokens 9000 --context 4096"), 1),
         error(&format!("{LLAMA} --output-tokens 9000 --context 4096"), 1),
+        error(&format!("{LLAMA} --input-tokens 131072"), 1),
         error(&format!("{LLAMA} --input-tokens 0"), 1),
         error(&format!("{LLAMA} --output-tokens 0"), 1),
         error(&format!("{LLAMA} --context 0"), 1),
@@ -402,6 +406,8 @@ fn a_wrong_load_is_said_of_its_flag() {
         error(&format!("{LLAMA} --config nowhere.json"), 1),
         error(&format!("{LLAMA} --lora 8"), 2),
         error(&format!("{LLAMA} --max-hourly-cost -1"), 2),
+        error(&format!("{LLAMA} --starts-per-month 43801"), 2),
+        error(&format!("{LLAMA} --config config.json --parameters -8B"), 2),
     ];
     insta::assert_snapshot!(said.join("\n"));
 }
@@ -454,6 +460,22 @@ fn a_pool_on_a_narrow_terminal() {
 }
 
 #[test]
+fn the_machines_of_a_pool_fit_forty_columns() {
+    let asked = format!("{POOL} --surface compute --option spot --region us-east4");
+    let output = run(40, &asked);
+    let page = text(&output.stdout);
+    let machines: Vec<&str> = page
+        .lines()
+        .skip_while(|line| !line.starts_with("count"))
+        .take_while(|line| !line.is_empty())
+        .collect();
+    assert!(machines.len() > 1, "{page}");
+    for line in machines {
+        assert!(line.chars().count() <= 40, "{line}");
+    }
+}
+
+#[test]
 fn the_order_of_pooled_models_changes_nothing() {
     let mut models: Vec<&str> = POOL.split(' ').collect();
     models.reverse();
@@ -479,6 +501,7 @@ fn a_pool_as_json_is_the_document_of_its_schema() {
 fn what_makes_no_sense_for_a_pool_is_refused_by_name() {
     let said = [
         error(&format!("{POOL} --rps 2"), 2),
+        error(&format!("{POOL} --starts-per-month 10"), 2),
         error(&format!("{POOL} --max-monthly-cost 2000"), 2),
         error(&format!("{POOL} --objective latency"), 2),
         error(&format!("{POOL} --limit 3"), 2),

@@ -249,24 +249,88 @@ pub(crate) fn like(row: &Row, column: &str) -> Result<&'static str, String> {
     })
 }
 
+/// What a row says of its engine's version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// `latest`, or a build of the day.
+    Newest,
+    /// A number, as stated.
+    Numbered(String),
+    /// The tag of an image that was built for one purpose, whose version it does not say.
+    Tagged,
+}
+
+impl Version {
+    /// What a column says; `None` where it says nothing.
+    pub(crate) fn of(row: &Row, column: &str) -> Result<Option<Self>, String> {
+        let Some(text) = stated(row, column) else {
+            return Ok(None);
+        };
+        let lower = text.to_lowercase();
+        let words: Vec<&str> = lower.split(['-', '_', '.']).collect();
+        let is_tag = words.len() > 1
+            && !lower.starts_with(|c: char| c.is_ascii_digit())
+            && words.iter().all(|word| is_letters_and_digits(word));
+        // Where the row was measured, the image is named with its tag.
+        let named = row
+            .text("silicon_data_source")
+            .split([' ', ';'])
+            .any(|word| {
+                word.strip_suffix(text)
+                    .is_some_and(|image| image.ends_with(':'))
+            });
+        if ["latest", "nightly", "main", "dev"].contains(&words[0]) {
+            Ok(Some(Self::Newest))
+        } else if is_numbered(&lower) {
+            Ok(Some(Self::Numbered(text.to_owned())))
+        } else if is_tag || named {
+            Ok(Some(Self::Tagged))
+        } else {
+            Err(unreadable(column, text, VERSIONS))
+        }
+    }
+}
+
+/// What is read as a version.
+const VERSIONS: &str = "a version such as 0.19.0, `latest` or `nightly` is read";
+
+fn is_letters_and_digits(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+/// Whether a text begins with the numbers of a release, such as `v0.19.0`, `~0.23`, `0.11.x`,
+/// `1.2.0rc6.post3` or `0.5.9-cu130`. `1e999` does not.
+fn is_numbered(text: &str) -> bool {
+    let text = text.trim_start_matches(['v', '~', '>', '<', '=', ' ']);
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (release, rest) = text.split_at(end);
+    let numbers = release.strip_suffix('.').unwrap_or(release).split('.');
+    // The longest is a date: 20260402.
+    let possible = |number: &str| (1..=8).contains(&number.len());
+    let mark = rest
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next()
+        .unwrap_or(rest);
+    numbers.into_iter().all(possible) && (mark.is_empty() || MARKS.contains(&mark))
+}
+
+/// Letters that may stand right behind a release: those of PEP 440, and the `x` of any.
+const MARKS: [&str; 12] = [
+    "a", "alpha", "b", "beta", "c", "rc", "pre", "preview", "post", "rev", "dev", "x",
+];
+
 /// The engine's version: as stated; else that of its time, where the row says when it was; else
 /// the newest where the share is the newest's default, and the last one before where it is not.
 pub(crate) fn version(row: &Row, utilization: Option<f64>) -> Result<Option<String>, String> {
     let column = "engine_version";
-    if let Some(text) = stated(row, column) {
-        let lower = text.to_lowercase();
-        let newest = ["latest", "nightly", "main", "dev"].contains(&lower.as_str());
-        let numbered = lower
-            .trim_start_matches(['v', '~', '>', '<', '=', ' '])
-            .starts_with(|c: char| c.is_ascii_digit());
-        return if newest {
-            Ok(None)
-        } else if numbered {
-            Ok(Some(text.to_owned()))
-        } else {
-            let expected = "a version such as 0.19.0, `latest` or `nightly` is read";
-            Err(unreadable(column, text, expected))
-        };
+    match Version::of(row, column)? {
+        Some(Version::Newest) => return Ok(None),
+        Some(Version::Numbered(text)) => return Ok(Some(text)),
+        // What such an engine keeps of the memory is not known.
+        Some(Version::Tagged) => return Err(unreadable(column, row.text(column), VERSIONS)),
+        None => {}
     }
     let date = row.text("source_date");
     let of_its_time = RELEASES

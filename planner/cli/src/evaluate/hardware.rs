@@ -65,6 +65,49 @@ pub(crate) fn device_gib(catalog: &Catalog, text: &str, source: &str) -> Option<
         .or_else(|| class(text))
 }
 
+/// Whether a text names a device or says what there is of it. A name that is not known here may be
+/// that of a newer card, and then it has a number.
+pub(crate) fn names_a_device(catalog: &Catalog, text: &str, source: &str) -> bool {
+    let lower = text.to_lowercase();
+    let says = ["gpu", "tpu", "cuda"]
+        .iter()
+        .any(|word| lower.contains(word));
+    says || lower.contains(|c: char| c.is_ascii_digit())
+        || device_gib(catalog, text, source).is_some()
+}
+
+/// Most that a stated total and the known memory of a device differ by, as a share: reserved and
+/// nominal sizes of one card lie nearer, the sizes in which a card is sold further apart.
+const DIFFERS: f64 = 0.2;
+
+/// Whether a device of this name may have a total of so many GiB; else the memory it is known to
+/// have. Nothing is said of devices that are not known, and of parts of one.
+pub(crate) fn may_have(catalog: &Catalog, text: &str, source: &str, gib: f64) -> Result<(), f64> {
+    let Some(known) = device_gib(catalog, text, source) else {
+        return Ok(());
+    };
+    // `1g.10gb` of an H100, a quarter of an RTX PRO 6000.
+    let lower = text.to_lowercase();
+    let is_part = lower.contains("mig") || lower.contains("g.") || lower.contains("1/");
+    let sold = catalog.document().accelerators.iter();
+    let sold = sold.filter(|row| may_mean(catalog, text, row));
+    let other = of_cards_sold(text);
+    let other = DEVICES.iter().filter(|(name, _)| {
+        // Two digits: an L4 is no L40.
+        let is = |own: &String| {
+            name.strip_prefix(own.as_str())
+                .is_some_and(|size| size.len() > 1 && is_size(size))
+        };
+        other.iter().any(is)
+    });
+    let fits = |known: f64| (gib - known).abs() <= DIFFERS * known;
+    let may = is_part
+        || fits(known)
+        || sold.map(|row| row.usable_gib).any(fits)
+        || other.map(|(_, gib)| *gib).any(fits);
+    if may { Ok(()) } else { Err(known) }
+}
+
 fn listed(devices: &[(&str, f64)], spellings: &[String]) -> Option<f64> {
     spellings.iter().find_map(|spelling| {
         devices
@@ -78,7 +121,7 @@ const AZURE_DEVICES: [(&str, f64); 2] = [("h100", 93.1), ("a10", 22.49)];
 
 /// Torch-visible totals of devices that the catalog does not sell: from public start-up logs,
 /// else what `nvidia-smi` lists less 0.5 GiB.
-const DEVICES: [(&str, f64); 29] = [
+const DEVICES: [(&str, f64); 30] = [
     ("h100nvl", 93.1),
     ("h100nvl94gb", 93.1),
     ("h800", 79.19),
@@ -108,6 +151,7 @@ const DEVICES: [(&str, f64); 29] = [
     ("mi325x", 255.45),
     ("mi355x", 287.45),
     ("gb10", 119.7),
+    ("dgxspark", 119.7),
 ];
 
 /// Nominal sizes that logs state in place of a name (`24GB class`), as engines see them.

@@ -11,8 +11,8 @@ use openmodel_schemas::spec::Quantization;
 use serde_json::{Value, json};
 
 use super::Show;
-use super::context::{count, engine, kv_bits, unreadable, utilization, version, whole};
-use super::hardware::device_gib;
+use super::context::{count, engine, kv_bits, stated, unreadable, utilization, version, whole};
+use super::hardware::{device_gib, may_have, names_a_device};
 use super::models::Models;
 use super::names::check_format;
 use super::rows::{Row, RowsFile};
@@ -104,14 +104,27 @@ fn answer(row: &Row, models: &Models, catalog: &Catalog) -> Result<Estimate, Str
     let format = row.text("dtype_quant");
     check_format(row)?;
     let named = models.named(MODEL, name, format)?;
-    let (stated, hardware) = (row.text("gpu_total_gib"), row.text("hardware"));
+    let (total, hardware) = (row.text("gpu_total_gib"), row.text("hardware"));
+    let source = row.text("source");
+    if stated(row, "hardware").is_some() && !names_a_device(catalog, hardware, source) {
+        let expected = "an accelerator such as L4 or TPU v6e is read, or a size such as 24GB";
+        return Err(unreadable("hardware", hardware, expected));
+    }
     let usable = match row.number("gpu_total_gib") {
-        Some(gib) if gib > 0.0 && gib < 1e6 => gib,
-        _ if !stated.is_empty() => {
-            let expected = "a number of GiB above 0 is read";
-            return Err(unreadable("gpu_total_gib", stated, expected));
+        Some(gib) if gib > 0.0 && gib < 1e6 => {
+            if let Err(known) = may_have(catalog, hardware, source, gib) {
+                return Err(format!(
+                    "contradictory_cells: gpu_total_gib is {total:?}, and hardware is {hardware:?}, \
+                     of whose memory an engine sees {known} GiB"
+                ));
+            }
+            gib
         }
-        _ => device_gib(catalog, hardware, row.text("source")).ok_or_else(|| {
+        _ if !total.is_empty() => {
+            let expected = "a number of GiB above 0 is read";
+            return Err(unreadable("gpu_total_gib", total, expected));
+        }
+        _ => device_gib(catalog, hardware, source).ok_or_else(|| {
             format!("unknown_device: gpu_total_gib is empty, and hardware is {hardware:?}, whose memory is not known")
         })?,
     };

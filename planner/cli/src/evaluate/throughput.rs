@@ -10,7 +10,7 @@ use openmodel_schemas::spec::Quantization;
 use serde_json::{Value, json};
 
 use super::Show;
-use super::context::{count, like, stated, unreadable};
+use super::context::{Version, count, like, stated, unreadable};
 use super::hardware::accelerator;
 use super::models::Models;
 use super::names::quantization_in;
@@ -95,7 +95,14 @@ fn answer(row: &Row, models: &Models, catalog: &Catalog) -> Result<PaceAnswer, S
         dense.quantization()
     };
     like(row, "backend")?;
+    // Which constants hold does not depend on it, but what is no version is no measured run.
+    Version::of(row, "backend_version")?;
     let spread = spread(row)?;
+    let heads = card
+        .config
+        .as_ref()
+        .map_or(0, |config| config.attention_heads);
+    share_out(row, heads, &spread)?;
     let needed = |column: &str| {
         row.number(column)
             .filter(|number| *number > 0.0 && *number < MOST_TOKENS)
@@ -107,7 +114,7 @@ fn answer(row: &Row, models: &Models, catalog: &Catalog) -> Result<PaceAnswer, S
         engine: row.text("backend").to_owned(),
         quantization: dense,
         expert_quantization: experts.quantization(),
-        tensor: spread.devices / spread.data.max(1),
+        tensor: spread.tensor(),
         pipeline: count("pp_size", row.text("pp_size"))?.unwrap_or(1),
         data: spread.data,
         expert: spread.expert,
@@ -122,11 +129,39 @@ fn answer(row: &Row, models: &Models, catalog: &Catalog) -> Result<PaceAnswer, S
 /// Larger than any batch, prompt or answer.
 const MOST_TOKENS: f64 = 1e8;
 
+/// Whether the ranks of a row share out the heads and the experts of its model as it says.
+fn share_out(row: &Row, heads: u64, spread: &Spread) -> Result<(), String> {
+    let (tensor, ranks) = (spread.tensor(), row.text("tp_size"));
+    if !heads.is_multiple_of(tensor.into()) {
+        let model = row.text(MODEL);
+        return Err(format!(
+            "contradictory_cells: tp_size is {ranks:?}, and {MODEL} is {model:?}, whose {heads} \
+             attention heads {tensor} ranks cannot share out evenly"
+        ));
+    }
+    if !spread.devices.is_multiple_of(spread.data) {
+        let data = row.text("attention_dp_size");
+        return Err(format!(
+            "contradictory_cells: tp_size is {ranks:?}, and attention_dp_size is {data:?}, which \
+             does not divide the {} devices of the row",
+            spread.devices
+        ));
+    }
+    Ok(())
+}
+
 /// Devices of a row, and how they share the work.
 struct Spread {
     devices: u32,
     data: u32,
     expert: u32,
+}
+
+impl Spread {
+    /// Ranks that share the heads out.
+    fn tensor(&self) -> u32 {
+        self.devices / self.data.max(1)
+    }
 }
 
 /// The columns say ranks of attention (`tp_size`, `attention_dp_size`) and of experts
@@ -137,8 +172,26 @@ fn spread(row: &Row) -> Result<Spread, String> {
         ranks("tp_size")?.ok_or_else(|| "unknown_parallelism: tp_size is empty".to_owned())?;
     let stated_data = ranks("attention_dp_size")?;
     let data = stated_data.unwrap_or(1);
-    let slices = ranks("moe_tp_size")?.unwrap_or(1);
-    let experts = ranks("moe_ep_size")?.unwrap_or(1);
+    let (stated_slices, stated_experts) = (ranks("moe_tp_size")?, ranks("moe_ep_size")?);
+    let slices = stated_slices.unwrap_or(1);
+    let experts = stated_experts.unwrap_or(1);
+    if let (Some(_), Some(_), Some(_)) = (stated_data, stated_slices, stated_experts) {
+        let attention = u64::from(tensor) * u64::from(data);
+        let all = u64::from(slices) * u64::from(experts);
+        // Of a dense model nothing is spread; and attention may be data parallel inside its tensor
+        // ranks (SGLang's --enable-dp-attention), which vLLM's is not.
+        let inside = row.text("backend") != "vllm" && all == u64::from(tensor);
+        if all != attention && all != 1 && !inside {
+            let said = |column| format!("{column} is {:?}", row.text(column));
+            return Err(format!(
+                "contradictory_cells: {} and {}, which is {attention} devices; {} and {}, which is {all}",
+                said("tp_size"),
+                said("attention_dp_size"),
+                said("moe_tp_size"),
+                said("moe_ep_size"),
+            ));
+        }
+    }
     // Runs of so many tensor and as many expert ranks were recorded with the product of both.
     let square = slices == experts && experts > 1 && stated_data.is_some();
     let devices = if data > 1 && tensor > 1 {

@@ -6,10 +6,11 @@ use openmodel_schemas::catalog::PurchaseOption;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::quantity::Tokens;
 use openmodel_schemas::report::RankedShape;
-use openmodel_schemas::spec::{Budget, Goals, Quantization};
+use openmodel_schemas::spec::Quantization;
 
 use super::chosen::line;
-use super::figures::hourly;
+use super::figures::{hourly, monthly};
+use super::limits::weaker;
 use crate::page::{FAINT, NAME, PLAIN, Text};
 
 /// Changes that help, one line each, the smallest first.
@@ -18,11 +19,24 @@ pub(super) fn advice(card: &ModelCard, question: &Question, catalog: &Catalog) -
     let found = changes(question)
         .into_iter()
         .filter_map(|(words, changed)| Some((words, best(&changed)?)));
-    let lines = found.chain(less(question, &best)).map(|(words, best)| {
-        let price = best.cost.hourly.map_or_else(
+    let hourly_price = |best: &RankedShape| {
+        best.cost.hourly.map_or_else(
             || "for an unknown price".to_owned(),
             |usd| format!("for {} an hour", hourly(usd)),
+        )
+    };
+    let found = found.chain(less(question, &best)).map(|(words, best)| {
+        let price = hourly_price(&best);
+        (words, best, price)
+    });
+    let weaker = weaker(card, question, catalog).into_iter().map(|weaker| {
+        let price = weaker.monthly.map_or_else(
+            || hourly_price(&weaker.best),
+            |usd| format!("for {} a month", monthly(usd)),
         );
+        (weaker.words, weaker.best, price)
+    });
+    let lines = found.chain(weaker).map(|(words, best, price)| {
         Text::new(FAINT, "With ")
             .and(NAME, words)
             .and(FAINT, " it fits ")
@@ -79,16 +93,6 @@ fn changes(question: &Question) -> Vec<(String, Question)> {
         &|changed| {
             changed.surfaces.clear();
         },
-    );
-    change(
-        question.budget != Budget::default(),
-        "a higher limit of cost",
-        &|changed| changed.budget = Budget::default(),
-    );
-    change(
-        !question.workload.goals.is_empty(),
-        "weaker goals of speed",
-        &|changed| changed.workload.goals = Goals::default(),
     );
     all
 }

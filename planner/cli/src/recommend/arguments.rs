@@ -64,7 +64,8 @@ pub struct Recommend {
     #[arg(long, value_name = "REVISION", default_value = "main")]
     pub revision: Revision,
 
-    /// Longest sequence, prompt and answer together [default: 8192, or the models' own limit]
+    /// Longest sequence, prompt and answer together [default: 8192, or more where the request
+    /// is longer, up to the models' own limit]
     #[arg(long, value_name = "TOKENS", value_parser = whole::<u64>, help_heading = "Load")]
     pub context: Option<u64>,
     /// Requests in flight at once in one replica [default: 8]
@@ -82,7 +83,7 @@ pub struct Recommend {
     #[arg(long, value_name = "X", value_parser = amount, help_heading = "Load")]
     pub rps: Option<Decimal>,
     /// Starts of each replica in a month: from zero, after a pre-emption, a rollout
-    #[arg(long, value_name = "N", help_heading = "Load")]
+    #[arg(long, value_name = "N", value_parser = starts, help_heading = "Load")]
     pub starts_per_month: Option<u32>,
     /// Low-rank adapters in memory at once, with their largest rank: 8x16
     #[arg(long, value_name = "COUNTxRANK", value_parser = adapters, help_heading = "Load")]
@@ -172,7 +173,8 @@ pub struct Recommend {
     )]
     pub config: Option<PathBuf>,
     /// Parameters of the model beside --config, such as 8.03B [default: counted from it]
-    #[arg(long, value_name = "COUNT", value_parser = parameters, requires = "config", help_heading = "Facts")]
+    // A negative count is a value too, and no flag: `-8B` is refused for what it is.
+    #[arg(long, value_name = "COUNT", value_parser = parameters, allow_hyphen_values = true, requires = "config", help_heading = "Facts")]
     pub parameters: Option<Parameters>,
     /// Bytes of the weight files beside --config [default: counted from it]
     #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "config", help_heading = "Facts")]
@@ -271,6 +273,21 @@ impl Recommend {
         }
     }
 
+    /// What a load says of lengths that no flag does, as flags: `--output-tokens 1`.
+    pub(crate) fn assumed(&self, load: &Workload) -> Vec<String> {
+        let lengths = [
+            ("--context", self.context, load.context_length),
+            ("--input-tokens", self.input_tokens, load.input_tokens),
+            ("--output-tokens", self.output_tokens, load.output_tokens),
+        ];
+        let assumed = lengths
+            .into_iter()
+            .filter(|(_, stated, _)| stated.is_none());
+        assumed
+            .map(|(flag, _, length)| format!("{flag} {}", length.0))
+            .collect()
+    }
+
     /// The load, with what is not stated filled in.
     fn workload(&self, card: &ModelCard, draft: Option<&ModelCard>) -> Workload {
         let longest = |card: &ModelCard| {
@@ -282,22 +299,21 @@ impl Recommend {
             .flatten()
             .filter_map(longest)
             .min();
-        let typical = self
-            .input_tokens
-            .unwrap_or(0)
-            .saturating_add(self.output_tokens.unwrap_or(0));
+        let usual = if generates(card) { OUTPUT } else { 0 };
         let context = self.context.unwrap_or_else(|| {
-            // A request that is stated has room.
+            // A request that is stated has room, and for what is usual beside it.
+            let input = self.input_tokens.unwrap_or(INPUT);
+            let typical = input.saturating_add(self.output_tokens.unwrap_or(usual));
             CONTEXT.max(typical).min(longest.unwrap_or(u64::MAX))
         });
         let output = self.output_tokens.unwrap_or_else(|| {
-            if !generates(card) {
+            if usual == 0 {
                 return 0;
             }
             let share = self
                 .input_tokens
                 .map_or(context / 4, |input| context.saturating_sub(input));
-            OUTPUT.min(share).max(1)
+            usual.min(share).max(1)
         });
         let input = self
             .input_tokens
@@ -381,6 +397,18 @@ fn amount(text: &str) -> Result<Decimal, String> {
 fn whole<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse()
         .map_err(|_| "a whole number such as 8192 is expected".to_owned())
+}
+
+/// One start a minute: 730 hours of 60 minutes.
+const MOST_STARTS: u32 = 43_800;
+
+fn starts(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|starts| *starts <= MOST_STARTS)
+        .ok_or_else(|| {
+            format!("a whole number from 0 to {MOST_STARTS}, one start a minute, is expected")
+        })
 }
 
 fn milliseconds(text: &str) -> Result<u32, String> {

@@ -14,6 +14,7 @@ mod chosen;
 mod config_file;
 mod figures;
 mod groups;
+mod limits;
 mod model;
 mod names;
 mod page;
@@ -58,7 +59,8 @@ pub async fn run(asked: &Recommend) -> Result<bool> {
     } else {
         asked.most()
     };
-    let ranking = rank(&card, &question, catalog, most).map_err(|error| names::in_flags(&error))?;
+    let ranking = rank(&card, &question, catalog, most)
+        .map_err(|error| names::in_flags(&error, &asked.assumed(&question.workload)))?;
     let text = if asked.json {
         serde_json::to_string_pretty(&ranking)? + "\n"
     } else {

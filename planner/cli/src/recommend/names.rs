@@ -100,11 +100,18 @@ fn unknown(flag: &str, value: &str, known: &[&str], near: Option<&str>) -> clap:
     error
 }
 
-/// A refusal of the planner, on the flag at fault and in the words of the flags.
-pub(super) fn in_flags(error: &MemoryError) -> anyhow::Error {
+/// A refusal of the planner, on the flag at fault and in the words of the flags; `assumed` are the
+/// lengths that no flag stated.
+pub(super) fn in_flags(error: &MemoryError, assumed: &[String]) -> anyhow::Error {
     let mut detail = in_words(&error.detail);
     if error.code == "context_too_long" {
         detail += " To stretch it beyond that, add --extend-context.";
+    }
+    // It speaks of three lengths, and not all of them were typed.
+    if detail.starts_with("A typical request of ") && !assumed.is_empty() {
+        detail += " Assumed, where no flag says: ";
+        detail += &assumed.join(", ");
+        detail.push('.');
     }
     let flag = flag(error.field).map_or_else(String::new, |flag| format!("{flag}: "));
     anyhow::anyhow!("{flag}{}\n\n  {detail}", error.summary)

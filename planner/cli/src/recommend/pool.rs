@@ -40,7 +40,7 @@ pub(super) async fn run(asked: &Recommend, catalog: &Catalog) -> Result<()> {
         .map(|(card, replicas)| (card, asked.question(card, None), *replicas))
         .collect();
     let report = pool(&models, &place, catalog)
-        .map_err(|error| in_flags(error, &models, &place, catalog))?;
+        .map_err(|error| in_flags(error, asked, &models, &place, catalog))?;
     let text = if asked.json {
         serde_json::to_string_pretty(&report)? + "\n"
     } else {
@@ -110,6 +110,11 @@ fn refuse(asked: &Recommend) -> Result<(), clap::Error> {
             asked.rps.is_some(),
             "say how many replicas there are: MODEL=REPLICAS",
         ),
+        (
+            "--starts-per-month",
+            asked.starts_per_month.is_some(),
+            "its machines run all month",
+        ),
         ("--max-hourly-cost", asked.max_hourly_cost.is_some(), price),
         (
             "--max-monthly-cost",
@@ -165,9 +170,19 @@ fn wrong(said: String) -> clap::Error {
 type Asked<'a> = (&'a ModelCard, Question, u32);
 
 /// A refusal of the planner, in the words of the flags.
-fn in_flags(error: PoolError, models: &[Asked], place: &Place, catalog: &Catalog) -> anyhow::Error {
+fn in_flags(
+    error: PoolError,
+    flags: &Recommend,
+    models: &[Asked],
+    place: &Place,
+    catalog: &Catalog,
+) -> anyhow::Error {
     match error {
-        PoolError::Model { model, error } => names::in_flags(&error).context(model),
+        PoolError::Model { model, error } => {
+            let of = models.iter().find(|(card, _, _)| card.id.as_str() == model);
+            let assumed = of.map(|(_, question, _)| flags.assumed(&question.workload));
+            names::in_flags(&error, &assumed.unwrap_or_default()).context(model)
+        }
         PoolError::Joint(JointError::NothingHolds { tenant, reasons }) => {
             let mut said = format!("no machine of the pool's place holds {tenant}:\n");
             for reason in reasons {

@@ -64,38 +64,34 @@ fn heading(page: &mut Page, report: &PoolReport) {
 /// A machine type a row.
 fn machines(report: &PoolReport, width: usize) -> Table {
     let decimals = cents(report.machines.iter().map(|machine| machine.hourly.0));
-    let rows = |months: bool| {
-        let mut columns = vec![
-            ("count", Lean::Right),
-            ("machine", Lean::Left),
-            ("accelerator", Lean::Left),
-            ("$/hour", Lean::Right),
-        ];
+    let rows = |accelerator: bool, months: bool| {
+        let mut columns = vec![("count", Lean::Right), ("machine", Lean::Left)];
+        if accelerator {
+            columns.push(("accelerator", Lean::Left));
+        }
+        columns.push(("$/hour", Lean::Right));
         if months {
             columns.push(("$/month", Lean::Right));
         }
         let mut table = Table::new(columns, 1);
         for machine in &report.machines {
             let all = machine.hourly * machine.count;
-            let mut cells = vec![
-                Text::plain(machine.count),
-                Text::new(GOOD, &machine.shape),
-                Text::plain(accelerators(machine)),
-                Text::plain(money(all.0, decimals)),
-            ];
+            let mut cells = vec![Text::plain(machine.count), Text::new(GOOD, &machine.shape)];
+            let mut below = Text::plain(accelerators(machine));
+            if accelerator {
+                cells.push(std::mem::take(&mut below));
+            }
+            cells.push(Text::plain(money(all.0, decimals)));
             if months {
                 cells.push(Text::plain(money(all.per_month().0, 2)));
             }
-            table.row(cells, Text::default(), Vec::new());
+            table.row(cells, below, Vec::new());
         }
         table
     };
-    let full = rows(true);
-    if full.width() <= width {
-        full
-    } else {
-        rows(false)
-    }
+    let fits = |table: &Table| table.width() <= width;
+    let wide = [rows(true, true), rows(true, false)].into_iter().find(fits);
+    wide.unwrap_or_else(|| rows(false, false))
 }
 
 fn notes(page: &mut Page, report: &PoolReport) {

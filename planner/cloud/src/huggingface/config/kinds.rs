@@ -15,6 +15,22 @@ const OBJECTS: [&str; 4] = [
 ];
 const LISTS: [&str; 2] = ["layer_types", "architectures"];
 const TEXTS: [&str; 2] = ["torch_dtype", "model_type"];
+/// Sizes of the whole model. Heads, KV heads, feed-forward sizes and experts may differ by layer.
+const NUMBERS: [&str; 13] = [
+    "hidden_size",
+    "n_embd",
+    "d_model",
+    "num_hidden_layers",
+    "n_layer",
+    "n_layers",
+    "num_layers",
+    "num_attention_heads",
+    "head_dim",
+    "vocab_size",
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+];
 const FLAGS: [&str; 1] = ["tie_word_embeddings"];
 
 /// Names under which formats state the bits of a weight.
@@ -26,6 +42,12 @@ pub(super) fn check(fields: &Fields<'_>) -> Result<(), ConfigError> {
     all_are(fields, &LISTS, "a list", Value::is_array)?;
     all_are(fields, &TEXTS, "a word", Value::is_string)?;
     all_are(fields, &FLAGS, "true or false", Value::is_boolean)?;
+    all_are(fields, &NUMBERS, "one count for all layers", |value| {
+        !value.is_array()
+    })?;
+    for name in ["rope_scaling", "rope_parameters"] {
+        rope(fields, name)?;
+    }
     dtype(fields)?;
     for name in ["quantization_config", "compression_config"] {
         if let Some(stated) = fields.part(name) {
@@ -33,6 +55,36 @@ pub(super) fn check(fields: &Fields<'_>) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// Fields of rotary positions, as `transformers` reads them (`modeling_rope_utils.py`).
+const ROPE: [&str; 9] = [
+    "factor",
+    "long_factor",
+    "mrope_section",
+    "original_max_position_embeddings",
+    "partial_rotary_factor",
+    "rope_theta",
+    "rope_type",
+    "short_factor",
+    "type",
+];
+
+/// Rotary positions that say nothing which is read: they may reach further than the estimate knows.
+fn rope(fields: &Fields<'_>, name: &str) -> Result<(), ConfigError> {
+    let Some(stated) = fields.part(name) else {
+        return Ok(());
+    };
+    // One set for each kind of layer is an object in it.
+    let is_read = stated
+        .iter()
+        .any(|(field, value)| ROPE.contains(&field.as_str()) || value.is_object());
+    if is_read || stated.is_empty() {
+        return Ok(());
+    }
+    let shown = Value::Object(stated.clone()).to_string();
+    let detail = format!("{} has no rope_type and no factor", short(&shown));
+    Err(ConfigError::new(name, detail))
 }
 
 /// Types that tensors are stored in, as `PyTorch`, safetensors and their users write them.

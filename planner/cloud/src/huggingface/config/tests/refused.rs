@@ -11,6 +11,10 @@ fn what_only_looks_like_a_contradiction_is_read() {
         json!({"architectures": ["OwnForCausalLM"]}),
         json!({"model_type": "kimi_k2", "architectures": ["DeepseekV3ForCausalLM"]}),
         json!({"torch_dtype": "torch.float8_e4m3fn"}),
+        json!({"num_key_value_heads": vec![8; 32]}),
+        json!({"rope_scaling": {}}),
+        json!({"rope_parameters": {"rope_theta": 1e6}}),
+        json!({"rope_parameters": {"sliding_attention": {"rope_type": "default"}}}),
         json!({"quantization_config": {"quant_method": "exl2", "bits": 3.5}}),
         json!({"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": -1}}),
         json!({"quantization_config": {"quant_method": "modelopt_fp4"}}),
@@ -115,6 +119,18 @@ fn what_is_missing_or_contradicts_itself_is_named() {
         (
             json!({"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": -5}}),
             "quantization_config.group_size: -5 is no number of weights from 1, nor -1 for a whole channel",
+        ),
+        (
+            json!({"hidden_size": [1]}),
+            "hidden_size: [1] is not one count for all layers",
+        ),
+        (
+            json!({"num_hidden_layers": [32]}),
+            "num_hidden_layers: [32] is not one count for all layers",
+        ),
+        (
+            json!({"rope_scaling": {"a": 1}}),
+            "rope_scaling: {\"a\":1} has no rope_type and no factor",
         ),
         (
             json!({"torch_dtype": "q17"}),

@@ -260,6 +260,8 @@ fn a_cell_that_makes_no_sense_is_named_and_an_empty_one_is_the_default() {
     for column in ["isl", "osl", "batch_size"] {
         refused(&THROUGHPUT, column, &["", "0", "-1", "abc", "NaN", "1e99"]);
     }
+    // More than the devices hold.
+    refused(&THROUGHPUT, "isl", &["75458189"]);
     for column in [
         "tp_size",
         "pp_size",
@@ -298,22 +300,20 @@ fn cells_that_contradict_each_other_are_named() {
         refused(&THROUGHPUT, column, &["2", "8"]);
         accepted(&THROUGHPUT, column, &[""]);
     }
-    let spread = |backend: &str, data: &str, experts: &str| {
-        let row = with(
-            &THROUGHPUT,
-            &[
-                ("backend", backend),
-                ("tp_size", "4"),
-                ("attention_dp_size", data),
-                ("moe_ep_size", experts),
-            ],
-        );
-        lines(&THROUGHPUT, &[row]).remove(0)
+    let spread = |backend: &str, tensor: &str, data: &str, experts: &str| {
+        let cells = [
+            ("backend", backend),
+            ("tp_size", tensor),
+            ("attention_dp_size", data),
+            ("moe_ep_size", experts),
+        ];
+        lines(&THROUGHPUT, &[with(&THROUGHPUT, &cells)]).remove(0)
     };
-    // Data parallel beside the tensor ranks, and inside them.
-    assert!(!spread("vllm", "2", "8")["tpot_ms"].is_null());
-    assert!(!spread("sglang", "2", "4")["tpot_ms"].is_null());
-    let line = spread("vllm", "2", "4");
+    // Data parallel beside the tensor ranks, inside them, and over the devices of a rack.
+    assert!(!spread("vllm", "4", "2", "8")["tpot_ms"].is_null());
+    assert!(!spread("sglang", "4", "2", "4")["tpot_ms"].is_null());
+    assert!(!spread("trtllm", "28", "1", "28")["tpot_ms"].is_null());
+    let line = spread("vllm", "4", "2", "4");
     let reason = line["reason"].as_str().expect("it has no answer");
     for said in [
         "tp_size is \"4\"",

@@ -123,16 +123,27 @@ fn answer(row: &Row, models: &Models, catalog: &Catalog) -> Result<PaceAnswer, S
         input_tokens: needed("isl")?,
         output_tokens: needed("osl")?,
     };
-    pace_of(card, &query).map_err(|error| error.to_string())
+    pace_of(card, &query).map_err(|error| {
+        // It speaks of the load, and not of the columns that it stands in.
+        let columns = ["isl", "osl", "batch_size", "tp_size", "pp_size"];
+        let cells = columns.map(|column| format!("{column} is {:?}", row.text(column)));
+        format!("{error} The row: {}.", cells.join(", "))
+    })
 }
 
 /// Larger than any batch, prompt or answer.
 const MOST_TOKENS: f64 = 1e8;
 
+/// Devices of the largest host of one machine.
+const HOST: u32 = 8;
+
 /// Whether the ranks of a row share out the heads and the experts of its model as it says.
 fn share_out(row: &Row, heads: u64, spread: &Spread) -> Result<(), String> {
     let (tensor, ranks) = (spread.tensor(), row.text("tp_size"));
-    if !heads.is_multiple_of(tensor.into()) {
+    // Experts on more devices than a host has: attention is data parallel, and its ranks were
+    // recorded as all devices (disaggregated serving on rack-scale systems).
+    let rack = tensor > HOST && spread.expert > HOST;
+    if !rack && !heads.is_multiple_of(tensor.into()) {
         let model = row.text(MODEL);
         return Err(format!(
             "contradictory_cells: tp_size is {ranks:?}, and {MODEL} is {model:?}, whose {heads} \
@@ -205,7 +216,7 @@ fn spread(row: &Row) -> Result<Spread, String> {
     };
     // More slices than a host has devices: attention is data parallel, experts are spread over
     // all (disaggregated serving on rack-scale systems).
-    Ok(if slices > 8 {
+    Ok(if slices > HOST {
         Spread {
             devices,
             data: devices,

@@ -72,8 +72,9 @@ impl Python {
     fn at(root: &Path, requirements: &str) -> Result<Self> {
         fs::create_dir_all(root).with_context(|| root.display().to_string())?;
         let folder = root.join("venv");
+        // Nobody reads it: it is only compared.
         let stamp = format!(
-            "{:x} {} {}",
+            "{:?} {} {}",
             Sha256::digest(requirements),
             system_python()?,
             folder.display()

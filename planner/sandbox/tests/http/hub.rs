@@ -8,7 +8,9 @@ const LLAMA: &str = "/api/models/meta-llama/Llama-3.1-8B-Instruct";
 const TINY: &str = "openmodel/tiny-random-llama";
 
 fn sha256(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+    let digest = Sha256::digest(bytes);
+    let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.concat()
 }
 
 #[tokio::test]

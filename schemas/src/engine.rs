@@ -68,7 +68,9 @@ pub struct EngineRow {
     /// Formats of weights it loads: `bfloat16`, `fp8`, `int4`, …
     #[cfg_attr(test, schemars(with = "Vec<FormatWord>", length(min = 1)))]
     pub formats: Vec<String>,
-    /// Classes of models it refuses to hold in float16, and so on accelerators without bfloat16.
+    /// Classes of models that are not held in float16, and so not on accelerators without bfloat16:
+    /// vLLM refuses them (`_FLOAT16_NOT_SUPPORTED_MODELS`), because their activations overflow it,
+    /// which they do in other engines too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs_bfloat16: Vec<String>,
     /// Formats it can make of 16-bit weights while loading.

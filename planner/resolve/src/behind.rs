@@ -57,7 +57,7 @@ pub(crate) fn behind(
         let words = "costs less an hour, but more by the token";
         return ("costs_more", words.to_owned());
     }
-    let more = match (own.month, first.month) {
+    let more = match (survey.month(own), survey.month(first)) {
         (Some(Usd(own)), Some(Usd(first))) if own > first => Some(Usd(own - first)),
         _ => None,
     };

@@ -213,7 +213,7 @@ fn within_budget(
         field: Field::BudgetHourly,
         attribute: "max_hourly_cost",
         most: spec.budget.max_hourly_cost,
-        hours: Decimal::ONE,
+        of_hour: &|hour| hour.0,
         digits: 4,
         show: &show_hour,
     };
@@ -221,36 +221,28 @@ fn within_budget(
         field: Field::BudgetMonthly,
         attribute: "max_monthly_cost",
         most: spec.budget.max_monthly_cost,
-        hours: Decimal::from(730),
+        of_hour: &|hour| {
+            let month = choice.month_at(hour, spec.workload.starts_per_month.unwrap_or(0));
+            month.map_or(Decimal::MAX, |month| month.0)
+        },
         digits: 2,
         show: &show_month,
     };
     for limit in [hour, month] {
         let Some(most) = limit.most else { continue };
-        let Some(UsdPerHour(hourly)) = cost.hourly else {
+        let Some(hourly) = cost.hourly else {
             return Err(unpriced(request, catalog, choice, cost, &limit));
         };
         let replicas = spec.scaling.max_replicas;
-        let starts = match limit.field {
-            Field::BudgetMonthly => spec.workload.starts_per_month.unwrap_or(0),
-            _ => 0,
-        };
-        let starting = choice.start.cost(UsdPerHour(hourly), starts.into());
-        let one = hourly
-            .saturating_mul(limit.hours)
-            .saturating_add(starting.unwrap_or_default());
         // A limit that equals what is shown is kept: both are rounded alike.
-        let times = |replicas: u32| {
-            one.saturating_mul(Decimal::from(replicas))
-                .round_dp(limit.digits)
-        };
+        let times = |replicas: u32| (limit.of_hour)(hourly * replicas).round_dp(limit.digits);
         if times(replicas) <= most {
             continue;
         }
         let affordable = (1..replicas)
             .rev()
             .find(|replicas| times(*replicas) <= most);
-        let cheaper = recommended.hourly.filter(|cheaper| cheaper.0 < hourly);
+        let cheaper = recommended.hourly.filter(|cheaper| *cheaper < hourly);
         let help = match (affordable, cheaper) {
             (_, Some(cheaper)) => format!("{} holds it too, at {cheaper} a replica.", recommended.line()),
             (Some(replicas), None) => format!("Set max_replicas = {replicas}, or raise the limit."),
@@ -266,7 +258,7 @@ fn within_budget(
                 "{} on {} costs {} for each replica, {} with max_replicas = {replicas}; {} is {}. {help}",
                 spec.model,
                 choice.line(),
-                (limit.show)(one),
+                (limit.show)((limit.of_hour)(hourly)),
                 (limit.show)(times(replicas)),
                 limit.attribute,
                 (limit.show)(most)
@@ -281,7 +273,8 @@ struct Limit<'a> {
     field: Field,
     attribute: &'static str,
     most: Option<Decimal>,
-    hours: Decimal,
+    /// What counts of all replicas' hour.
+    of_hour: &'a dyn Fn(UsdPerHour) -> Decimal,
     digits: u32,
     show: &'a dyn Fn(Decimal) -> String,
 }

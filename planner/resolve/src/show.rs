@@ -72,6 +72,14 @@ impl Choice<'_> {
         }
     }
 
+    /// A month of what costs so much an hour, with its starts and what is paid whatever runs; `None`
+    /// where it is beyond all numbers.
+    pub(crate) fn month_at(&self, hour: UsdPerHour, starts: u32) -> Option<Usd> {
+        let starting = self.start.cost(hour, starts.into())?;
+        let running = hour.per_month().0.checked_add(self.fixed)?;
+        running.checked_add(starting).map(Usd)
+    }
+
     /// What replicas of it cost. Where no bounds are given, the load's replicas are the least
     /// and the most.
     pub(crate) fn cost(
@@ -83,15 +91,10 @@ impl Choice<'_> {
     ) -> Cost {
         let purchase = self.purchase();
         // A month of so many replicas whose hour costs so much.
-        let month = |replicas: u32, hour: Option<UsdPerHour>| {
-            if replicas == 0 {
-                return Some(Usd(self.fixed));
-            }
-            let hour = hour?;
-            let starts = need.workload.starts_per_month.unwrap_or(0);
-            let starts = self.start.cost(hour, starts.into())?;
-            let month = hour.per_month().0.checked_add(self.fixed)?;
-            month.checked_add(starts).map(Usd)
+        let starts = need.workload.starts_per_month.unwrap_or(0);
+        let month = |replicas: u32, hour: Option<UsdPerHour>| match replicas {
+            0 => Some(Usd(self.fixed)),
+            _ => self.month_at(hour?, starts),
         };
         let gross = |replicas: u32| month(replicas, self.hourly.map(|hourly| hourly * replicas));
         let added = |replicas: u32| {

@@ -22,7 +22,7 @@ use rust_decimal::Decimal;
 pub(crate) use self::score::{cluster_fee, per_million, storage};
 
 use self::checks::{host, mismatch, within};
-use self::score::{Month, Score, Storage, dollars, pico, replicas, score, starting};
+use self::score::{Month, Score, Storage, pico, replicas, score, starting};
 use crate::fit::{Fit, fit};
 use crate::market::{Catalog, Purchase, Sale};
 use crate::need::Need;
@@ -86,11 +86,6 @@ pub(crate) struct Choice<'a> {
     pub(crate) fixed: Decimal,
     /// How long a replica takes to start.
     pub(crate) start: Start,
-    /// A month of the replicas that the load needs, as it is ranked: what it adds to the bill where
-    /// the user's terms are known, the list price elsewhere.
-    pub(crate) month: Option<Usd>,
-    /// Whether the user's terms take something off.
-    pub(crate) discounted: bool,
 }
 
 /// A shape that does not.
@@ -249,13 +244,6 @@ impl<'a> Survey<'a> {
             .flatten();
         let fixed =
             kept.unwrap_or_default() + cluster_fee(self.catalog, sale.surface).unwrap_or_default();
-        let all = hourly.map(|hourly| hourly * replicas);
-        let added = hourly.and_then(|hourly| self.catalog.added(&sale, hourly, replicas));
-        let start = Start::of(files, origin(self.stored, sale.surface));
-        let month = Month {
-            fixed: pico(fixed),
-            starting: start.whole().saturating_mul(self.starts),
-        };
         Choice {
             sale,
             cpu: sale.shape.cpu,
@@ -265,12 +253,16 @@ impl<'a> Survey<'a> {
             hourly,
             kept,
             fixed,
-            start,
-            month: added
-                .or(all)
-                .map(|hour| Usd(dollars(month.of(pico(hour.0))))),
-            discounted: added.is_some_and(|added| Some(added) != all),
+            start: Start::of(files, origin(self.stored, sale.surface)),
         }
+    }
+
+    /// A month of the replicas that the load needs, as it is ranked: what it adds to the bill where
+    /// the user's terms are known, the list price elsewhere.
+    pub(crate) fn month(&self, choice: &Choice) -> Option<Usd> {
+        let hourly = choice.hourly?;
+        let added = self.catalog.added(&choice.sale, hourly, choice.replicas);
+        choice.month_at(added.unwrap_or(hourly * choice.replicas), self.starts)
     }
 
     /// All ways to buy one shape on one surface.

@@ -72,7 +72,7 @@ pub type OnRequest = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
 pub struct Exchange<'a> {
     /// HTTP method.
     pub method: &'a str,
-    /// URL with its query; no secret is ever sent in one.
+    /// URL, with its query where it is an API's own: no secret is ever sent in one.
     pub url: &'a str,
     /// 1 for the first attempt.
     pub attempt: u32,
@@ -237,21 +237,10 @@ impl Transport {
             }
             match redirect(request, &url, &incoming) {
                 Some(next) => url = next,
-                None => {
-                    return Err(ApiError::refused(
-                        request,
-                        incoming.status,
-                        &incoming.headers,
-                        &incoming.body,
-                    ));
-                }
+                None => return Err(refused(request, &incoming)),
             }
         }
-        Err(ApiError::local(
-            request,
-            "FAILED_PRECONDITION",
-            format!("more than {MOST_REDIRECTS} redirects"),
-        ))
+        Err(too_many_redirects(request))
     }
 
     async fn exchange(
@@ -286,30 +275,7 @@ impl Transport {
                 self.report(request, url, attempt, Some(status), None, started);
                 return Ok(incoming);
             }
-            Err(Lost::NoAnswer {
-                sent,
-                timed_out,
-                message,
-            }) => ApiError::lost(request, sent, timed_out, format!("no answer: {message}")),
-            Err(Lost::TooLarge) => ApiError {
-                effect: if request.is_safe() {
-                    Effect::None
-                } else {
-                    Effect::Unknown
-                },
-                ..ApiError::local(
-                    request,
-                    "OUT_OF_RANGE",
-                    format!("the answer is larger than {} bytes", request.largest),
-                )
-            },
-            Err(Lost::NoClient(message)) => ApiError::local(
-                request,
-                "FAILED_PRECONDITION",
-                format!(
-                    "no TLS client can be made ({message}): install ca-certificates or set SSL_CERT_FILE"
-                ),
-            ),
+            Err(lost) => lost_error(request, lost),
         };
         self.report(request, url, attempt, None, Some(&error.message), started);
         Err(error)
@@ -350,15 +316,61 @@ impl Transport {
     ) {
         if let Some(on_request) = &self.0.options.on_request {
             let method = request.method.as_str();
+            // Where a read was sent on to is often signed: its query opens the file to anyone.
+            let own = same_origin(&request.url(&self.0.options.endpoints), url);
+            let shown = if own {
+                url
+            } else {
+                url.split('?').next().unwrap_or_default()
+            };
             on_request(&Exchange {
                 method,
-                url,
+                url: shown,
                 attempt,
                 status,
                 lost,
                 elapsed: started.elapsed(),
             });
         }
+    }
+}
+
+fn refused(request: &Request, incoming: &Incoming) -> ApiError {
+    ApiError::refused(request, incoming.status, &incoming.headers, &incoming.body)
+}
+
+fn too_many_redirects(request: &Request) -> ApiError {
+    let why = format!("more than {MOST_REDIRECTS} redirects");
+    ApiError::local(request, "FAILED_PRECONDITION", why)
+}
+
+/// Why no answer came, as an error of the request.
+fn lost_error(request: &Request, lost: Lost) -> ApiError {
+    match lost {
+        Lost::NoAnswer {
+            sent,
+            timed_out,
+            message,
+        } => ApiError::lost(request, sent, timed_out, format!("no answer: {message}")),
+        Lost::TooLarge => ApiError {
+            effect: if request.is_safe() {
+                Effect::None
+            } else {
+                Effect::Unknown
+            },
+            ..ApiError::local(
+                request,
+                "OUT_OF_RANGE",
+                format!("the answer is larger than {} bytes", request.largest),
+            )
+        },
+        Lost::NoClient(message) => ApiError::local(
+            request,
+            "FAILED_PRECONDITION",
+            format!(
+                "no TLS client can be made ({message}): install ca-certificates or set SSL_CERT_FILE"
+            ),
+        ),
     }
 }
 

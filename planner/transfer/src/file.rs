@@ -116,7 +116,6 @@ impl Mover {
         let said = match trouble.kind {
             Kind::Final => return Err(trouble.clone()),
             Kind::Passing(said) => said,
-            Kind::Taken => None,
         };
         if attempt >= ATTEMPTS {
             return Err(Trouble::last(format!(

@@ -125,8 +125,6 @@ pub struct Trouble {
 pub enum Kind {
     /// It may pass: try again, after so long where the other side says so.
     Passing(Option<Duration>),
-    /// Somebody else keeps it there already: look again.
-    Taken,
     /// Trying again changes nothing.
     Final,
 }

@@ -22,7 +22,7 @@ const CHUNK: usize = 100;
 #[derive(Debug, Clone, Copy)]
 enum Reading {
     Well,
-    /// It is refused, for now.
+    /// It is refused; the next may be answered.
     Refused,
     /// It ends after so many bytes, with an error or as if it were whole.
     Ends {

@@ -148,11 +148,9 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use openmodel_schemas::model_card::{
-        EncoderStack, Experts, Gating, Indexer, LatentAttention, ModelConfig, RepoFile,
-        RopeScaling, StoredQuantization, WeightBasis, WeightBytes,
+        EncoderStack, Experts, Indexer, LatentAttention, ModelConfig, RepoFile, RopeScaling,
+        StoredQuantization, WeightBasis, WeightBytes,
     };
     use openmodel_schemas::quantity::Bytes;
     use serde_json::Value;
@@ -160,23 +158,14 @@ mod tests {
     use super::*;
 
     fn card(scan: ScanStatus) -> ModelCard {
+        let id = "a/b".parse().expect("an id");
         ModelCard {
-            id: "a/b".parse().expect("an id"),
             commit: "0e9e39f249a16976918f6564b8830bc894c89659"
                 .parse()
                 .expect("a commit"),
             config: None,
-            parameters: None,
-            active_parameters: None,
-            parameters_by_dtype: BTreeMap::new(),
-            weights: None,
-            files: Vec::new(),
-            licence: None,
-            gating: Gating::None,
-            private: false,
             scan,
-            library: None,
-            pipeline_tag: None,
+            ..ModelCard::of_config(id, ModelConfig::default())
         }
     }
 

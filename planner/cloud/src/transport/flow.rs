@@ -1,4 +1,4 @@
-//! Bodies that flow: answers and uploads of any size, in a few chunks of memory.
+//! Bodies that flow: answers of any size, in a few chunks of memory.
 //!
 //! ```text
 //!   Request ──► credential ──► wire ──► 2xx ─────────────────────────► Flow (status, headers, chunks)
@@ -16,8 +16,11 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
-use super::wire::{Chunks, Flowing, Incoming, Lost, Outgoing, Upload};
-use super::{ApiError, MOST_REDIRECTS, Request, Response, Transport, redirect, same_origin};
+use super::wire::{Flowing, Incoming, Outgoing};
+use super::{
+    ApiError, MOST_REDIRECTS, Request, Transport, lost_error, redirect, refused, same_origin,
+    too_many_redirects,
+};
 
 /// An answer whose body is still on the way.
 pub struct Flow {
@@ -55,7 +58,7 @@ impl Transport {
         let first = request.url(&self.0.options.endpoints);
         let mut url = first.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let flowing = self.flow(request, &first, &url, None).await?;
+            let flowing = self.flow(request, &first, &url).await?;
             if flowing.status.is_success() {
                 return Ok(flow(flowing));
             }
@@ -65,51 +68,10 @@ impl Transport {
                 None => return Err(refused(request, &incoming)),
             }
         }
-        let why = format!("more than {MOST_REDIRECTS} redirects");
-        Err(ApiError::local(request, "FAILED_PRECONDITION", why))
+        Err(too_many_redirects(request))
     }
 
-    /// Sends a request once, with a body of `length` bytes that leaves as it comes, and reads its
-    /// answer.
-    pub async fn upload(
-        &self,
-        request: &Request,
-        length: u64,
-        body: BoxStream<'static, Result<Bytes, FlowError>>,
-    ) -> Result<Response, ApiError> {
-        let url = request.url(&self.0.options.endpoints);
-        let chunks: Chunks = body
-            .map_err(|error| Lost::NoAnswer {
-                sent: true,
-                timed_out: false,
-                message: error.0,
-            })
-            .boxed();
-        let upload = Upload { length, chunks };
-        let flowing = self.flow(request, &url, &url, Some(upload)).await?;
-        let incoming = whole(request, flowing).await;
-        if incoming.status.is_success() {
-            let Incoming {
-                status,
-                headers,
-                body,
-            } = incoming;
-            return Ok(Response {
-                status,
-                headers,
-                body,
-            });
-        }
-        Err(refused(request, &incoming))
-    }
-
-    async fn flow(
-        &self,
-        request: &Request,
-        first: &str,
-        url: &str,
-        upload: Option<Upload>,
-    ) -> Result<Flowing, ApiError> {
+    async fn flow(&self, request: &Request, first: &str, url: &str) -> Result<Flowing, ApiError> {
         let started = Instant::now();
         let longest = self.0.options.request_timeout;
         let mut headers = request.headers.clone();
@@ -125,28 +87,15 @@ impl Transport {
             largest: request.largest,
             timeout: longest,
         };
-        // Where a read was sent on to is often signed: its query opens the file to anyone.
-        let shown = if same_origin(first, url) {
-            url
-        } else {
-            url.split('?').next().unwrap_or_default()
-        };
-        match self.0.wire.flow(outgoing, upload).await {
+        match self.0.wire.flow(outgoing).await {
             Ok(flowing) => {
                 let status = flowing.status.as_u16();
-                self.report(request, shown, 1, Some(status), None, started);
+                self.report(request, url, 1, Some(status), None, started);
                 Ok(flowing)
             }
             Err(lost) => {
-                let (sent, timed_out) = match &lost {
-                    Lost::NoAnswer {
-                        sent, timed_out, ..
-                    } => (*sent, *timed_out),
-                    Lost::TooLarge | Lost::NoClient(_) => (false, false),
-                };
-                let message = format!("no answer: {}", lost.words());
-                let error = ApiError::lost(request, sent, timed_out, message);
-                self.report(request, shown, 1, None, Some(&error.message), started);
+                let error = lost_error(request, lost);
+                self.report(request, url, 1, None, Some(&error.message), started);
                 Err(error)
             }
         }
@@ -175,8 +124,4 @@ async fn whole(request: &Request, mut flowing: Flowing) -> Incoming {
         headers: flowing.headers,
         body: body.into(),
     }
-}
-
-fn refused(request: &Request, incoming: &Incoming) -> ApiError {
-    ApiError::refused(request, incoming.status, &incoming.headers, &incoming.body)
 }

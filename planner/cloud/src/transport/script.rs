@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::wire::{Flowing, Incoming, Lost, Outgoing, Upload, Wire};
+use super::wire::{Flowing, Incoming, Lost, Outgoing, Wire};
 use super::{Options, Transport};
 use crate::auth;
 
@@ -69,16 +69,8 @@ struct Script {
 }
 
 impl Wire for Script {
-    fn flow(
-        &self,
-        mut outgoing: Outgoing,
-        upload: Option<Upload>,
-    ) -> BoxFuture<'_, Result<Flowing, Lost>> {
+    fn flow(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Flowing, Lost>> {
         Box::pin(async move {
-            if let Some(upload) = upload {
-                let chunks: Vec<Bytes> = upload.chunks.try_collect().await?;
-                outgoing.body = Some(chunks.concat().into());
-            }
             let Incoming {
                 status,
                 headers,

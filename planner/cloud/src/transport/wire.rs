@@ -38,12 +38,6 @@ pub(crate) struct Flowing {
     pub(crate) body: Chunks,
 }
 
-/// A body that leaves as it comes, of so many bytes.
-pub(crate) struct Upload {
-    pub(crate) length: u64,
-    pub(crate) chunks: Chunks,
-}
-
 /// Why nothing came back.
 #[derive(Debug)]
 pub(crate) enum Lost {
@@ -64,13 +58,9 @@ pub(crate) trait Wire: Send + Sync {
     /// With bodies that are held whole.
     fn exchange(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Incoming, Lost>>;
 
-    /// With bodies that flow, of any size. `outgoing.timeout` bounds how long a side may stand
-    /// still, not the whole.
-    fn flow(
-        &self,
-        outgoing: Outgoing,
-        upload: Option<Upload>,
-    ) -> BoxFuture<'_, Result<Flowing, Lost>>;
+    /// With an answer that flows, of any size. `outgoing.timeout` bounds how long the other side may
+    /// stand still, not the whole.
+    fn flow(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Flowing, Lost>>;
 }
 
 /// Real sockets: HTTP/2 where TLS offers it, HTTP/1.1 elsewhere; connections are kept and shared.
@@ -152,44 +142,18 @@ impl Wire for Sockets {
         })
     }
 
-    fn flow(
-        &self,
-        outgoing: Outgoing,
-        upload: Option<Upload>,
-    ) -> BoxFuture<'_, Result<Flowing, Lost>> {
+    fn flow(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Flowing, Lost>> {
         Box::pin(async move {
             let longest = outgoing.timeout;
             let mut request = self
                 .client()?
                 .request(outgoing.method, outgoing.url)
                 .headers(outgoing.headers);
-            let uploads = upload.is_some();
-            if let Some(upload) = upload {
-                let chunks = upload
-                    .chunks
-                    .map_err(|lost| std::io::Error::other(lost.words()));
-                request = request
-                    .header(http::header::CONTENT_LENGTH, upload.length)
-                    .body(reqwest::Body::wrap_stream(chunks));
-            } else if let Some(body) = outgoing.body {
+            if let Some(body) = outgoing.body {
                 request = request.body(body);
             }
-            // An upload takes as long as its body does: whoever feeds it bounds how long it stands.
-            let answer = if uploads {
-                request.send().await
-            } else {
-                match tokio::time::timeout(longest, request.send()).await {
-                    Ok(answer) => answer,
-                    Err(_) => {
-                        return Err(Lost::NoAnswer {
-                            sent: true,
-                            timed_out: true,
-                            message: format!("no answer for {} s", longest.as_secs()),
-                        });
-                    }
-                }
-            };
-            let answer = answer.map_err(lost)?;
+            let answer = tokio::time::timeout(longest, request.send()).await;
+            let answer = answer.map_err(|_| still(longest))?.map_err(lost)?;
             Ok(Flowing {
                 status: answer.status(),
                 headers: answer.headers().clone(),
@@ -217,17 +181,19 @@ fn unless_still(chunks: Chunks, longest: Duration) -> Chunks {
             Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(chunks))),
             Ok(Some(Err(lost))) => Some((Err(lost), None)),
             Ok(None) => None,
-            Err(_) => {
-                let lost = Lost::NoAnswer {
-                    sent: true,
-                    timed_out: true,
-                    message: format!("nothing came for {} s", longest.as_secs()),
-                };
-                Some((Err(lost), None))
-            }
+            Err(_) => Some((Err(still(longest)), None)),
         }
     })
     .boxed()
+}
+
+/// The other side stood still for so long.
+fn still(longest: Duration) -> Lost {
+    Lost::NoAnswer {
+        sent: true,
+        timed_out: true,
+        message: format!("nothing came for {} s", longest.as_secs()),
+    }
 }
 
 /// Names ring as the process's TLS provider, unless the binary named one before.

@@ -228,3 +228,34 @@ async fn each_exchange_is_reported_and_nothing_secret_is_shown() {
     "#);
     assert!(!format!("{transport:?}").contains("hf_token"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_signature_of_an_address_elsewhere_is_not_reported() {
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let keep = shown.clone();
+    let on_request: OnRequest = Arc::new(move |exchange: &Exchange<'_>| {
+        keep.lock().expect("no panic").push(exchange.url.to_owned());
+    });
+    let signed = || {
+        let at = "https://cdn.example/file?Signature=s3cret";
+        with_headers(302, &[("location", at)], json!({}))
+    };
+    let options = Options {
+        on_request: Some(on_request),
+        ..Options::default()
+    };
+    let (transport, _) = script::with_options(options, vec![signed(), ok(), signed(), ok()]);
+    let request = Request::get(Api::Hub, "/a/b/resolve/main/x").query("download", "true");
+    // Whole and as it comes.
+    transport
+        .send(&request, in_a_minute())
+        .await
+        .expect("an answer");
+    transport.open(&request).await.expect("an answer");
+    let own = "https://huggingface.co/a/b/resolve/main/x?download=true";
+    let elsewhere = "https://cdn.example/file";
+    assert_eq!(
+        *shown.lock().expect("no panic"),
+        [own, elsewhere, own, elsewhere]
+    );
+}

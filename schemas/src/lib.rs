@@ -9,6 +9,7 @@
 //! | [`discounts`] | a user's own terms: discounts, paid capacity, committed spending |
 //! | [`engine`] | serving engines: images, command lines, constants of their memory |
 //! | [`report`] | what is shown and frozen: placement, memory, cost, recommendation |
+//! | [`snapshot`] | a repository's files in Cloud Storage: where they lie, and their manifest |
 //! | [`throughput`] | constants of the throughput model, fitted to measured rows |
 //! | [`name`], [`quantity`] | checked names and quantities that must not mix |
 
@@ -21,5 +22,6 @@ pub mod model_card;
 pub mod name;
 pub mod quantity;
 pub mod report;
+pub mod snapshot;
 pub mod spec;
 pub mod throughput;

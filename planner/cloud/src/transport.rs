@@ -38,7 +38,7 @@ pub use self::request::{Request, Response, path_text, segment};
 pub use self::retry::Backoff;
 pub(crate) use self::retry::Random;
 pub(crate) use self::wire::install_tls_provider;
-use self::wire::{Incoming, Lost, Outgoing, Sockets, Wire};
+use self::wire::{Incoming, Lost, Outgoing, Payload, Sockets, Wire};
 use crate::Secret;
 use crate::auth::{self, Auth};
 
@@ -264,7 +264,7 @@ impl Transport {
                 method: request.method.clone(),
                 url: url.to_owned(),
                 headers,
-                body: request.body_bytes(),
+                body: Payload::of(request.body_bytes()),
                 largest: request.largest,
                 timeout: left.min(self.0.options.request_timeout),
             })
@@ -317,15 +317,14 @@ impl Transport {
         if let Some(on_request) = &self.0.options.on_request {
             let method = request.method.as_str();
             // Where a read was sent on to is often signed: its query opens the file to anyone.
-            let own = same_origin(&request.url(&self.0.options.endpoints), url);
-            let shown = if own {
-                url
+            let shown = if request.url(&self.0.options.endpoints) == url {
+                request.shown_url(&self.0.options.endpoints)
             } else {
-                url.split('?').next().unwrap_or_default()
+                url.split('?').next().unwrap_or_default().to_owned()
             };
             on_request(&Exchange {
                 method,
-                url: shown,
+                url: &shown,
                 attempt,
                 status,
                 lost,

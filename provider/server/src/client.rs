@@ -216,6 +216,7 @@ fn endpoints(
     for (api, url) in [
         (Api::Run, config.run),
         (Api::SecretManager, config.secret_manager),
+        (Api::Storage, config.storage),
         (Api::IamCredentials, config.iam_credentials),
         (Api::ResourceManager, config.resource_manager),
         (Api::Hub, config.hub),

@@ -50,6 +50,7 @@ pub(crate) struct ProviderModel {
 pub(crate) struct EndpointsModel {
     pub(crate) run: Value<String>,
     pub(crate) secret_manager: Value<String>,
+    pub(crate) storage: Value<String>,
     pub(crate) iam_credentials: Value<String>,
     pub(crate) resource_manager: Value<String>,
     pub(crate) hub: Value<String>,
@@ -126,7 +127,7 @@ impl Provider for OpenModel {
             .validate(length(1, 4096)),
             Attribute::object(
                 "endpoints",
-                ["run", "secret_manager", "iam_credentials", "resource_manager", "hub"].map(url),
+                ["run", "secret_manager", "storage", "iam_credentials", "resource_manager", "hub"].map(url),
             )
             .optional()
             .description("Base URLs of the APIs in place of the public ones. `hub`: environment `HF_ENDPOINT`."),

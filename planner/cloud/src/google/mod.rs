@@ -8,12 +8,15 @@
 //! | `access.rs` | who may call a service, who may read a secret |
 //! | `run.rs`, `service_body.rs` | Cloud Run: requests, answers, the body of a service |
 //! | `live.rs` | [`LiveService`]: a service as it is, for Terraform's read |
+//! | `storage.rs`, `buckets.rs` | Cloud Storage: objects and uploads, buckets |
 //! | `secret_manager.rs`, `resource_manager.rs`, `policy.rs`, `lro.rs` | the other requests and answers |
 //! | `marks.rs` | the labels by which openmodel knows its own |
 //! | `failure.rs` | an API's error as a failure with its next move |
 
 mod access;
+
 mod adapter;
+pub mod buckets;
 mod failure;
 mod live;
 mod lro;
@@ -25,6 +28,7 @@ mod secret_manager;
 mod secrets;
 mod service_body;
 mod services;
+pub mod storage;
 #[cfg(test)]
 mod testing;
 

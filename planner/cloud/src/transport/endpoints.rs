@@ -13,18 +13,21 @@ pub enum Api {
     IamCredentials,
     /// Cloud Resource Manager, v3.
     ResourceManager,
+    /// Cloud Storage, JSON API v1.
+    Storage,
     /// The Hugging Face Hub.
     Hub,
 }
 
 impl Api {
     /// Every API, in the order of their names.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Hub,
         Self::IamCredentials,
         Self::ResourceManager,
         Self::Run,
         Self::SecretManager,
+        Self::Storage,
     ];
 
     /// The name used in configurations: `secret_manager`.
@@ -35,6 +38,7 @@ impl Api {
             Self::SecretManager => "secret_manager",
             Self::IamCredentials => "iam_credentials",
             Self::ResourceManager => "resource_manager",
+            Self::Storage => "storage",
             Self::Hub => "hub",
         }
     }
@@ -47,6 +51,7 @@ impl Api {
             Self::SecretManager => "https://secretmanager.googleapis.com",
             Self::IamCredentials => "https://iamcredentials.googleapis.com",
             Self::ResourceManager => "https://cloudresourcemanager.googleapis.com",
+            Self::Storage => "https://storage.googleapis.com",
             Self::Hub => "https://huggingface.co",
         }
     }
@@ -59,6 +64,7 @@ impl Api {
             Self::SecretManager => "Secret Manager",
             Self::IamCredentials => "IAM Credentials",
             Self::ResourceManager => "Resource Manager",
+            Self::Storage => "Cloud Storage",
             Self::Hub => "the Hugging Face Hub",
         }
     }

@@ -1,4 +1,4 @@
-//! Bodies that flow: answers of any size, in a few chunks of memory.
+//! Bodies that flow: requests and answers of any size, in a few chunks of memory.
 //!
 //! ```text
 //!   Request ──► credential ──► wire ──► 2xx ─────────────────────────► Flow (status, headers, chunks)
@@ -16,10 +16,10 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
-use super::wire::{Flowing, Incoming, Outgoing};
+use super::wire::{Flowing, Incoming, Outgoing, Payload};
 use super::{
-    ApiError, MOST_REDIRECTS, Request, Transport, lost_error, redirect, refused, same_origin,
-    too_many_redirects,
+    ApiError, MOST_REDIRECTS, Request, Response, Transport, lost_error, redirect, refused,
+    same_origin, too_many_redirects,
 };
 
 /// An answer whose body is still on the way.
@@ -58,7 +58,8 @@ impl Transport {
         let first = request.url(&self.0.options.endpoints);
         let mut url = first.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let flowing = self.flow(request, &first, &url).await?;
+            let body = Payload::of(request.body_bytes());
+            let flowing = self.flow(request, &first, &url, body).await?;
             if flowing.status.is_success() {
                 return Ok(flow(flowing));
             }
@@ -71,7 +72,47 @@ impl Transport {
         Err(too_many_redirects(request))
     }
 
-    async fn flow(&self, request: &Request, first: &str, url: &str) -> Result<Flowing, ApiError> {
+    /// Sends a request whose body flows, so many bytes, once. Besides success, `308` is an answer: Cloud
+    /// Storage says with it how far an upload is.
+    pub async fn upload(
+        &self,
+        request: &Request,
+        length: u64,
+        body: BoxStream<'static, Result<Bytes, std::io::Error>>,
+    ) -> Result<Response, ApiError> {
+        self.put(request, Payload::Flowing(body, length)).await
+    }
+
+    /// Sends what the request itself carries, once; `308` is an answer, as for [`upload`](Self::upload).
+    pub async fn put_once(&self, request: &Request) -> Result<Response, ApiError> {
+        self.put(request, Payload::of(request.body_bytes())).await
+    }
+
+    async fn put(&self, request: &Request, body: Payload) -> Result<Response, ApiError> {
+        let url = request.url(&self.0.options.endpoints);
+        let flowing = self.flow(request, &url, &url, body).await?;
+        let Incoming {
+            status,
+            headers,
+            body,
+        } = whole(request, flowing).await;
+        if status.is_success() || status == StatusCode::PERMANENT_REDIRECT {
+            return Ok(Response {
+                status,
+                headers,
+                body,
+            });
+        }
+        Err(ApiError::refused(request, status, &headers, &body))
+    }
+
+    async fn flow(
+        &self,
+        request: &Request,
+        first: &str,
+        url: &str,
+        body: Payload,
+    ) -> Result<Flowing, ApiError> {
         let started = Instant::now();
         let longest = self.0.options.request_timeout;
         let mut headers = request.headers.clone();
@@ -83,7 +124,7 @@ impl Transport {
             method: request.method.clone(),
             url: url.to_owned(),
             headers,
-            body: request.body_bytes(),
+            body,
             largest: request.largest,
             timeout: longest,
         };

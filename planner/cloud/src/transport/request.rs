@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::endpoints::{Api, Endpoints};
+use crate::Secret;
 
 /// Largest answer read, unless a request says otherwise: far above any page or object we ask for.
 const LARGEST_ANSWER: u64 = 64 << 20;
@@ -31,9 +32,19 @@ pub struct Request {
     pub(crate) largest: u64,
     path: String,
     query: Vec<(&'static str, String)>,
-    body: Option<Value>,
+    /// A part of the query that opens something to whoever has it.
+    secret_query: Option<(&'static str, Secret)>,
+    body: Body,
     sensitive: bool,
     repeatable: bool,
+}
+
+/// What a request carries.
+#[derive(Clone)]
+enum Body {
+    None,
+    Json(Value),
+    Raw(Bytes),
 }
 
 impl Request {
@@ -53,6 +64,12 @@ impl Request {
         Self::new(api, Method::PATCH, path.into(), Some(body))
     }
 
+    /// Puts something: [`json`](Self::json), [`raw`](Self::raw) bytes, or what
+    /// [`Transport::upload`](super::Transport::upload) streams.
+    pub fn put(api: Api, path: impl Into<String>) -> Self {
+        Self::new(api, Method::PUT, path.into(), None)
+    }
+
     /// Deletes.
     pub fn delete(api: Api, path: impl Into<String>) -> Self {
         Self::new(api, Method::DELETE, path.into(), None)
@@ -62,6 +79,34 @@ impl Request {
     #[must_use]
     pub fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.query.push((name, value.into()));
+        self
+    }
+
+    /// Adds a query parameter that opens something to whoever has it: no log, message or `Debug` shows it.
+    #[must_use]
+    pub fn secret_query(mut self, name: &'static str, value: Secret) -> Self {
+        self.secret_query = Some((name, value));
+        self
+    }
+
+    /// Carries JSON.
+    #[must_use]
+    pub fn json(mut self, body: Value) -> Self {
+        self.headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        self.body = Body::Json(body);
+        self
+    }
+
+    /// Carries bytes of a media type in place of JSON.
+    #[must_use]
+    pub fn raw(mut self, media_type: &str, bytes: impl Into<Bytes>) -> Self {
+        if let Ok(value) = HeaderValue::try_from(media_type) {
+            self.headers.insert(header::CONTENT_TYPE, value);
+        }
+        self.body = Body::Raw(bytes.into());
         self
     }
 
@@ -129,32 +174,44 @@ impl Request {
     }
 
     pub(crate) fn url(&self, endpoints: &Endpoints) -> String {
+        let shown = self.shown_url(endpoints);
+        let Some((name, value)) = &self.secret_query else {
+            return shown;
+        };
+        let joint = if shown.contains('?') { '&' } else { '?' };
+        format!("{shown}{joint}{name}={}", segment(value.expose()))
+    }
+
+    /// The URL as a log may show it.
+    pub(crate) fn shown_url(&self, endpoints: &Endpoints) -> String {
         format!("{}{}", endpoints.url(self.api), self.target())
     }
 
     pub(crate) fn body_bytes(&self) -> Option<Bytes> {
-        self.body.as_ref().map(|body| Bytes::from(body.to_string()))
+        match &self.body {
+            Body::None => None,
+            Body::Json(body) => Some(Bytes::from(body.to_string())),
+            Body::Raw(bytes) => Some(bytes.clone()),
+        }
     }
 
     fn new(api: Api, method: Method, path: String, body: Option<Value>) -> Self {
-        let mut headers = HeaderMap::new();
-        if body.is_some() {
-            headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            );
-        }
-        Self {
+        let request = Self {
             api,
             method,
             credential: Credential::Caller,
-            headers,
+            headers: HeaderMap::new(),
             largest: LARGEST_ANSWER,
             path,
             query: Vec::new(),
-            body,
+            secret_query: None,
+            body: Body::None,
             sensitive: false,
             repeatable: false,
+        };
+        match body {
+            Some(body) => request.json(body),
+            None => request,
         }
     }
 }
@@ -164,9 +221,10 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.method, self.api.name(), self.target())?;
         match &self.body {
-            None => Ok(()),
-            Some(_) if self.sensitive => f.write_str("\n(hidden)"),
-            Some(body) => write!(f, "\n{:#}", sorted(body)),
+            Body::None => Ok(()),
+            _ if self.sensitive => f.write_str("\n(hidden)"),
+            Body::Json(body) => write!(f, "\n{:#}", sorted(body)),
+            Body::Raw(bytes) => write!(f, "\n({} bytes)", bytes.len()),
         }
     }
 }
@@ -277,6 +335,24 @@ mod tests {
         assert_eq!(
             format!("{request:?}"),
             "Request(POST secret_manager /v1/x\n(hidden))"
+        );
+    }
+
+    #[test]
+    fn a_secret_of_the_query_is_sent_and_never_shown() {
+        let request = Request::put(Api::Storage, "/upload")
+            .query("name", "a b")
+            .secret_query("upload_id", Secret::new("s/1"))
+            .raw("application/octet-stream", "abc");
+        assert_eq!(
+            request.url(&Endpoints::default()),
+            "https://storage.googleapis.com/upload?name=a+b&upload_id=s%2F1"
+        );
+        let shown = "https://storage.googleapis.com/upload?name=a+b";
+        assert_eq!(request.shown_url(&Endpoints::default()), shown);
+        assert_eq!(
+            format!("{request:?}"),
+            "Request(PUT storage /upload?name=a+b\n(3 bytes))"
         );
     }
 

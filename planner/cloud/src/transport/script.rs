@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::wire::{Flowing, Incoming, Lost, Outgoing, Wire};
+use super::wire::{Flowing, Incoming, Lost, Outgoing, Payload, Wire};
 use super::{Options, Transport};
 use crate::auth;
 
@@ -85,8 +85,11 @@ impl Wire for Script {
     }
 
     fn exchange(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Incoming, Lost>> {
-        let body =
-            String::from_utf8_lossy(outgoing.body.as_deref().unwrap_or_default()).into_owned();
+        let body = match &outgoing.body {
+            Payload::None => String::new(),
+            Payload::Whole(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            Payload::Flowing(_, length) => format!("({length} bytes)"),
+        };
         let line = format!("{} {}", outgoing.method, outgoing.url);
         self.seen
             .0

@@ -1,6 +1,7 @@
 //! The socket under the transport, behind a trait so that tests need none.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,11 +15,28 @@ pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) url: String,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Option<Bytes>,
+    pub(crate) body: Payload,
     /// Largest body read.
     pub(crate) largest: u64,
     /// For the whole exchange.
     pub(crate) timeout: Duration,
+}
+
+/// What a request carries.
+pub(crate) enum Payload {
+    /// Nothing.
+    None,
+    /// Bytes that are there.
+    Whole(Bytes),
+    /// So many bytes on their way.
+    Flowing(BoxStream<'static, Result<Bytes, std::io::Error>>, u64),
+}
+
+impl Payload {
+    /// Bytes, where there are any.
+    pub(crate) fn of(bytes: Option<Bytes>) -> Self {
+        bytes.map_or(Self::None, Self::Whole)
+    }
 }
 
 /// What comes back.
@@ -112,14 +130,12 @@ impl Sockets {
 impl Wire for Sockets {
     fn exchange(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Incoming, Lost>> {
         Box::pin(async move {
-            let mut request = self
+            let request = self
                 .client()?
                 .request(outgoing.method, outgoing.url)
                 .headers(outgoing.headers)
                 .timeout(outgoing.timeout);
-            if let Some(body) = outgoing.body {
-                request = request.body(body);
-            }
+            let request = carrying(request, outgoing.body);
             let mut answer = request.send().await.map_err(lost)?;
             if answer
                 .content_length()
@@ -145,15 +161,15 @@ impl Wire for Sockets {
     fn flow(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<Flowing, Lost>> {
         Box::pin(async move {
             let longest = outgoing.timeout;
-            let mut request = self
+            let request = self
                 .client()?
                 .request(outgoing.method, outgoing.url)
                 .headers(outgoing.headers);
-            if let Some(body) = outgoing.body {
-                request = request.body(body);
-            }
-            let answer = tokio::time::timeout(longest, request.send()).await;
-            let answer = answer.map_err(|_| still(longest))?.map_err(lost)?;
+            let (body, progress) = watched(outgoing.body);
+            let send = carrying(request, body).send();
+            let answer = unless_stuck(send, &progress, longest)
+                .await?
+                .map_err(lost)?;
             Ok(Flowing {
                 status: answer.status(),
                 headers: answer.headers().clone(),
@@ -170,6 +186,50 @@ impl Lost {
             Self::NoAnswer { message, .. } | Self::NoClient(message) => message.clone(),
             Self::TooLarge => "the answer is too large".to_owned(),
         }
+    }
+}
+
+fn carrying(request: reqwest::RequestBuilder, body: Payload) -> reqwest::RequestBuilder {
+    match body {
+        Payload::None => request,
+        Payload::Whole(bytes) => request.body(bytes),
+        // With its length, so that it is not sent in chunks.
+        Payload::Flowing(stream, length) => request
+            .header(http::header::CONTENT_LENGTH, length)
+            .body(reqwest::Body::wrap_stream(stream)),
+    }
+}
+
+/// A body that counts the chunks that were taken of it.
+fn watched(body: Payload) -> (Payload, Arc<AtomicU64>) {
+    let taken = Arc::new(AtomicU64::new(0));
+    let Payload::Flowing(stream, length) = body else {
+        return (body, taken);
+    };
+    let count = Arc::clone(&taken);
+    let stream = stream.inspect(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    (Payload::Flowing(stream.boxed(), length), taken)
+}
+
+/// What comes of a request, unless the other side neither took nor gave anything for so long.
+async fn unless_stuck<T>(
+    answer: impl Future<Output = T>,
+    progress: &AtomicU64,
+    longest: Duration,
+) -> Result<T, Lost> {
+    tokio::pin!(answer);
+    let mut seen = progress.load(Ordering::Relaxed);
+    loop {
+        if let Ok(answer) = tokio::time::timeout(longest, &mut answer).await {
+            return Ok(answer);
+        }
+        let now = progress.load(Ordering::Relaxed);
+        if now == seen {
+            return Err(still(longest));
+        }
+        seen = now;
     }
 }
 

@@ -83,6 +83,12 @@ pub(crate) struct Action {
     /// Break off the body after so many bytes.
     #[serde(default)]
     pub(crate) truncate_bytes: Option<u64>,
+    /// Change one bit of the body's byte at this place.
+    #[serde(default)]
+    pub(crate) flip_byte: Option<u64>,
+    /// Answer with the whole file where a range of it is asked for.
+    #[serde(default)]
+    pub(crate) ignore_range: bool,
     /// Read so many bytes of the request's body, then close the connection: an upload that is cut.
     #[serde(default)]
     pub(crate) cut_upload_bytes: Option<u64>,

@@ -101,6 +101,9 @@ pub(crate) async fn handle(
         .map(|rule| rule.then.clone())
         .unwrap_or_default();
     tokio::time::sleep(Duration::from_millis(action.delay_millis)).await;
+    if action.ignore_range {
+        request.headers.remove(header::RANGE);
+    }
 
     let body = incoming(body, action.cut_upload_bytes);
     let read = match (&action.respond, action.lose) {
@@ -241,7 +244,10 @@ fn respond(reply: Reply, action: &Action) -> Response {
             .entry(header::CONTENT_LENGTH)
             .or_insert_with(|| size.into());
     }
-    let chunks = chunks.map(Ok).boxed();
+    let chunks = match action.flip_byte {
+        Some(place) => flipped(chunks, place).map(Ok).boxed(),
+        None => chunks.map(Ok).boxed(),
+    };
     let chunks = match action.truncate_bytes {
         Some(left) => truncated(chunks, left).boxed(),
         None => chunks,
@@ -277,6 +283,24 @@ fn body(content: Content) -> (Option<u64>, stream::BoxStream<'static, Bytes>) {
         }
         Content::File(piece) => (Some(piece.size()), stream::iter(piece).boxed()),
     }
+}
+
+/// A body of which one bit is another.
+fn flipped(
+    chunks: stream::BoxStream<'static, Bytes>,
+    place: u64,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    let mut before = 0;
+    chunks.map(move |chunk| {
+        let at = usize::try_from(place.wrapping_sub(before)).unwrap_or(usize::MAX);
+        before += chunk.len() as u64;
+        if at >= chunk.len() {
+            return chunk;
+        }
+        let mut spoilt = chunk.to_vec();
+        spoilt[at] ^= 1;
+        spoilt.into()
+    })
 }
 
 /// The first `left` bytes of a longer body, then an error, which closes the connection.

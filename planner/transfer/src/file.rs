@@ -1,12 +1,13 @@
-//! Move one file: read in order, digest on the way, keep in pieces, verify, join.
+//! Move one file: read in order, digest on the way, keep span by span, verify, make readable.
 //!
 //! ```text
-//!   origin ──► chunks ──┬─► digests (a thread) ──────► the Hub's digest?
-//!      ▲                └─► body of the next piece ──► the store's CRC32C?  ──► join ──► CRC32C?
+//!   origin ──► chunks ──┬─► digests (a thread) ──► seal after each span … the Hub's digest? ──► finish
+//!      ▲                └─► body of the span ──► store
 //!      └── broken off: opened again where it was
 //! ```
 //!
-//! A wrong byte never stays: what was written of a file whose digest is wrong is removed.
+//! SHA-256 goes from the first byte to the last, so a file is one stream. A run that is killed is
+//! continued after the last span that was sealed: at most one is read twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,9 +18,13 @@ use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::digest::{Crc32c, Digests, Running};
-use crate::pieces::{Cutting, Piece};
-use crate::ports::{Body, Found, Identity, Kept, Kind, Origin, Part, Store, Trouble, Wanted};
+use crate::digest::{Digests, Running};
+use crate::ports::{Begun, Body, Identity, Kept, Kind, Origin, Span, Store, Trouble, Wanted};
+use crate::throttle::Throttle;
+
+/// Bytes between two seals: at the rate of one stream from the Hub they are read again in seconds, and
+/// Cloud Storage takes one note a second about a file.
+pub const SPAN: u64 = 256 << 20;
 
 /// Chunks between reader, digests and writer: with some 64 KiB each they are what a stream holds in
 /// memory.
@@ -53,7 +58,7 @@ impl Default for Patience {
 #[derive(Debug, Default)]
 pub struct Meter {
     read: AtomicU64,
-    written: AtomicU64,
+    there: AtomicU64,
 }
 
 impl Meter {
@@ -63,10 +68,10 @@ impl Meter {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Bytes kept and verified by the store.
+    /// Bytes that are in the store, whoever brought them.
     #[must_use]
-    pub fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+    pub fn there(&self) -> u64 {
+        self.there.load(Ordering::Relaxed)
     }
 }
 
@@ -77,23 +82,45 @@ pub struct Mover {
     pub origin: Arc<dyn Origin>,
     /// Where they go.
     pub store: Arc<dyn Store>,
-    /// Which files are cut.
-    pub cutting: Cutting,
+    /// Bytes between two seals.
+    pub span: u64,
     /// How long it waits.
     pub patience: Patience,
+    /// Most bytes a second, of all files; none: as many as there are.
+    pub throttle: Option<Arc<Throttle>>,
     /// What it moved.
     pub meter: Arc<Meter>,
 }
 
+/// How a file came to be where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// It was there.
+    Found,
+    /// The store had the same bytes elsewhere, and copied them.
+    Copied,
+    /// It was read from the origin.
+    Read,
+}
+
 impl Mover {
-    /// Move a file, or find that it is there.
-    pub async fn file(&self, file: &Wanted) -> Result<Kept, Trouble> {
+    /// Move a file, or find that it is there; `None`: another run moves it now.
+    pub async fn file(&self, file: &Wanted) -> Result<Option<(Kept, How)>, Trouble> {
+        let moved = self.persistently(file).await;
+        if moved.is_err() {
+            // What it says of itself is less than why the file was given up.
+            let _ = self.store.release(file).await;
+        }
+        moved
+    }
+
+    async fn persistently(&self, file: &Wanted) -> Result<Option<(Kept, How)>, Trouble> {
         let mut readings = 0;
         let mut attempt = 0;
         loop {
-            let before = self.meter.written();
+            let before = self.meter.there();
             let trouble = match self.once(file).await {
-                Ok(kept) => return Ok(kept),
+                Ok(moved) => return Ok(moved),
                 Err(Failed::WrongBytes(trouble)) => {
                     readings += 1;
                     if readings >= READINGS {
@@ -103,7 +130,7 @@ impl Mover {
                 }
                 Err(Failed::Trouble(trouble)) => trouble,
             };
-            if self.meter.written() > before {
+            if self.meter.there() > before {
                 attempt = 0;
             }
             attempt += 1;
@@ -128,114 +155,84 @@ impl Mover {
         Ok(())
     }
 
-    async fn once(&self, file: &Wanted) -> Result<Kept, Failed> {
-        let cut = self.cutting.of(file.size.0);
-        let (sealed, loose) = match self.store.find(file).await? {
-            Found::Whole(kept) => return Ok(kept),
-            Found::Pieces { sealed, loose } => (sealed, loose),
+    async fn once(&self, file: &Wanted) -> Result<Option<(Kept, How)>, Failed> {
+        let mut progress = Progress::new(&self.meter);
+        let state = match self.store.begin(file).await? {
+            Begun::Busy => return Ok(None),
+            Begun::Whole(kept) => {
+                progress.done(file.size.0);
+                return Ok(Some((kept, How::Found)));
+            }
+            Begun::Copied(kept) => {
+                progress.done(file.size.0);
+                return Ok(Some((kept, How::Copied)));
+            }
+            Begun::From(state) => state,
         };
-        for piece in &loose {
-            self.store.remove(piece).await?;
-        }
-        let mut digests = match sealed.last() {
-            Some((_, state)) => {
+        let mut digests = match &state {
+            Some(state) => {
                 Running::take_up(state).map_err(|error| Trouble::last(error.to_string()))?
             }
             None => fresh(file),
         };
-        let mut kept: Vec<Kept> = sealed.into_iter().map(|(kept, _)| kept).collect();
-        let all: Vec<Piece> = cut.pieces().collect();
-        for piece in all.into_iter().skip(kept.len()) {
-            let part = if cut.is_whole() {
-                Part::Whole
-            } else {
-                Part::Piece(piece)
+        progress.add(digests.length());
+        loop {
+            let offset = digests.length();
+            let span = Span {
+                offset,
+                length: self.span.min(file.size.0 - offset),
             };
-            let (written, after) = self.part(file, part, piece, digests).await?;
-            self.meter
-                .written
-                .fetch_add(piece.length, Ordering::Relaxed);
-            if let (Part::Piece(_), Some(state)) = (part, after.put_down()) {
-                self.store.seal(file, &written, &state).await?;
+            digests = self.span(file, span, digests).await?;
+            progress.add(span.length);
+            if span.end() == file.size.0 {
+                break;
             }
-            digests = after;
-            kept.push(written);
+            if let Some(state) = digests.put_down() {
+                self.store.seal(file, &state).await?;
+            }
         }
         let digests = digests.finish();
         if let Err(wrong) = matches(file, &digests) {
-            for kept in &kept {
-                self.store.remove(kept).await?;
-            }
+            self.store.discard(file).await?;
             return Err(Failed::WrongBytes(wrong));
         }
-        let whole = self.store.join(file, &kept).await?;
-        if whole.crc32c != digests.crc32c {
-            self.store.remove(&whole).await?;
-            return Err(Trouble::passing(format!(
-                "{}: the joined pieces have another CRC32C than the file",
-                file.path
-            ))
-            .into());
-        }
-        for part in kept.iter().filter(|part| part.name != whole.name) {
-            self.store.remove(part).await?;
-        }
-        Ok(whole)
+        let kept = self.store.finish(file, &digests).await?;
+        progress.done(file.size.0);
+        Ok(Some((kept, How::Read)))
     }
 
-    /// Write one piece, and carry the digests past it.
-    async fn part(
-        &self,
-        file: &Wanted,
-        part: Part,
-        piece: Piece,
-        before: Running,
-    ) -> Result<(Kept, Running), Failed> {
+    /// Move one span, and carry the digests past it.
+    async fn span(&self, file: &Wanted, span: Span, before: Running) -> Result<Running, Failed> {
         let (sender, receiver) = mpsc::channel(IN_FLIGHT);
         let body: Body = ReceiverStream::new(receiver).boxed();
-        let write = self.store.write(file, part, body);
-        let read = self.read(file, piece, before, sender);
+        let write = self.store.append(file, span, body);
+        let read = self.read(file, span, before, sender);
         let (written, read) = tokio::join!(write, read);
         // Where both failed, the reader knows why: a body that ended early is its doing.
-        let read = match (read, &written) {
-            (Err(Stopped::Reader(trouble)), _) => return Err(trouble.into()),
-            (Err(Stopped::Writer), Ok(_)) => None,
-            (Err(Stopped::Writer), Err(trouble)) => return Err(trouble.clone().into()),
-            (Ok(read), _) => Some(read),
-        };
-        let written = written?;
-        let Some((after, crc32c)) = read else {
-            self.store.remove(&written).await?;
-            let why = format!("{}: the store stopped reading before the end", file.path);
-            return Err(Trouble::passing(why).into());
-        };
-        if written.crc32c != crc32c || written.length != piece.length {
-            self.store.remove(&written).await?;
-            let why = format!(
-                "{}: the store kept other bytes than it was given (CRC32C {:08x}, given {crc32c:08x})",
-                file.path,
-                written.crc32c.0,
-                crc32c = crc32c.0,
-            );
-            return Err(Trouble::passing(why).into());
+        match (read, written) {
+            (Err(Stopped::Reader(trouble)), _) | (_, Err(trouble)) => Err(trouble.into()),
+            (Ok(after), Ok(())) => Ok(after),
+            (Err(Stopped::Writer), Ok(())) => {
+                let why = format!("{}: the store stopped reading before the end", file.path);
+                Err(Trouble::passing(why).into())
+            }
         }
-        Ok((written, after))
     }
 
-    /// Read a piece, opened again wherever it breaks off, into the body and the digests.
+    /// Read a span, opened again wherever it breaks off, into the body and the digests.
     async fn read(
         &self,
         file: &Wanted,
-        piece: Piece,
+        span: Span,
         digests: Running,
         body: mpsc::Sender<Result<Bytes, Trouble>>,
-    ) -> Result<(Running, Crc32c), Stopped> {
+    ) -> Result<Running, Stopped> {
         let hasher = Hasher::start(digests);
         let mut done = 0;
         let mut attempt = 0;
-        while done < piece.length {
+        while done < span.length {
             let before = done;
-            let ended = self.pump(file, piece, &mut done, &hasher, &body).await;
+            let ended = self.pump(file, span, &mut done, &hasher, &body).await;
             let trouble = match ended {
                 Ok(()) => break,
                 Err(Stopped::Writer) => return Err(Stopped::Writer),
@@ -255,60 +252,95 @@ impl Mover {
         Ok(hasher.finish().await)
     }
 
-    /// Read on until the piece is whole or the origin breaks off.
+    /// Read on until the span is whole or the origin breaks off.
     async fn pump(
         &self,
         file: &Wanted,
-        piece: Piece,
+        span: Span,
         done: &mut u64,
         hasher: &Hasher,
         body: &mpsc::Sender<Result<Bytes, Trouble>>,
     ) -> Result<(), Stopped> {
-        let opened = self.origin.open(file, piece.offset + *done).await;
+        let opened = self.origin.open(file, span.offset + *done).await;
         let mut chunks = opened.map_err(Stopped::Reader)?;
         while let Some(chunk) = chunks.next().await {
             let mut chunk = chunk.map_err(Stopped::Reader)?;
-            let left = piece.length - *done;
-            // What follows belongs to the next piece.
+            let left = span.length - *done;
+            // What follows belongs to the next span.
             chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             *done += chunk.len() as u64;
             self.meter
                 .read
                 .fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            if let Some(throttle) = &self.throttle {
+                throttle.take(chunk.len() as u64).await;
+            }
             hasher.take(chunk.clone()).await;
             body.send(Ok(chunk)).await.map_err(|_| Stopped::Writer)?;
-            if *done == piece.length {
+            if *done == span.length {
                 return Ok(());
             }
         }
         let why = format!(
             "{}: the origin ended after {} of {} bytes",
             file.path,
-            piece.offset + *done,
+            span.offset + *done,
             file.size.0
         );
         Err(Stopped::Reader(Trouble::passing(why)))
     }
 }
 
+/// What an attempt at a file adds to the meter, and takes back when it fails.
+struct Progress<'a> {
+    meter: &'a Meter,
+    added: u64,
+    done: bool,
+}
+
+impl<'a> Progress<'a> {
+    const fn new(meter: &'a Meter) -> Self {
+        Self {
+            meter,
+            added: 0,
+            done: false,
+        }
+    }
+
+    fn add(&mut self, bytes: u64) {
+        self.added += bytes;
+        self.meter.there.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// All of the file is there.
+    fn done(mut self, size: u64) {
+        self.add(size - self.added);
+        self.done = true;
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.meter.there.fetch_sub(self.added, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Digests on a thread of their own: the reader goes on meanwhile.
 struct Hasher {
     sender: mpsc::Sender<Bytes>,
-    thread: tokio::task::JoinHandle<(Running, Crc32c)>,
+    thread: tokio::task::JoinHandle<Running>,
 }
 
 impl Hasher {
-    fn start(mut whole: Running) -> Self {
+    fn start(mut digests: Running) -> Self {
         let (sender, mut receiver) = mpsc::channel::<Bytes>(IN_FLIGHT);
         let thread = tokio::task::spawn_blocking(move || {
-            let before = whole.length();
-            let start = whole.crc32c();
             while let Some(chunk) = receiver.blocking_recv() {
-                whole.update(&chunk);
+                digests.update(&chunk);
             }
-            // The piece's own checksum, out of that of the file before and after it.
-            let own = whole.crc32c().without(start, whole.length() - before);
-            (whole, own)
+            digests
         });
         Self { sender, thread }
     }
@@ -318,7 +350,7 @@ impl Hasher {
         let _ = self.sender.send(chunk).await;
     }
 
-    async fn finish(self) -> (Running, Crc32c) {
+    async fn finish(self) -> Running {
         drop(self.sender);
         self.thread.await.expect("the digests do not panic")
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   DIR/model.safetensors                   whole and verified
-//!   DIR/.openmodel/model.safetensors.part   under way: pieces, one after the other
+//!   DIR/.openmodel/model.safetensors.part   under way
 //!   DIR/.openmodel/model.safetensors.json   how far it is verified, and what of the whole is
 //! ```
 
@@ -13,10 +13,10 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::fs;
-use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
-use crate::digest::{Crc32c, Midstate, Running};
-use crate::ports::{Body, Found, Identity, Kept, Part, Store, Trouble, Wanted};
+use crate::digest::{Crc32c, Digests, Midstate};
+use crate::ports::{Begun, Body, Kept, Span, Store, Trouble, Wanted};
 
 /// Where files under way and notes about them lie.
 const NOTES: &str = ".openmodel";
@@ -30,8 +30,8 @@ pub struct Folder(PathBuf);
 struct Note {
     /// What its content must be.
     identity: String,
-    /// Its sealed pieces.
-    pieces: Vec<(Kept, Midstate)>,
+    /// How far it is sealed.
+    sealed: Option<Midstate>,
     /// The whole, once it is verified, and when it was last written: whoever changes it changes that.
     whole: Option<(Kept, SystemTime)>,
 }
@@ -60,9 +60,9 @@ impl Folder {
         let bytes = fs::read(self.note(&file.path)).await.unwrap_or_default();
         serde_json::from_slice(&bytes)
             .ok()
-            .filter(|note: &Note| note.identity == identity(file))
+            .filter(|note: &Note| note.identity == file.identity.to_string())
             .unwrap_or_else(|| Note {
-                identity: identity(file),
+                identity: file.identity.to_string(),
                 ..Note::default()
             })
     }
@@ -83,7 +83,7 @@ impl Folder {
 }
 
 impl Store for Folder {
-    fn find<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<Found, Trouble>> {
+    fn begin<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<Begun, Trouble>> {
         Box::pin(async move {
             let note = self.read_note(file).await;
             if let Some((whole, written)) = note.whole {
@@ -92,35 +92,25 @@ impl Store for Folder {
                     there.len() == file.size.0 && there.modified().is_ok_and(|at| at == written)
                 });
                 if same {
-                    return Ok(Found::Whole(whole));
+                    return Ok(Begun::Whole(whole));
                 }
             }
-            let length: u64 = note.pieces.iter().map(|(piece, _)| piece.length).sum();
             let part = fs::metadata(self.part(&file.path)).await;
-            let sealed = if part.is_ok_and(|part| part.len() >= length) {
-                note.pieces
-            } else {
-                Vec::new()
-            };
-            Ok(Found::Pieces {
-                sealed,
-                // What lies after them is written over.
-                loose: Vec::new(),
-            })
+            let has = part.map_or(0, |part| part.len());
+            // What lies after it is written over.
+            Ok(Begun::From(
+                note.sealed.filter(|sealed| has >= sealed.length),
+            ))
         })
     }
 
-    fn write<'a>(
+    fn append<'a>(
         &'a self,
         file: &'a Wanted,
-        part: Part,
+        span: Span,
         mut body: Body,
-    ) -> BoxFuture<'a, Result<Kept, Trouble>> {
+    ) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async move {
-            let (offset, length) = match part {
-                Part::Whole => (0, file.size.0),
-                Part::Piece(piece) => (piece.offset, piece.length),
-            };
             let place = self.part(&file.path);
             let io = |why: &std::io::Error| lost(&place, why);
             parent(&place).await?;
@@ -131,74 +121,64 @@ impl Store for Folder {
                 .open(&place)
                 .await
                 .map_err(|why| io(&why))?;
-            out.set_len(offset).await.map_err(|why| io(&why))?;
-            let end = std::io::SeekFrom::Start(offset);
+            out.set_len(span.offset).await.map_err(|why| io(&why))?;
+            let end = std::io::SeekFrom::Start(span.offset);
             out.seek(end).await.map_err(|why| io(&why))?;
-            let mut running = Running::new();
+            let mut length = 0;
             while let Some(chunk) = body.next().await {
                 let chunk = chunk?;
-                running.update(&chunk);
+                length += chunk.len() as u64;
                 out.write_all(&chunk).await.map_err(|why| io(&why))?;
             }
             out.sync_data().await.map_err(|why| io(&why))?;
-            if running.length() != length {
-                let why = format!("{}: it ended after {} bytes", file.path, running.length());
+            if length != span.length {
+                let why = format!("{}: it ended after {length} bytes", file.path);
                 return Err(Trouble::passing(why));
             }
-            Ok(Kept {
-                name: format!("{}#{offset}", file.path),
-                generation: 0,
-                length,
-                crc32c: running.crc32c(),
-            })
+            Ok(())
         })
     }
 
     fn seal<'a>(
         &'a self,
         file: &'a Wanted,
-        piece: &'a Kept,
         after: &'a Midstate,
     ) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async move {
             let mut note = self.read_note(file).await;
-            // Pieces of an earlier run that are no more are not of this row.
-            let before: u64 = after.length - piece.length;
-            let mut end = 0;
-            note.pieces.retain(|(piece, _)| {
-                end += piece.length;
-                end <= before
-            });
-            note.pieces.push((piece.clone(), after.clone()));
+            note.sealed = Some(after.clone());
             self.write_note(&file.path, &note).await
         })
     }
 
-    fn join<'a>(
+    fn finish<'a>(
         &'a self,
         file: &'a Wanted,
-        parts: &'a [Kept],
+        digests: &'a Digests,
     ) -> BoxFuture<'a, Result<Kept, Trouble>> {
         Box::pin(async move {
-            let crc32c = parts.iter().fold(Crc32c::default(), |sum, part| {
-                sum.then(part.crc32c, part.length)
-            });
-            let whole = Kept {
-                name: file.path.clone(),
-                generation: 0,
-                length: file.size.0,
-                crc32c,
-            };
             let (from, to) = (self.part(&file.path), self.target(&file.path));
+            let has = checksum(&from).await?;
+            if has != digests.crc32c {
+                self.discard(file).await?;
+                return Err(Trouble::passing(format!(
+                    "{}: the disk kept other bytes than it was given (CRC32C {:08x}, given {:08x})",
+                    file.path, has.0, digests.crc32c.0
+                )));
+            }
             parent(&to).await?;
             fs::rename(&from, &to)
                 .await
                 .map_err(|why| lost(&to, &why))?;
             let written = fs::metadata(&to).await.and_then(|there| there.modified());
             let written = written.map_err(|why| lost(&to, &why))?;
+            let whole = Kept {
+                generation: 0,
+                crc32c: has,
+            };
             let note = Note {
-                identity: identity(file),
-                pieces: Vec::new(),
+                identity: file.identity.to_string(),
+                sealed: None,
                 whole: Some((whole.clone(), written)),
             };
             self.write_note(&file.path, &note).await?;
@@ -206,28 +186,37 @@ impl Store for Folder {
         })
     }
 
-    fn remove<'a>(&'a self, kept: &'a Kept) -> BoxFuture<'a, Result<(), Trouble>> {
+    fn discard<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async move {
-            let (path, place) = match kept.name.split_once('#') {
-                // A piece: what was joined has moved on, and what was not is worth nothing.
-                Some((path, _)) => (path, self.part(path)),
-                None => (kept.name.as_str(), self.target(&kept.name)),
-            };
-            if fs::try_exists(&place).await.unwrap_or(false) {
-                fs::remove_file(&place)
-                    .await
-                    .map_err(|why| lost(&place, &why))?;
-                let _ = fs::remove_file(self.note(path)).await;
+            for place in [self.part(&file.path), self.note(&file.path)] {
+                match fs::remove_file(&place).await {
+                    Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(lost(&place, &why));
+                    }
+                    _ => {}
+                }
             }
             Ok(())
         })
     }
+
+    /// A folder is one run's at a time: nothing keeps another from it.
+    fn release<'a>(&'a self, _file: &'a Wanted) -> BoxFuture<'a, Result<(), Trouble>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
-fn identity(file: &Wanted) -> String {
-    match file.identity {
-        Identity::Sha256(digest) => format!("sha256:{digest}"),
-        Identity::Blob(digest) => format!("git:{digest}"),
+/// The CRC32C of a file as the disk gives it back.
+async fn checksum(path: &Path) -> Result<Crc32c, Trouble> {
+    let mut file = fs::File::open(path).await.map_err(|why| lost(path, &why))?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut crc = 0;
+    loop {
+        let read = file.read(&mut buffer).await;
+        match read.map_err(|why| lost(path, &why))? {
+            0 => return Ok(Crc32c(crc)),
+            length => crc = crc32c::crc32c_append(crc, &buffer[..length]),
+        }
     }
 }
 

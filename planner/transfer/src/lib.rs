@@ -4,16 +4,21 @@
 //! |---|---|
 //! | [`digest`] | what bytes are: SHA-256, CRC32C, the Hub's object id; each can be put down and taken up |
 //! | [`file`](mod@file), [`ports`] | how one file is moved, between an origin and a store that it knows nothing of |
-//! | [`hub`], [`folder`] | the Hub as an origin, a local folder as a store |
-//! | [`pieces`] | how a file is cut so that a killed transfer goes on |
+//! | [`hub`], [`folder`], [`bucket`] | the Hub as an origin; a local folder, and Cloud Storage, as stores |
+//! | [`mirror`] | a snapshot made, by one process or by several tasks |
 //! | [`repository`] | all its files at once |
 //! | [`select`] | which files of a repository are kept, and why not the others |
+//! | [`snapshot`] | the manifest that makes files in Cloud Storage a snapshot; what differs from it |
+//! | [`throttle`] | a limit of bytes a second |
 
+pub mod bucket;
 pub mod digest;
 pub mod file;
 pub mod folder;
 pub mod hub;
-pub mod pieces;
+pub mod mirror;
 pub mod ports;
 pub mod repository;
 pub mod select;
+pub mod snapshot;
+pub mod throttle;

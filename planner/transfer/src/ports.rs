@@ -9,8 +9,7 @@ use futures::stream::BoxStream;
 use openmodel_schemas::quantity::Bytes as Size;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Crc32c, Digest, Midstate};
-use crate::pieces::Piece;
+use crate::digest::{Crc32c, Digest, Digests, Midstate};
 
 /// Bytes on their way, in order; a trouble ends them.
 pub type Body = BoxStream<'static, Result<Bytes, Trouble>>;
@@ -35,80 +34,101 @@ pub enum Identity {
     Blob(Digest<20>),
 }
 
+/// `sha256:HEX` or `git:HEX`, as manifests and notes write it.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha256(digest) => write!(f, "sha256:{digest}"),
+            Self::Blob(digest) => write!(f, "git:{digest}"),
+        }
+    }
+}
+
 /// Where bytes are read from.
 pub trait Origin: Send + Sync {
     /// The bytes of a file from an offset to its end.
     fn open<'a>(&'a self, file: &'a Wanted, offset: u64) -> BoxFuture<'a, Result<Body, Trouble>>;
 }
 
-/// Where bytes are kept. Nothing that is there is ever written over.
+/// Where bytes are kept. Nothing that is there is ever written over, and nothing is readable under a
+/// file's name before all of it is verified.
+///
+/// ```text
+///   begin ─► Whole | Busy | From(state) ─► append ─► seal ─► append ─► … ─► finish
+///                                             └─ wrong bytes: discard     └─ given up: release
+/// ```
 pub trait Store: Send + Sync {
-    /// What lies there of a file.
-    fn find<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<Found, Trouble>>;
+    /// What lies there of a file. Where that is not all of it, the file is this run's until it is
+    /// finished, discarded or released.
+    fn begin<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<Begun, Trouble>>;
 
-    /// Keep the whole of a small file, or a piece of a large one. A body that ends early leaves
-    /// nothing.
-    fn write<'a>(
+    /// Keep the next bytes of a file: those that follow what is sealed or was appended.
+    fn append<'a>(
         &'a self,
         file: &'a Wanted,
-        part: Part,
+        span: Span,
         body: Body,
-    ) -> BoxFuture<'a, Result<Kept, Trouble>>;
+    ) -> BoxFuture<'a, Result<(), Trouble>>;
 
-    /// Write the digests' state after a piece beside it: it is verified, and needs not be read again.
+    /// Note the digests' state after what was appended: a later run goes on from there.
     fn seal<'a>(
         &'a self,
         file: &'a Wanted,
-        piece: &'a Kept,
         after: &'a Midstate,
     ) -> BoxFuture<'a, Result<(), Trouble>>;
 
-    /// Make one object of all that was written of a file, in its order, under the file's own name; its
-    /// parts may go on to exist.
-    fn join<'a>(
+    /// Make the file readable under its name: its bytes are right. A store whose bytes have another
+    /// CRC32C keeps nothing.
+    fn finish<'a>(
         &'a self,
         file: &'a Wanted,
-        pieces: &'a [Kept],
+        digests: &'a Digests,
     ) -> BoxFuture<'a, Result<Kept, Trouble>>;
 
-    /// Drop what was written, if it is still that.
-    fn remove<'a>(&'a self, kept: &'a Kept) -> BoxFuture<'a, Result<(), Trouble>>;
+    /// Drop what was appended: its bytes are wrong.
+    fn discard<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<(), Trouble>>;
+
+    /// Keep what is sealed, and let any run go on with it at once.
+    fn release<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<(), Trouble>>;
 }
 
-/// What is written at once.
+/// Some bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All of a file.
-    Whole,
-    /// One of several pieces.
-    Piece(Piece),
+pub struct Span {
+    /// The first.
+    pub offset: u64,
+    /// How many.
+    pub length: u64,
 }
 
-/// Something that is kept.
+impl Span {
+    /// One past the last.
+    #[must_use]
+    pub const fn end(self) -> u64 {
+        self.offset + self.length
+    }
+}
+
+/// A file that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// Its name in the store.
-    pub name: String,
-    /// Which content of that name: Cloud Storage's generation.
+    /// Which content of its name: Cloud Storage's generation; 0 in a folder.
     pub generation: i64,
-    /// Bytes.
-    pub length: u64,
     /// What the store computed of its bytes.
     pub crc32c: Crc32c,
 }
 
 /// What lies in a store of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// All of it, verified by who wrote it: its identity stands beside it.
+pub enum Begun {
+    /// All of it, verified by who wrote it.
     Whole(Kept),
-    /// Some of its pieces.
-    Pieces {
-        /// The first, without a gap, each with the digests' state after it.
-        sealed: Vec<(Kept, Midstate)>,
-        /// Others, of which nobody knows whether they are right.
-        loose: Vec<Kept>,
-    },
+    /// All of it now: the store had the same bytes elsewhere.
+    Copied(Kept),
+    /// What is sealed; nothing of it otherwise.
+    From(Option<Midstate>),
+    /// Another run moves it now.
+    Busy,
 }
 
 /// What went wrong.

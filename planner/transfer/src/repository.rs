@@ -1,23 +1,32 @@
 //! Move the files of a repository: many at once, the largest first, until one cannot be moved.
+//!
+//! A file that another run moves is left to it, and looked at again after the others.
+
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use openmodel_schemas::model_card::RepoFile;
 use openmodel_schemas::quantity::Bytes;
 
-use crate::file::Mover;
+use crate::file::{How, Mover};
 use crate::ports::{Identity, Kept, Trouble, Wanted};
 
 /// Files in flight where nobody says otherwise: a single stream from the Hub is slower than a network
 /// card, and each holds some MiB.
 pub const PARALLELISM: usize = 8;
 
+/// How often it is looked whether another run has moved a file.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// A file that is there now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moved {
     /// The file.
     pub file: Wanted,
-    /// Where it is kept.
+    /// What the store says of it.
     pub kept: Kept,
+    /// How it came there.
+    pub how: How,
 }
 
 impl Wanted {
@@ -60,15 +69,26 @@ pub async fn move_all(
         .collect::<Result<Vec<_>, _>>()?;
     // The last to end is then a small one.
     wanted.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
-    let mut moving = futures::stream::iter(wanted)
-        .map(|file| async move {
-            let kept = mover.file(&file).await?;
-            Ok::<_, Trouble>(Moved { file, kept })
-        })
-        .buffer_unordered(parallelism.max(1));
     let mut moved = Vec::with_capacity(files.len());
-    while let Some(one) = moving.next().await {
-        moved.push(one?);
+    while !wanted.is_empty() {
+        let mut moving = futures::stream::iter(wanted)
+            .map(|file| async move {
+                let done = mover.file(&file).await?;
+                Ok::<_, Trouble>((file, done))
+            })
+            .buffer_unordered(parallelism.max(1));
+        let mut others = Vec::new();
+        while let Some(one) = moving.next().await {
+            match one? {
+                (file, Some((kept, how))) => moved.push(Moved { file, kept, how }),
+                (file, None) => others.push(file),
+            }
+        }
+        drop(moving);
+        wanted = others;
+        if !wanted.is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
     }
     moved.sort_by(|a, b| a.file.path.cmp(&b.file.path));
     Ok(moved)

@@ -14,6 +14,9 @@ use std::fmt;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use openmodel_schemas::model_card::RepoFile;
 use openmodel_schemas::quantity::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::Digest;
 
 /// What of a repository is kept, by the user's patterns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -158,6 +161,19 @@ impl Patterns {
 }
 
 impl Selection {
+    /// Names a choice that is another than the one made where nobody chooses: some digits of a digest over
+    /// its paths. Two caches with one choice share a folder, whatever their patterns.
+    #[must_use]
+    pub fn digest(&self, all: &[RepoFile]) -> Option<String> {
+        let usual = Patterns::default().select(all).ok();
+        if usual.is_some_and(|usual| usual.files == self.files) {
+            return None;
+        }
+        let paths: Vec<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
+        let digest: Digest<32> = Digest(Sha256::digest(paths.join("\n")).into());
+        Some(digest.to_string()[..8].to_owned())
+    }
+
     /// Bytes that are kept.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
@@ -371,6 +387,25 @@ mod tests {
         - tokenizer.json: in exclude
         saved 0.00 GiB
         ");
+    }
+
+    #[test]
+    fn only_another_choice_has_a_name() {
+        let files: Vec<RepoFile> = LLAMA.iter().copied().map(file).collect();
+        let digest = |include: &[&str], exclude: &[&str]| {
+            let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+            let patterns = Patterns {
+                include: owned(include),
+                exclude: owned(exclude),
+            };
+            let selection = patterns.select(&files).expect("files are left");
+            selection.digest(&files)
+        };
+        assert_eq!(digest(&[], &[]), None);
+        assert_eq!(digest(&[], &["pytorch_model.bin"]), None);
+        let weights = digest(&["*.safetensors"], &[]).expect("another choice");
+        assert_eq!(weights.len(), 8);
+        assert_eq!(digest(&["model-*-of-*.safetensors"], &[]), Some(weights));
     }
 
     #[test]

@@ -8,15 +8,17 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use openmodel_schemas::quantity::Bytes as Size;
-use openmodel_transfer::digest::{Midstate, Running};
-use openmodel_transfer::file::{Meter, Mover, Patience};
-use openmodel_transfer::pieces::Cutting;
+use openmodel_transfer::digest::{Digests, Midstate, Running};
+use openmodel_transfer::file::{How, Meter, Mover, Patience};
 use openmodel_transfer::ports::{
-    Body, Found, Identity, Kept, Origin, Part, Store, Trouble, Wanted,
+    Begun, Body, Identity, Kept, Origin, Span, Store, Trouble, Wanted,
 };
 use proptest::prelude::*;
 
 const CHUNK: usize = 100;
+
+/// Bytes between two seals.
+const SPAN: u64 = 1000;
 
 /// What goes wrong with one reading.
 #[derive(Debug, Clone, Copy)]
@@ -104,114 +106,103 @@ impl Origin for Hub {
     }
 }
 
-/// Bytes, and the state after them once they are sealed.
-type Object = (Vec<u8>, Option<Midstate>);
-
 #[derive(Default)]
 struct Bucket {
-    objects: Mutex<BTreeMap<String, Object>>,
+    /// Files that are there, whole.
+    files: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// What was appended of a file, and the state after what is sealed of it.
+    moving: Mutex<(Vec<u8>, Option<Midstate>)>,
     writings: Mutex<VecDeque<Writing>>,
 }
 
 impl Bucket {
-    fn kept(name: &str, bytes: &[u8]) -> Kept {
-        let mut running = Running::new();
-        running.update(bytes);
+    fn kept(bytes: &[u8]) -> Kept {
         Kept {
-            name: name.to_owned(),
             generation: 1,
-            length: bytes.len() as u64,
-            crc32c: running.crc32c(),
+            crc32c: digests(bytes).crc32c,
         }
     }
 }
 
-fn piece_name(path: &str, index: u32) -> String {
-    format!("{path}.piece-{index:02}")
+fn digests(bytes: &[u8]) -> Digests {
+    let mut running = Running::of_blob(bytes.len() as u64);
+    running.update(bytes);
+    running.finish()
 }
 
 impl Store for Bucket {
-    fn find<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<Found, Trouble>> {
-        let objects = self.objects.lock().expect("it is free");
-        if let Some((bytes, _)) = objects.get(&file.path) {
-            let kept = Self::kept(&file.path, bytes);
-            return Box::pin(async { Ok(Found::Whole(kept)) });
-        }
-        let (mut sealed, mut loose) = (Vec::new(), Vec::new());
-        for (name, (bytes, state)) in objects.iter() {
-            let kept = Self::kept(name, bytes);
-            match state {
-                Some(state) if loose.is_empty() => sealed.push((kept, state.clone())),
-                _ => loose.push(kept),
-            }
-        }
-        Box::pin(async { Ok(Found::Pieces { sealed, loose }) })
+    fn begin<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<Begun, Trouble>> {
+        let files = self.files.lock().expect("it is free");
+        let begun = match files.get(&file.path) {
+            Some(bytes) => Begun::Whole(Self::kept(bytes)),
+            None => Begun::From(self.moving.lock().expect("it is free").1.clone()),
+        };
+        Box::pin(async { Ok(begun) })
     }
 
-    fn write<'a>(
+    fn append<'a>(
         &'a self,
-        file: &'a Wanted,
-        part: Part,
+        _file: &'a Wanted,
+        span: Span,
         mut body: Body,
-    ) -> BoxFuture<'a, Result<Kept, Trouble>> {
+    ) -> BoxFuture<'a, Result<(), Trouble>> {
         let writing = self.writings.lock().expect("it is free").pop_front();
         Box::pin(async move {
-            let (name, length) = match part {
-                Part::Whole => (file.path.clone(), file.size.0),
-                Part::Piece(piece) => (piece_name(&file.path, piece.index), piece.length),
-            };
             let mut bytes = Vec::new();
             while let Some(chunk) = body.next().await {
                 bytes.extend_from_slice(&chunk?);
                 if let Some(Writing::Refused { after }) = writing
                     && bytes.len() > after
                 {
-                    return Err(Trouble::passing("503"));
+                    return Err(Trouble::passing("the store is busy"));
                 }
             }
-            if bytes.len() as u64 != length {
-                return Err(Trouble::passing("the body ended early"));
+            if bytes.len() as u64 != span.length {
+                return Err(Trouble::passing("a body that ended early"));
             }
-            if let (Some(Writing::Spoiled), Some(first)) = (writing, bytes.first_mut()) {
-                *first ^= 1;
+            if let (Some(Writing::Spoiled), Some(byte)) = (writing, bytes.first_mut()) {
+                *byte ^= 1;
             }
-            let kept = Self::kept(&name, &bytes);
-            let mut objects = self.objects.lock().expect("it is free");
-            objects.insert(name, (bytes, None));
-            Ok(kept)
+            let mut moving = self.moving.lock().expect("it is free");
+            moving
+                .0
+                .truncate(usize::try_from(span.offset).expect("it is small"));
+            assert_eq!(moving.0.len() as u64, span.offset, "a gap");
+            moving.0.extend(bytes);
+            Ok(())
         })
     }
 
     fn seal<'a>(
         &'a self,
         _file: &'a Wanted,
-        piece: &'a Kept,
         after: &'a Midstate,
     ) -> BoxFuture<'a, Result<(), Trouble>> {
-        let mut objects = self.objects.lock().expect("it is free");
-        if let Some((_, state)) = objects.get_mut(&piece.name) {
-            *state = Some(after.clone());
-        }
+        self.moving.lock().expect("it is free").1 = Some(after.clone());
         Box::pin(async { Ok(()) })
     }
 
-    fn join<'a>(
+    fn finish<'a>(
         &'a self,
         file: &'a Wanted,
-        pieces: &'a [Kept],
+        digests_given: &'a Digests,
     ) -> BoxFuture<'a, Result<Kept, Trouble>> {
-        let mut objects = self.objects.lock().expect("it is free");
-        let whole: Vec<u8> = pieces
-            .iter()
-            .flat_map(|piece| objects[&piece.name].0.clone())
-            .collect();
-        let kept = Self::kept(&file.path, &whole);
-        objects.insert(file.path.clone(), (whole, None));
+        let (bytes, _) = std::mem::take(&mut *self.moving.lock().expect("it is free"));
+        let kept = Self::kept(&bytes);
+        if kept.crc32c != digests_given.crc32c {
+            return Box::pin(async { Err(Trouble::passing("the store kept other bytes")) });
+        }
+        let mut files = self.files.lock().expect("it is free");
+        files.insert(file.path.clone(), bytes);
         Box::pin(async { Ok(kept) })
     }
 
-    fn remove<'a>(&'a self, kept: &'a Kept) -> BoxFuture<'a, Result<(), Trouble>> {
-        self.objects.lock().expect("it is free").remove(&kept.name);
+    fn discard<'a>(&'a self, _file: &'a Wanted) -> BoxFuture<'a, Result<(), Trouble>> {
+        std::mem::take(&mut *self.moving.lock().expect("it is free"));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn release<'a>(&'a self, _file: &'a Wanted) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -223,16 +214,14 @@ struct World {
     file: Wanted,
 }
 
-/// A file of so many bytes, cut into pieces of 1,000.
+/// A file of so many bytes, sealed every [`SPAN`].
 fn world(length: usize, in_git: bool, readings: Vec<Reading>, writings: Vec<Writing>) -> World {
     let content: Vec<u8> = (0..=250_u8)
         .map(|byte| byte.wrapping_mul(31))
         .cycle()
         .take(length)
         .collect();
-    let mut running = Running::of_blob(length as u64);
-    running.update(&content);
-    let digests = running.finish();
+    let digests = digests(&content);
     let identity = match digests.blob {
         Some(blob) if in_git => Identity::Blob(blob),
         _ => Identity::Sha256(digests.sha256),
@@ -250,11 +239,8 @@ fn world(length: usize, in_git: bool, readings: Vec<Reading>, writings: Vec<Writ
         mover: Mover {
             origin: hub.clone(),
             store: bucket.clone(),
-            cutting: Cutting {
-                whole: 2000,
-                least: 1000,
-                unit: 10,
-            },
+            span: SPAN,
+            throttle: None,
             patience: Patience {
                 first: Duration::from_millis(1),
                 longest: Duration::from_millis(4),
@@ -274,17 +260,18 @@ fn world(length: usize, in_git: bool, readings: Vec<Reading>, writings: Vec<Writ
 impl World {
     /// The file is there, whole and right, and nothing else is.
     fn check_whole(&self) {
-        let objects = self.bucket.objects.lock().expect("it is free");
-        let names: Vec<&String> = objects.keys().collect();
+        let files = self.bucket.files.lock().expect("it is free");
+        let names: Vec<&String> = files.keys().collect();
         assert_eq!(names, [&self.file.path]);
-        assert!(
-            objects[&self.file.path].0 == self.hub.content,
-            "other bytes"
-        );
+        assert!(files[&self.file.path] == self.hub.content, "other bytes");
+        assert!(self.bucket.moving.lock().expect("it is free").0.is_empty());
     }
 
+    /// Nothing is readable, and nothing wrong lies around.
     fn is_empty(&self) -> bool {
-        self.bucket.objects.lock().expect("it is free").is_empty()
+        let moving = self.bucket.moving.lock().expect("it is free");
+        self.bucket.files.lock().expect("it is free").is_empty()
+            && self.hub.content.starts_with(&moving.0)
     }
 }
 
@@ -326,22 +313,23 @@ proptest! {
         // A file in Git is small: it is never cut.
         let length = if in_git { length % 2000 } else { length };
         let world = world(length, in_git, readings, writings);
-        let kept = run(world.mover.file(&world.file)).expect("troubles that pass");
-        prop_assert_eq!(kept.length, length as u64);
+        let moved = run(world.mover.file(&world.file)).expect("troubles that pass");
+        prop_assert!(matches!(moved, Some((_, How::Read))));
         world.check_whole();
+        prop_assert_eq!(world.mover.meter.there(), length as u64);
         // And again: it is there.
         let read = world.mover.meter.read();
-        run(world.mover.file(&world.file)).expect("it is there");
+        let moved = run(world.mover.file(&world.file)).expect("it is there");
+        prop_assert!(matches!(moved, Some((_, How::Found))));
         prop_assert_eq!(world.mover.meter.read(), read);
     }
 
     #[test]
-    fn killed_and_started_again_reads_no_more_than_one_piece_twice(
+    fn killed_and_started_again_reads_no_more_than_one_span_twice(
         length in 2001_usize..32_000,
         kills in proptest::collection::vec(0_usize..80, 1..5),
     ) {
         let world = world(length, false, Vec::new(), Vec::new());
-        let piece = world.mover.cutting.of(length as u64).pieces().next().expect("a piece").length;
         run(async {
             for chunks in &kills {
                 *world.hub.left.lock().expect("it is free") = Some(*chunks);
@@ -354,7 +342,7 @@ proptest! {
         });
         world.check_whole();
         let twice = world.mover.meter.read() - length as u64;
-        prop_assert!(twice <= piece * kills.len() as u64, "{twice} bytes twice in {} kills", kills.len());
+        prop_assert!(twice <= SPAN * kills.len() as u64, "{twice} bytes twice in {} kills", kills.len());
     }
 
     #[test]

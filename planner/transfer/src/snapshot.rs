@@ -1,0 +1,321 @@
+//! What makes files in Cloud Storage a snapshot: a manifest, written when all of them are there.
+//!
+//! ```text
+//!   sources   what other snapshots of the repository have already: copied, not read again
+//!   publish   the manifest, last; then what is left of claims goes
+//!   compare   one listing against the manifest: missing, altered, foreign
+//!   remove    what the manifest lists, and nothing else; the manifest first
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::time::Duration;
+
+use openmodel_cloud::Transport;
+use openmodel_cloud::google::storage::{self, Description, Object};
+use openmodel_schemas::snapshot::{MANIFEST, Manifest, ManifestFile, Repository, SnapshotUri};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use crate::bucket::{BucketStore, MOVING, Source, list};
+use crate::digest::{Crc32c, Digest};
+use crate::ports::{Trouble, Wanted};
+use crate::repository::Moved;
+
+/// The form of manifests that this version writes and reads.
+const VERSION: u32 = 1;
+
+/// Bound of one small request.
+const REQUEST: Duration = Duration::from_mins(2);
+
+/// How an object differs from the manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    /// The manifest lists it, and it is not there.
+    Missing {
+        /// Path in the snapshot.
+        path: String,
+    },
+    /// It is there with another content.
+    Altered {
+        /// Path in the snapshot.
+        path: String,
+        /// The content that lies there.
+        generation: i64,
+        /// What is other: `size 3, listed 4`.
+        what: String,
+    },
+    /// It is there, and the manifest does not list it.
+    Foreign {
+        /// Path in the snapshot.
+        path: String,
+    },
+}
+
+impl Difference {
+    /// The path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Missing { path } | Self::Altered { path, .. } | Self::Foreign { path } => path,
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { path } => write!(f, "{path} is missing"),
+            Self::Altered { path, what, .. } => write!(f, "{path} was altered ({what})"),
+            Self::Foreign { path } => write!(f, "{path} is foreign: no manifest lists it"),
+        }
+    }
+}
+
+/// The digest of a choice of files: SHA-256 over the lines `IDENTITY SIZE PATH`, in the order of paths.
+/// Known before anything is moved.
+#[must_use]
+pub fn manifest_digest(files: &[Wanted]) -> Digest<32> {
+    let mut lines: Vec<String> = files
+        .iter()
+        .map(|file| format!("{} {} {}\n", file.identity, file.size.0, file.path))
+        .collect();
+    // By path, which stands last: digests have one length in each kind, and sizes do not.
+    lines.sort_by(|a, b| path_of(a).cmp(path_of(b)));
+    Digest(Sha256::digest(lines.concat()).into())
+}
+
+/// The manifest of files that are there.
+#[must_use]
+pub fn manifest(
+    uri: &SnapshotUri,
+    repository: Repository,
+    license: Option<String>,
+    moved: &[Moved],
+) -> Manifest {
+    let wanted: Vec<Wanted> = moved.iter().map(|one| one.file.clone()).collect();
+    let mut files: Vec<ManifestFile> = moved
+        .iter()
+        .map(|one| ManifestFile {
+            path: one.file.path.clone(),
+            size: one.file.size,
+            identity: one.file.identity.to_string(),
+            crc32c: one.kept.crc32c.to_string(),
+            generation: one.kept.generation,
+        })
+        .collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Manifest {
+        version: VERSION,
+        repository,
+        commit: uri.commit(),
+        license,
+        digest: manifest_digest(&wanted).to_string(),
+        files,
+    }
+}
+
+/// Where other snapshots of the repository, in any of these buckets, have contents: by their identity.
+pub async fn sources(
+    transport: &Transport,
+    buckets: &[String],
+    repository: &Repository,
+) -> Result<HashMap<String, Source>, Trouble> {
+    let glob = format!("**{repository}/*/{MANIFEST}");
+    let mut all = HashMap::new();
+    for bucket in buckets {
+        let page = |token: &str| storage::list_matching(bucket, &glob, token);
+        let manifests = match list(transport, page).await {
+            Ok(manifests) => manifests,
+            Err(error) if error.is_not_found() => continue,
+            Err(error) => return Err(Trouble::last(format!("gs://{bucket}: {error}"))),
+        };
+        for object in manifests {
+            let Ok(Some(manifest)) = read(transport, bucket, &object.name).await else {
+                // One that cannot be read saves nothing; it does no harm.
+                continue;
+            };
+            let folder = object.name.trim_end_matches(MANIFEST);
+            all.extend(manifest.files.into_iter().map(|file| {
+                let source = Source {
+                    bucket: bucket.clone(),
+                    name: format!("{folder}{}", file.path),
+                    generation: file.generation,
+                    crc32c: file.crc32c,
+                };
+                (file.identity, source)
+            }));
+        }
+    }
+    Ok(all)
+}
+
+/// The manifest of a snapshot; `None`: there is no such snapshot.
+pub async fn find(transport: &Transport, uri: &SnapshotUri) -> Result<Option<Manifest>, Trouble> {
+    read(transport, uri.bucket(), &uri.object(MANIFEST)).await
+}
+
+impl BucketStore {
+    /// Write the manifest: now the snapshot exists. Where it does already, it must be the same one.
+    pub async fn publish(&self, manifest: &Manifest) -> Result<(), Trouble> {
+        let bytes = serde_json::to_vec_pretty(manifest).map_err(|error| broken(&error))?;
+        let crc32c = Crc32c(crc32c::crc32c(&bytes)).to_string();
+        let (name, none) = (self.uri().object(MANIFEST), BTreeMap::new());
+        let description = Description {
+            bucket: self.uri().bucket(),
+            name: &name,
+            metadata: &none,
+            storage_class: Some("STANDARD"),
+        };
+        let request = storage::insert_object(&description, &crc32c, &bytes, 0);
+        match self.transport().json::<Object>(&request, soon()).await {
+            Ok(_) => {}
+            Err(error) if error.is_conflict() => {
+                let there = find(self.transport(), self.uri()).await?;
+                if there.as_ref() != Some(manifest) {
+                    self.replace_manifest(&description, &crc32c, &bytes).await?;
+                }
+            }
+            Err(error) => return Err(self.trouble("", &error)),
+        }
+        self.sweep().await
+    }
+
+    /// The manifest of an earlier run lists generations that are no more.
+    async fn replace_manifest(
+        &self,
+        description: &Description<'_>,
+        crc32c: &str,
+        bytes: &[u8],
+    ) -> Result<(), Trouble> {
+        let request = storage::get_object(description.bucket, description.name);
+        let there = self.transport().json::<Object>(&request, soon()).await;
+        let there = there.map_err(|error| self.trouble("", &error))?;
+        let request = storage::insert_object(description, crc32c, bytes, there.generation);
+        let written = self.transport().json::<Object>(&request, soon()).await;
+        written.map(drop).map_err(|error| self.trouble("", &error))
+    }
+
+    /// Remove what is left of claims: no run needs them once the manifest is there.
+    async fn sweep(&self) -> Result<(), Trouble> {
+        let prefix = self.uri().object(MOVING);
+        let page = |token: &str| storage::list_objects(self.uri().bucket(), &prefix, token);
+        let left = list(self.transport(), page).await;
+        for object in left.map_err(|error| self.trouble("", &error))? {
+            self.delete(&object.name, object.generation).await?;
+        }
+        Ok(())
+    }
+
+    /// How what lies there differs from a manifest, by one listing.
+    pub async fn compare(&self, manifest: &Manifest) -> Result<Vec<Difference>, Trouble> {
+        let mut there = self.list().await?;
+        there.retain(|path, _| path != MANIFEST && !path.starts_with(MOVING));
+        let mut found = Vec::new();
+        for file in &manifest.files {
+            let path = file.path.clone();
+            match there.remove(&file.path) {
+                None => found.push(Difference::Missing { path }),
+                Some(object) => {
+                    if let Some(what) = altered(file, &object) {
+                        let generation = object.generation;
+                        found.push(Difference::Altered {
+                            path,
+                            generation,
+                            what,
+                        });
+                    }
+                }
+            }
+        }
+        found.extend(there.into_keys().map(|path| Difference::Foreign { path }));
+        found.sort_by(|a, b| a.path().cmp(b.path()));
+        Ok(found)
+    }
+
+    /// Remove altered objects, so that the files are moved again.
+    pub async fn clear(&self, differences: &[Difference]) -> Result<(), Trouble> {
+        for difference in differences {
+            if let Difference::Altered {
+                path, generation, ..
+            } = difference
+            {
+                self.delete(&self.uri().object(path), *generation).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remove the snapshot: its manifest, so that there is none any more, then what it lists. Objects
+    /// that are not the ones it lists stay; their paths are returned.
+    pub async fn remove(&self) -> Result<Vec<String>, Trouble> {
+        let manifest = find(self.transport(), self.uri()).await?;
+        let mut there = self.list().await?;
+        if let Some(object) = there.remove(MANIFEST) {
+            self.delete(&object.name, object.generation).await?;
+        }
+        for file in manifest.iter().flat_map(|manifest| &manifest.files) {
+            if there
+                .get(&file.path)
+                .is_some_and(|object| object.generation == file.generation)
+                && let Some(object) = there.remove(&file.path)
+            {
+                self.delete(&object.name, object.generation).await?;
+            }
+        }
+        self.sweep().await?;
+        there.retain(|path, _| !path.starts_with(MOVING));
+        Ok(there.into_keys().collect())
+    }
+}
+
+/// What is other than a manifest says.
+fn altered(file: &ManifestFile, object: &Object) -> Option<String> {
+    if object.size != file.size.0 {
+        return Some(format!("{} bytes, listed {}", object.size, file.size.0));
+    }
+    if object.crc32c != file.crc32c {
+        let (has, listed) = (&object.crc32c, &file.crc32c);
+        return Some(format!("CRC32C {has}, listed {listed}"));
+    }
+    if object.generation != file.generation {
+        return Some("written again with the same bytes".to_owned());
+    }
+    None
+}
+
+async fn read(
+    transport: &Transport,
+    bucket: &str,
+    name: &str,
+) -> Result<Option<Manifest>, Trouble> {
+    let at = |why: &dyn fmt::Display| Trouble::last(format!("gs://{bucket}/{name}: {why}"));
+    let answer = match transport
+        .send(&storage::read_object(bucket, name), soon())
+        .await
+    {
+        Ok(answer) => answer,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(at(&error)),
+    };
+    let manifest: Manifest = answer.json().map_err(|error| at(&error))?;
+    if manifest.version != VERSION {
+        let version = manifest.version;
+        return Err(at(&format!(
+            "it is a manifest of form {version}, and this version of openmodel reads form {VERSION}; update openmodel"
+        )));
+    }
+    Ok(Some(manifest))
+}
+
+fn path_of(line: &str) -> &str {
+    line.splitn(3, ' ').nth(2).unwrap_or_default()
+}
+
+fn broken(error: &serde_json::Error) -> Trouble {
+    Trouble::last(error.to_string())
+}
+
+fn soon() -> Instant {
+    Instant::now() + REQUEST
+}

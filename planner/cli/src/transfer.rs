@@ -10,9 +10,10 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use openmodel_cloud::Hub;
 use openmodel_cloud::huggingface::HubOptions;
-use openmodel_schemas::model_card::ModelCard;
-use openmodel_schemas::name::{ModelId, Revision};
+use openmodel_schemas::name::Revision;
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::repository::RepositoryCard;
+use openmodel_schemas::snapshot::{Repository, RepositoryType};
 use openmodel_transfer::file::{Meter, Mover, Patience};
 use openmodel_transfer::folder::Folder;
 use openmodel_transfer::hub::HubOrigin;
@@ -25,11 +26,11 @@ use crate::hub;
 /// How often a running transfer says how far it is, on a terminal and elsewhere.
 const REPORTS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
-/// Copy a model's files from the Hub into a folder, verified; what serves, once and in one format
+/// Copy a repository's files from the Hub into a folder, verified; of a model what serves, once and in one format
 #[derive(Debug, Clone, Args)]
 pub struct Transfer {
     /// The repository, at a branch, tag or commit [default: main]
-    #[arg(value_name = "hf://ORG/NAME[@REVISION]", value_parser = source)]
+    #[arg(value_name = "hf://[datasets/|spaces/]ORG/NAME[@REVISION]", value_parser = source)]
     pub from: Source,
     /// The folder; made when it is not there
     #[arg(value_name = "FOLDER", value_parser = folder)]
@@ -49,7 +50,7 @@ pub struct Transfer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The repository.
-    pub id: ModelId,
+    pub repository: Repository,
     /// Branch, tag or commit.
     pub revision: Revision,
 }
@@ -57,9 +58,12 @@ pub struct Source {
 /// Copy, and say what was copied on the standard output. Progress goes to the standard error.
 pub async fn run(asked: &Transfer) -> Result<()> {
     let transport = hub::transport_of_environment()?;
-    let Source { id, revision } = &asked.from;
+    let Source {
+        repository,
+        revision,
+    } = &asked.from;
     let card = Hub::new(transport.clone(), HubOptions::default())
-        .card(id, revision)
+        .repository(repository, revision)
         .await
         .map_err(|error| anyhow!(hub::in_flags(&error)))?;
     let patterns = Patterns {
@@ -72,7 +76,7 @@ pub async fn run(asked: &Transfer) -> Result<()> {
     let mover = Mover {
         origin: Arc::new(HubOrigin {
             transport,
-            id: card.id.clone(),
+            repository: card.repository.clone(),
             commit: card.commit.clone(),
         }),
         store: Arc::new(Folder::new(&asked.to)),
@@ -97,10 +101,10 @@ pub async fn run(asked: &Transfer) -> Result<()> {
 }
 
 /// What is copied, and what is left out.
-fn headline(card: &ModelCard, selection: &Selection) -> String {
+fn headline(card: &RepositoryCard, selection: &Selection) -> String {
     let kept = format!(
         "{} at {}: {} files, {}",
-        card.id,
+        card.repository.id,
         card.commit,
         selection.files.len(),
         size(selection.bytes())
@@ -180,13 +184,22 @@ fn size(bytes: Bytes) -> String {
     }
 }
 
+/// As the Hub's own tools write it: `hf://org/name`, `hf://datasets/org/name@rev`, `hf://spaces/…`.
 fn source(text: &str) -> Result<Source, String> {
     let Some(rest) = text.strip_prefix("hf://") else {
         return Err("a repository of the Hub is expected, such as hf://org/name@main".to_owned());
     };
-    let (id, revision) = rest.split_once('@').unwrap_or((rest, "main"));
+    let (name, revision) = rest.split_once('@').unwrap_or((rest, "main"));
+    let typed = name.split_once('/').and_then(|(word, id)| {
+        let mut kinds = RepositoryType::ALL.into_iter();
+        Some((kinds.find(|kind| kind.plural() == word)?, id))
+    });
+    let (kind, id) = typed.unwrap_or((RepositoryType::Model, name));
     Ok(Source {
-        id: id.parse().map_err(|error| format!("{error}"))?,
+        repository: Repository {
+            kind,
+            id: id.parse().map_err(|error| format!("{error}"))?,
+        },
         revision: revision.parse().map_err(|error| format!("{error}"))?,
     })
 }
@@ -212,14 +225,26 @@ mod tests {
     #[test]
     fn a_source_is_a_repository_and_a_revision() {
         let read = |text: &str| {
-            source(text).map(|source| format!("{} {}", source.id, source.revision.as_str()))
+            source(text).map(|source| format!("{} {}", source.repository, source.revision.as_str()))
         };
-        assert_eq!(read("hf://acme/tiny"), Ok("acme/tiny main".to_owned()));
-        assert_eq!(
-            read("hf://acme/tiny@refs/pr/7"),
-            Ok("acme/tiny refs/pr/7".to_owned())
-        );
-        for nothing in ["acme/tiny", "gs://acme/tiny", "hf://", "hf://a b"] {
+        for (text, expected) in [
+            ("hf://acme/tiny", "models/acme/tiny main"),
+            ("hf://models/acme/tiny", "models/acme/tiny main"),
+            ("hf://gpt2", "models/gpt2 main"),
+            ("hf://acme/tiny@refs/pr/7", "models/acme/tiny refs/pr/7"),
+            ("hf://datasets/acme/rows@v1", "datasets/acme/rows v1"),
+            ("hf://datasets/squad", "datasets/squad main"),
+            ("hf://spaces/acme/app", "spaces/acme/app main"),
+        ] {
+            assert_eq!(read(text), Ok(expected.to_owned()));
+        }
+        for nothing in [
+            "acme/tiny",
+            "gs://acme/tiny",
+            "hf://",
+            "hf://a b",
+            "hf://datasets/a/b/c",
+        ] {
             assert!(read(nothing).is_err(), "{nothing}");
         }
     }

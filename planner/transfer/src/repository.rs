@@ -1,8 +1,8 @@
 //! Move the files of a repository: many at once, the largest first, until one cannot be moved.
 
 use futures::StreamExt as _;
-use openmodel_schemas::model_card::RepoFile;
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::repository::RepoFile;
 
 use crate::file::Mover;
 use crate::ports::{Identity, Kept, Trouble, Wanted};

@@ -12,8 +12,8 @@
 use std::fmt;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use openmodel_schemas::model_card::RepoFile;
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::repository::RepoFile;
 
 /// What of a repository is kept, by the user's patterns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

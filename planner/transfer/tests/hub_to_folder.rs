@@ -9,6 +9,7 @@ use openmodel_cloud::transport::{Endpoints, Options};
 use openmodel_cloud::{Transport, auth};
 use openmodel_sandbox::Sandbox;
 use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::snapshot::Repository;
 use openmodel_transfer::file::{Meter, Mover, Patience};
 use openmodel_transfer::folder::Folder;
 use openmodel_transfer::hub::HubOrigin;
@@ -54,7 +55,7 @@ impl World {
         Mover {
             origin: Arc::new(HubOrigin {
                 transport: self.transport.clone(),
-                id: self.card.id.clone(),
+                repository: Repository::model(self.card.id.clone()),
                 commit: self.card.commit.clone(),
             }),
             store: Arc::new(Folder::new(folder)),

@@ -4,7 +4,8 @@
 //! | module | document |
 //! |---|---|
 //! | [`spec`] | what is asked for: an endpoint and its workload |
-//! | [`model_card`] | the facts of a Hub repository at one commit |
+//! | [`model_card`] | what sizing needs to know of a model at one commit |
+//! | [`repository`] | the facts of any Hub repository at one commit: files, terms, scans |
 //! | [`catalog`] | shapes and prices, and where each fact comes from |
 //! | [`discounts`] | a user's own terms: discounts, paid capacity, committed spending |
 //! | [`engine`] | serving engines: images, command lines, constants of their memory |
@@ -22,6 +23,7 @@ pub mod model_card;
 pub mod name;
 pub mod quantity;
 pub mod report;
+pub mod repository;
 pub mod snapshot;
 pub mod spec;
 pub mod throughput;

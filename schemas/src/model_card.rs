@@ -1,4 +1,5 @@
-//! The facts of a Hub repository at one commit. Immutable: it is cached by commit for ever.
+//! What sizing needs to know of a model at one commit. Immutable: it is cached by commit for ever, so
+//! what scanners say is not here but in the [`RepositoryCard`](crate::repository::RepositoryCard).
 
 use std::collections::BTreeMap;
 
@@ -6,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{CommitSha, ModelId};
 use crate::quantity::{Bytes, Parameters};
+use crate::repository::{Gating, RepoFile};
 
 /// A repository at a commit: what it is, how large, under which terms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,8 +35,6 @@ pub struct ModelCard {
     pub gating: Gating,
     /// Whether the repository is private.
     pub private: bool,
-    /// What the Hub's scanners say of the files.
-    pub scan: ScanStatus,
     /// `transformers`, `diffusers`, `sentence-transformers`, …
     pub library: Option<String>,
     /// `text-generation`, `image-text-to-text`, `feature-extraction`, …
@@ -58,7 +58,6 @@ impl ModelCard {
             licence: None,
             gating: Gating::None,
             private: false,
-            scan: ScanStatus::Unknown,
             library: None,
             pipeline_tag: None,
         }
@@ -84,50 +83,6 @@ pub enum WeightBasis {
     SingleSafetensors,
     /// Files of another format (`.bin`, `.gguf`, …), by their names.
     OtherFiles,
-}
-
-/// One file of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RepoFile {
-    /// Path inside the repository.
-    pub path: String,
-    /// Size in bytes.
-    pub size: Bytes,
-    /// SHA-256 of the content, for files in large-file storage.
-    pub sha256: Option<String>,
-    /// Git blob id (`sha1("blob " + size + "\0" + content)`, of the pointer for large files).
-    pub git_oid: String,
-}
-
-/// Whether a repository's files wait behind terms.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Gating {
-    /// Open to everyone.
-    #[default]
-    None,
-    /// Access is granted at once to who accepts the terms.
-    Auto,
-    /// The owner grants each access by hand.
-    Manual,
-}
-
-/// What the Hub's scanners say. The Hub's own words: a missing badge means "not yet scanned".
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
-pub enum ScanStatus {
-    /// All scans are done and none found an issue.
-    Safe,
-    /// Scanners reported these files.
-    Unsafe {
-        /// Paths with issues.
-        files: Vec<String>,
-    },
-    /// Scans are queued or running.
-    Pending,
-    /// The Hub says nothing about scans.
-    #[default]
-    Unknown,
 }
 
 /// The essentials of a `config.json`, of the language model where it is nested

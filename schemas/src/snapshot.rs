@@ -77,6 +77,17 @@ pub struct Repository {
     pub id: ModelId,
 }
 
+impl Repository {
+    /// A model's.
+    #[must_use]
+    pub const fn model(id: ModelId) -> Self {
+        Self {
+            kind: RepositoryType::Model,
+            id,
+        }
+    }
+}
+
 /// `models/ORG/NAME`: its folder in a bucket.
 impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,8 @@ use openmodel_cloud::huggingface::HubOptions;
 use openmodel_cloud::transport::{self, Endpoints};
 use openmodel_cloud::{Hub, Secret, Transport};
 use openmodel_sandbox::{Options, Sandbox};
-use openmodel_schemas::model_card::{ModelCard, ScanStatus};
+use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::repository::ScanStatus;
 use serde_json::{Value, json};
 
 /// Dense and mixture of experts, sharded and in one file, gated and open, quantised, nested.

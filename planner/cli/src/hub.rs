@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use openmodel_cloud::huggingface::{HubError, HubOptions};
 use openmodel_cloud::transport::{self, Api, Endpoints};
-use openmodel_cloud::{Hub, Secret, Transport};
+use openmodel_cloud::{Hub, Secret, Transport, auth};
 
 /// The Hub that the environment says. What was read is kept as long as the process lives.
 ///
@@ -25,8 +25,13 @@ pub(crate) fn transport_of_environment() -> Result<Transport> {
     if let (None, Some(url)) = (variable("OPENMODEL_SANDBOX"), variable("HF_ENDPOINT")) {
         endpoints.set(Api::Hub, &url).context("HF_ENDPOINT")?;
     }
+    let auth = auth::Options {
+        sandbox: variable("OPENMODEL_SANDBOX").is_some(),
+        ..auth::Options::default()
+    };
     Ok(Transport::new(transport::Options {
         endpoints,
+        auth,
         hugging_face_token: variable("HF_TOKEN").map(Secret::new),
         ..transport::Options::default()
     }))

@@ -1,39 +1,48 @@
-//! `openmodel transfer`: the files of a Hub repository into a folder, each verified against the Hub's
-//! digest. What a run that was cut short has verified is not fetched again.
+//! `openmodel transfer`: the files of a Hub repository into a folder or into Cloud Storage, each verified
+//! against the Hub's digest. What a run that was cut short has verified is not fetched again.
+//!
+//! ```text
+//!   hf://org/name ──► FOLDER                 the files by their own names
+//!                └──► gs://BUCKET/PREFIX     a snapshot: models/org/name/COMMIT/, its manifest last
+//! ```
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use openmodel_cloud::Hub;
 use openmodel_cloud::huggingface::HubOptions;
-use openmodel_schemas::model_card::ModelCard;
-use openmodel_schemas::name::{ModelId, Revision};
+use openmodel_schemas::name::Revision;
 use openmodel_schemas::quantity::Bytes;
-use openmodel_transfer::file::{Meter, Mover, Patience};
+use openmodel_schemas::repository::RepositoryCard;
+use openmodel_schemas::snapshot::{Repository, RepositoryType, SnapshotUri};
+use openmodel_transfer::file::{How, Meter, Mover, Patience, SPAN};
 use openmodel_transfer::folder::Folder;
 use openmodel_transfer::hub::HubOrigin;
-use openmodel_transfer::pieces::Cutting;
-use openmodel_transfer::repository::{PARALLELISM, bytes, move_all};
+use openmodel_transfer::mirror::{Mirror, Task};
+use openmodel_transfer::ports::Trouble;
+use openmodel_transfer::repository::{Moved, PARALLELISM, bytes, move_all};
 use openmodel_transfer::select::{Patterns, Selection, Why};
+use openmodel_transfer::throttle::Throttle;
 
 use crate::hub;
 
 /// How often a running transfer says how far it is, on a terminal and elsewhere.
 const REPORTS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
-/// Copy a model's files from the Hub into a folder, verified; what serves, once and in one format
+/// Copy a repository's files from the Hub into a folder or into Cloud Storage, verified; of a model what serves, once
+/// and in one format
 #[derive(Debug, Clone, Args)]
 pub struct Transfer {
     /// The repository, at a branch, tag or commit [default: main]
-    #[arg(value_name = "hf://ORG/NAME[@REVISION]", value_parser = source)]
+    #[arg(value_name = "hf://[datasets/|spaces/]ORG/NAME[@REVISION]", value_parser = source)]
     pub from: Source,
-    /// The folder; made when it is not there
-    #[arg(value_name = "FOLDER", value_parser = folder)]
-    pub to: PathBuf,
+    /// The folder, made when it is not there; or the bucket, which must be there
+    #[arg(value_name = "FOLDER|gs://BUCKET[/PREFIX]", value_parser = place)]
+    pub to: Place,
     /// Files to copy, such as '*.safetensors' or original/; may be repeated [default: all that serve]
     #[arg(long, value_name = "PATTERN")]
     pub include: Vec<String>,
@@ -43,13 +52,32 @@ pub struct Transfer {
     /// Files in flight at once
     #[arg(long, value_name = "N", default_value_t = PARALLELISM, value_parser = parallel)]
     pub parallel: usize,
+    /// Most MiB a second, of all files
+    #[arg(long, value_name = "MIB")]
+    pub max_bandwidth: Option<u32>,
+    /// Storage class of the objects [default: the bucket's]
+    #[arg(long, value_name = "CLASS")]
+    pub storage_class: Option<String>,
+    /// Be one task of several (CLOUD_RUN_TASK_INDEX of CLOUD_RUN_TASK_COUNT): move its share of the files, and leave
+    /// the manifest to who started the tasks
+    #[arg(long)]
+    pub task: bool,
+}
+
+/// Where files go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A bucket, and what stands before the repository's folder in it.
+    Bucket(String, String),
 }
 
 /// A repository at a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The repository.
-    pub id: ModelId,
+    pub repository: Repository,
     /// Branch, tag or commit.
     pub revision: Revision,
 }
@@ -57,9 +85,12 @@ pub struct Source {
 /// Copy, and say what was copied on the standard output. Progress goes to the standard error.
 pub async fn run(asked: &Transfer) -> Result<()> {
     let transport = hub::transport_of_environment()?;
-    let Source { id, revision } = &asked.from;
+    let Source {
+        repository,
+        revision,
+    } = &asked.from;
     let card = Hub::new(transport.clone(), HubOptions::default())
-        .card(id, revision)
+        .repository(repository, revision)
         .await
         .map_err(|error| anyhow!(hub::in_flags(&error)))?;
     let patterns = Patterns {
@@ -69,38 +100,120 @@ pub async fn run(asked: &Transfer) -> Result<()> {
     let selection = patterns.select(&card.files)?;
     let mut out = io::stdout();
     writeln!(out, "{}", headline(&card, &selection))?;
-    let mover = Mover {
+    let mirror = Mirror {
         origin: Arc::new(HubOrigin {
-            transport,
-            id: card.id.clone(),
+            transport: transport.clone(),
+            repository: card.repository.clone(),
             commit: card.commit.clone(),
         }),
-        store: Arc::new(Folder::new(&asked.to)),
-        cutting: Cutting::default(),
-        patience: Patience::default(),
+        transport,
+        repository: card.repository.clone(),
+        license: card.licence.id().map(str::to_owned),
+        files: selection.files.clone(),
+        parallelism: asked.parallel,
+        throttle: asked
+            .max_bandwidth
+            .map(|mib| Arc::new(Throttle::new(u64::from(mib) << 20))),
         meter: Arc::new(Meter::default()),
     };
     let started = Instant::now();
-    let moving = move_all(&mover, &selection.files, asked.parallel);
-    let moved = watched(moving, &mover.meter, selection.bytes()).await?;
-    let read = Bytes(mover.meter.read());
+    let moving = deliver(asked, &card, &selection, &mirror);
+    let (moved, place) = watched(moving, &mirror.meter, selection.bytes()).await?;
+    let read = Bytes(mirror.meter.read());
     let seconds = started.elapsed().as_secs_f64();
+    let copied: Vec<Moved> = moved
+        .iter()
+        .filter(|one| one.how == How::Copied)
+        .cloned()
+        .collect();
+    let copied = if copied.is_empty() {
+        String::new()
+    } else {
+        format!("{} copied inside Cloud Storage, ", size(bytes(&copied)))
+    };
     writeln!(
         out,
-        "{} files, {}, verified, in {}: {} read in {seconds:.1} s",
+        "{} files, {}, verified, in {place}: {copied}{} read in {seconds:.1} s",
         moved.len(),
         size(bytes(&moved)),
-        asked.to.display(),
         size(read),
     )?;
     Ok(())
 }
 
+/// Move the files to where they are wanted, and say where that is.
+async fn deliver(
+    asked: &Transfer,
+    card: &RepositoryCard,
+    selection: &Selection,
+    mirror: &Mirror,
+) -> Result<(Vec<Moved>, String)> {
+    let (bucket, prefix) = match &asked.to {
+        Place::Folder(folder) => {
+            if asked.task || asked.storage_class.is_some() {
+                bail!("--task and --storage-class are for gs://");
+            }
+            let mover = Mover {
+                origin: mirror.origin.clone(),
+                store: Arc::new(Folder::new(folder)),
+                span: SPAN,
+                patience: Patience::default(),
+                throttle: mirror.throttle.clone(),
+                meter: mirror.meter.clone(),
+            };
+            let moved = move_all(&mover, &mirror.files, mirror.parallelism).await?;
+            return Ok((moved, folder.display().to_string()));
+        }
+        Place::Bucket(bucket, prefix) => (bucket, prefix),
+    };
+    let repository = card.repository.clone();
+    let choice = selection.digest(&card.files);
+    let uri = SnapshotUri::new(bucket, prefix, repository, &card.commit, choice.as_deref());
+    let (class, near) = (asked.storage_class.as_deref(), [bucket.clone()]);
+    let moved = if asked.task {
+        mirror.share(&uri, class, &near, task()?).await
+    } else {
+        let made = mirror.to(&uri, class, &near).await;
+        made.map(|(_, moved)| moved)
+    };
+    Ok((
+        moved.map_err(|trouble| no_bucket(bucket, trouble))?,
+        uri.to_string(),
+    ))
+}
+
+/// Which task this is, by the variables that Cloud Run jobs set.
+fn task() -> Result<Task> {
+    let number = |name: &str| -> Result<usize> {
+        let text = std::env::var(name).with_context(|| format!("--task needs {name}"))?;
+        text.parse()
+            .with_context(|| format!("{name} is {text:?}, which is no number"))
+    };
+    let task = Task {
+        index: number("CLOUD_RUN_TASK_INDEX")?,
+        count: number("CLOUD_RUN_TASK_COUNT")?,
+    };
+    if task.index >= task.count {
+        bail!("CLOUD_RUN_TASK_INDEX must be less than CLOUD_RUN_TASK_COUNT");
+    }
+    Ok(task)
+}
+
+/// A bucket that is not there is a matter of the command line, not of time.
+fn no_bucket(bucket: &str, trouble: Trouble) -> anyhow::Error {
+    if trouble.message.contains("NOT_FOUND") {
+        return anyhow!(
+            "{trouble}. Is gs://{bucket} there? `gcloud storage buckets create gs://{bucket}` makes it"
+        );
+    }
+    trouble.into()
+}
+
 /// What is copied, and what is left out.
-fn headline(card: &ModelCard, selection: &Selection) -> String {
+fn headline(card: &RepositoryCard, selection: &Selection) -> String {
     let kept = format!(
         "{} at {}: {} files, {}",
-        card.id,
+        card.repository.id,
         card.commit,
         selection.files.len(),
         size(selection.bytes())
@@ -156,7 +269,7 @@ async fn watched<T>(moving: impl Future<Output = T>, meter: &Meter, all: Bytes) 
     reason = "a rate to read, and bytes below 8 PiB"
 )]
 fn progress(meter: &Meter, all: Bytes, elapsed: Duration) -> String {
-    let read = meter.read().min(all.0);
+    let read = meter.there().min(all.0);
     let rate = read as f64 / elapsed.as_secs_f64().max(0.001);
     let left = if rate > 0.0 {
         format!(", {:.0} s left", (all.0 - read) as f64 / rate)
@@ -180,22 +293,39 @@ fn size(bytes: Bytes) -> String {
     }
 }
 
+/// As the Hub's own tools write it: `hf://org/name`, `hf://datasets/org/name@rev`, `hf://spaces/…`.
 fn source(text: &str) -> Result<Source, String> {
     let Some(rest) = text.strip_prefix("hf://") else {
         return Err("a repository of the Hub is expected, such as hf://org/name@main".to_owned());
     };
-    let (id, revision) = rest.split_once('@').unwrap_or((rest, "main"));
+    let (name, revision) = rest.split_once('@').unwrap_or((rest, "main"));
+    let typed = name.split_once('/').and_then(|(word, id)| {
+        let mut kinds = RepositoryType::ALL.into_iter();
+        Some((kinds.find(|kind| kind.plural() == word)?, id))
+    });
+    let (kind, id) = typed.unwrap_or((RepositoryType::Model, name));
     Ok(Source {
-        id: id.parse().map_err(|error| format!("{error}"))?,
+        repository: Repository {
+            kind,
+            id: id.parse().map_err(|error| format!("{error}"))?,
+        },
         revision: revision.parse().map_err(|error| format!("{error}"))?,
     })
 }
 
-fn folder(text: &str) -> Result<PathBuf, String> {
-    if text.contains("://") {
-        return Err("a folder of this machine is expected".to_owned());
+fn place(text: &str) -> Result<Place, String> {
+    if let Some(rest) = text.strip_prefix("gs://") {
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_matches('/');
+        if bucket.is_empty() || prefix.split('/').any(|part| part == "." || part == "..") {
+            return Err("a bucket is expected, such as gs://acme-models/llms".to_owned());
+        }
+        return Ok(Place::Bucket(bucket.to_owned(), prefix.to_owned()));
     }
-    Ok(PathBuf::from(text))
+    if text.contains("://") {
+        return Err("a folder of this machine or gs://BUCKET/PREFIX is expected".to_owned());
+    }
+    Ok(Place::Folder(PathBuf::from(text)))
 }
 
 fn parallel(text: &str) -> Result<usize> {
@@ -212,14 +342,26 @@ mod tests {
     #[test]
     fn a_source_is_a_repository_and_a_revision() {
         let read = |text: &str| {
-            source(text).map(|source| format!("{} {}", source.id, source.revision.as_str()))
+            source(text).map(|source| format!("{} {}", source.repository, source.revision.as_str()))
         };
-        assert_eq!(read("hf://acme/tiny"), Ok("acme/tiny main".to_owned()));
-        assert_eq!(
-            read("hf://acme/tiny@refs/pr/7"),
-            Ok("acme/tiny refs/pr/7".to_owned())
-        );
-        for nothing in ["acme/tiny", "gs://acme/tiny", "hf://", "hf://a b"] {
+        for (text, expected) in [
+            ("hf://acme/tiny", "models/acme/tiny main"),
+            ("hf://models/acme/tiny", "models/acme/tiny main"),
+            ("hf://gpt2", "models/gpt2 main"),
+            ("hf://acme/tiny@refs/pr/7", "models/acme/tiny refs/pr/7"),
+            ("hf://datasets/acme/rows@v1", "datasets/acme/rows v1"),
+            ("hf://datasets/squad", "datasets/squad main"),
+            ("hf://spaces/acme/app", "spaces/acme/app main"),
+        ] {
+            assert_eq!(read(text), Ok(expected.to_owned()));
+        }
+        for nothing in [
+            "acme/tiny",
+            "gs://acme/tiny",
+            "hf://",
+            "hf://a b",
+            "hf://datasets/a/b/c",
+        ] {
             assert!(read(nothing).is_err(), "{nothing}");
         }
     }

@@ -5,15 +5,19 @@ use std::process::{Command, Output};
 
 use openmodel_sandbox::{Options, Sandbox};
 
-fn run(sandbox: &Sandbox, arguments: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_openmodel"))
+fn command(sandbox: &Sandbox, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openmodel"));
+    command
         .arg("transfer")
         .args(arguments)
-        .arg(folder)
         .env("OPENMODEL_SANDBOX", sandbox.url())
-        .env_remove("HF_TOKEN")
-        .output()
-        .expect("the binary runs")
+        .env_remove("HF_TOKEN");
+    command
+}
+
+fn run(sandbox: &Sandbox, arguments: &[&str], folder: &Path) -> Output {
+    let output = command(sandbox, arguments).arg(folder).output();
+    output.expect("the binary runs")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -73,4 +77,59 @@ fn what_cannot_be_copied_is_said_by_name() {
     refused(&[TINY, "--parallel", "0"], 2);
     let names = std::fs::read_dir(folder.path()).expect("a folder").count();
     assert_eq!(names, 0, "something was left");
+}
+
+#[test]
+fn a_snapshot_is_made_in_a_bucket_by_one_process_or_by_tasks() {
+    let sandbox = Sandbox::start(Options::default()).expect("it starts");
+    let said = |command: &mut Command| {
+        let output = command.output().expect("the binary runs");
+        let said = text(&output.stdout) + &text(&output.stderr);
+        (output.status.code(), said)
+    };
+    let to = |prefix: &str| format!("gs://acme-models/{prefix}");
+    // There is no such bucket yet.
+    let (code, refused) = said(&mut command(&sandbox, &[TINY, &to("a")]));
+    assert_eq!(code, Some(1));
+    assert!(refused.contains("Is gs://acme-models there?"), "{refused}");
+
+    let bucket = r#"{"name": "acme-models", "location": "us-central1"}"#;
+    let made = Command::new("curl")
+        .args(["-sf", "-X", "POST", "-d", bucket])
+        .args([
+            "-H",
+            "Content-Type: application/json",
+            "-H",
+            "Authorization: Bearer t",
+        ])
+        .arg(format!("{}/storage/v1/b?project=acme-ml", sandbox.url()))
+        .output()
+        .expect("curl runs");
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    for index in ["0", "1", "2"] {
+        let mut task = command(&sandbox, &[TINY, &to("a"), "--task"]);
+        task.env("CLOUD_RUN_TASK_INDEX", index)
+            .env("CLOUD_RUN_TASK_COUNT", "3");
+        let (code, said) = said(&mut task);
+        assert_eq!(code, Some(0), "{said}");
+    }
+    // All files are there now; what is missing is the manifest.
+    let (code, first) = said(&mut command(&sandbox, &[TINY, &to("a")]));
+    assert_eq!(code, Some(0), "{first}");
+    assert!(
+        first.contains(" in gs://acme-models/a/models/openmodel/tiny-random-llama/"),
+        "{first}"
+    );
+    assert!(first.contains(" 0.00 MiB read"), "{first}");
+    let (_, second) = said(&mut command(&sandbox, &[TINY, &to("b")]));
+    assert!(
+        second.contains("copied inside Cloud Storage, 0.00 MiB read"),
+        "{second}"
+    );
+    let (code, alone) = said(&mut command(&sandbox, &[TINY, &to("a"), "--task"]));
+    assert_eq!(code, Some(1));
+    assert!(
+        alone.contains("--task needs CLOUD_RUN_TASK_INDEX"),
+        "{alone}"
+    );
 }

@@ -18,6 +18,7 @@
 //! | `facts` | whether facts stated by hand belong together |
 //! | `need`, `fit`, `survey`, `reason` | which shapes hold it, and why not the others |
 //! | [`ranking`], `placement`, `behind`, `advice` | the choice, why not the next, and what would help if there is none |
+//! | [`gates`] | whether a repository's files may be moved and served: licence, formats, scans |
 //! | [`joint`], [`pool`] | the cheapest pool for several models: the search, and the question around it |
 //! | `serving`, [`lowering`] | what is run, and the operations that bring it about |
 
@@ -34,6 +35,7 @@ mod facts;
 mod fit;
 mod footprint;
 mod format;
+pub mod gates;
 pub mod joint;
 #[cfg(test)]
 mod kinds;

@@ -9,10 +9,11 @@
 //! An unpriced shape is chosen only where nothing priced holds the load. What the user fixes of
 //! the shape wins, and the recommendation is shown beside it.
 
-use openmodel_schemas::model_card::{Gating, ModelCard};
+use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Usd, UsdPerHour};
 use openmodel_schemas::report::{Candidate, Cost, Placement, Recommendation};
+use openmodel_schemas::repository::Gating;
 use openmodel_schemas::spec::{
     Budget, EndpointSpec, Objective, ShapeRequest, Surface, TokenSource,
 };

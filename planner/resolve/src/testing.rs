@@ -184,9 +184,8 @@ fn card(id: &str, parameters: u64, config: ModelConfig) -> ModelCard {
         }),
         files: Vec::new(),
         licence: Some("apache-2.0".to_owned()),
-        gating: openmodel_schemas::model_card::Gating::None,
+        gating: openmodel_schemas::repository::Gating::None,
         private: false,
-        scan: openmodel_schemas::model_card::ScanStatus::Safe,
         library: Some("transformers".to_owned()),
         pipeline_tag: Some("text-generation".to_owned()),
     }

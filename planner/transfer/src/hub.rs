@@ -9,7 +9,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use openmodel_cloud::Transport;
 use openmodel_cloud::huggingface::content;
 use openmodel_cloud::transport::{ApiError, Flow};
-use openmodel_schemas::name::{CommitSha, ModelId};
+use openmodel_schemas::name::CommitSha;
+use openmodel_schemas::snapshot::Repository;
 
 use crate::ports::{Body, Kind, Origin, Trouble, Wanted};
 
@@ -19,7 +20,7 @@ pub struct HubOrigin {
     /// How it is reached.
     pub transport: Transport,
     /// The repository.
-    pub id: ModelId,
+    pub repository: Repository,
     /// The commit.
     pub commit: CommitSha,
 }
@@ -27,7 +28,7 @@ pub struct HubOrigin {
 impl Origin for HubOrigin {
     fn open<'a>(&'a self, file: &'a Wanted, offset: u64) -> BoxFuture<'a, Result<Body, Trouble>> {
         Box::pin(async move {
-            let request = content(&self.id, &self.commit, &file.path, offset);
+            let request = content(&self.repository, &self.commit, &file.path, offset);
             let opened = self.transport.open(&request).await;
             let flow = opened.map_err(|error| trouble(file, &error))?;
             let skipped = start(file, offset, &flow)?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use openmodel_cloud::Transport;
-use openmodel_schemas::model_card::RepoFile;
+use openmodel_schemas::repository::RepoFile;
 use openmodel_schemas::snapshot::{Manifest, Repository, SnapshotUri};
 
 use crate::bucket::{BucketStore, Source};

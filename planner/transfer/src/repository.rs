@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use openmodel_schemas::model_card::RepoFile;
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::repository::RepoFile;
 
 use crate::file::{How, Mover};
 use crate::ports::{Identity, Kept, Trouble, Wanted};

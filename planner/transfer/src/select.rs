@@ -12,8 +12,8 @@
 use std::fmt;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use openmodel_schemas::model_card::RepoFile;
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::repository::RepoFile;
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::Digest;

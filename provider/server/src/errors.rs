@@ -73,6 +73,7 @@ fn unread(client: &Client, error: &HubError, path: &str) -> Diagnostics {
         HubError::NotFound { .. } => "Model not found",
         HubError::RevisionNotFound { .. } => "Revision not found",
         HubError::Gated { .. } => "Model is gated",
+        HubError::Disabled { .. } => "Repository is disabled",
         HubError::Unauthorized { .. } => "Hub refused the token",
         HubError::RateLimited { .. } => "Hub limits the rate of requests",
         HubError::Malformed { .. } | HubError::TooLarge { .. } => "Repository cannot be understood",

@@ -3,8 +3,9 @@
 use http::HeaderValue;
 use http::header::{ACCEPT_ENCODING, IF_NONE_MATCH, RANGE};
 use openmodel_schemas::name::{CommitSha, ModelId, Revision};
+use openmodel_schemas::snapshot::{Repository, RepositoryType};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::transport::{Api, Request, segment};
 
@@ -16,8 +17,8 @@ pub(crate) const LARGEST_FILE: u64 = 32 << 20;
 
 /// Asks for the commit of a revision, and nothing else: small, and its `ETag` stays the same
 /// until the revision moves.
-pub(crate) fn commit(id: &ModelId, revision: &Revision, etag: Option<&str>) -> Request {
-    let request = Request::get(Api::Hub, revision_path(id, revision.as_str()))
+pub(crate) fn commit(repository: &Repository, revision: &Revision, etag: Option<&str>) -> Request {
+    let request = Request::get(Api::Hub, revision_path(repository, revision.as_str()))
         .query("expand[]", "sha")
         .at_most(LARGEST_LISTING);
     match etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
@@ -27,45 +28,71 @@ pub(crate) fn commit(id: &ModelId, revision: &Revision, etag: Option<&str>) -> R
 }
 
 /// Asks what the repository is at a commit, with the scanners' verdict.
-pub(crate) fn info(id: &ModelId, commit: &CommitSha) -> Request {
-    Request::get(Api::Hub, revision_path(id, commit.as_str()))
+pub(crate) fn info(repository: &Repository, commit: &CommitSha) -> Request {
+    Request::get(Api::Hub, revision_path(repository, commit.as_str()))
         .query("securityStatus", "true")
         .at_most(LARGEST_LISTING)
 }
 
 /// Lists the files at a commit: a thousand a page.
-pub(crate) fn tree(id: &ModelId, commit: &CommitSha) -> Request {
-    Request::get(Api::Hub, format!("/api/models/{id}/tree/{commit}"))
+pub(crate) fn tree(repository: &Repository, commit: &CommitSha) -> Request {
+    Request::get(Api::Hub, format!("/api/{repository}/tree/{commit}"))
         .query("recursive", "true")
         .at_most(LARGEST_LISTING)
 }
 
 /// The next page of a listing, from its `Link` header; the same path with a cursor.
-pub(crate) fn next_page(id: &ModelId, commit: &CommitSha, link: &str) -> Option<Request> {
+pub(crate) fn next_page(
+    repository: &Repository,
+    commit: &CommitSha,
+    link: &str,
+) -> Option<Request> {
     let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
     let url = next.trim().strip_prefix('<')?.split('>').next()?;
     let query = url.split_once('?')?.1;
     let cursor = url::form_urlencoded::parse(query.as_bytes())
         .find(|(name, _)| name == "cursor")?
         .1;
-    Some(tree(id, commit).query("cursor", cursor))
+    Some(tree(repository, commit).query("cursor", cursor))
+}
+
+/// Asks what scanners say of files at a commit. A listing says the same at fifty files a page, one page
+/// after the other; of chosen files it can be asked side by side.
+pub(crate) fn scans(repository: &Repository, commit: &CommitSha, paths: &[&str]) -> Request {
+    let path = format!("/api/{repository}/paths-info/{commit}");
+    Request::post(Api::Hub, path, json!({"paths": paths, "expand": true}))
+        .repeatable()
+        .at_most(LARGEST_LISTING)
+}
+
+/// Searches repositories of a kind by a part of their name, the most used first.
+pub(crate) fn search(kind: RepositoryType, part: &str) -> Request {
+    found(kind).query("search", part)
+}
+
+/// Lists the repositories of an organisation or a user, the most used first.
+pub(crate) fn of_author(kind: RepositoryType, author: &str) -> Request {
+    found(kind).query("author", author)
+}
+
+fn found(kind: RepositoryType) -> Request {
+    Request::get(Api::Hub, format!("/api/{}", kind.plural()))
+        .query("sort", "downloads")
+        .query("limit", "100")
+        .at_most(LARGEST_LISTING)
 }
 
 /// Reads a small file at a commit.
-pub(crate) fn file(id: &ModelId, commit: &CommitSha, path: &str) -> Request {
-    Request::get(Api::Hub, format!("/{id}/resolve/{commit}/{path}"))
+pub(crate) fn file(repository: &Repository, commit: &CommitSha, path: &str) -> Request {
+    Request::get(Api::Hub, file_path(repository, commit, path))
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
         .at_most(LARGEST_FILE)
 }
 
 /// Reads a file at a commit from an offset to its end. Files in large-file storage answer from another
 /// host, at an address that is signed for a while.
-pub fn content(id: &ModelId, commit: &CommitSha, path: &str, offset: u64) -> Request {
-    let segments: Vec<String> = path.split('/').map(segment).collect();
-    let path = format!("/{id}/resolve/{commit}/{}", segments.join("/"));
-    let request = Request::get(Api::Hub, path)
-        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
-        .at_most(LARGEST_LISTING);
+pub fn content(repository: &Repository, commit: &CommitSha, path: &str, offset: u64) -> Request {
+    let request = whole(repository, commit, path);
     if offset == 0 {
         return request;
     }
@@ -73,8 +100,37 @@ pub fn content(id: &ModelId, commit: &CommitSha, path: &str, offset: u64) -> Req
     request.header(RANGE, range.expect("digits are a header value"))
 }
 
-fn revision_path(id: &ModelId, revision: &str) -> String {
-    format!("/api/models/{id}/revision/{}", segment(revision))
+/// Reads the first byte of a file.
+pub(crate) fn first_byte(repository: &Repository, commit: &CommitSha, path: &str) -> Request {
+    whole(repository, commit, path).header(RANGE, HeaderValue::from_static("bytes=0-0"))
+}
+
+fn whole(repository: &Repository, commit: &CommitSha, path: &str) -> Request {
+    Request::get(Api::Hub, file_path(repository, commit, path))
+        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+        .at_most(LARGEST_LISTING)
+}
+
+/// The path of a repository's page, which its files lie under: those of models have no word before
+/// them.
+pub(crate) fn page(repository: &Repository) -> String {
+    match repository.kind {
+        RepositoryType::Model => format!("/{}", repository.id),
+        RepositoryType::Dataset | RepositoryType::Space => format!("/{repository}"),
+    }
+}
+
+fn file_path(repository: &Repository, commit: &CommitSha, path: &str) -> String {
+    let segments: Vec<String> = path.split('/').map(segment).collect();
+    format!(
+        "{}/resolve/{commit}/{}",
+        page(repository),
+        segments.join("/")
+    )
+}
+
+fn revision_path(repository: &Repository, revision: &str) -> String {
+    format!("/api/{repository}/revision/{}", segment(revision))
 }
 
 /// Answer to [`commit`].
@@ -96,6 +152,8 @@ pub(crate) struct Info {
     #[serde(default)]
     pub(crate) private: bool,
     #[serde(default)]
+    pub(crate) last_modified: Option<String>,
+    #[serde(default)]
     pub(crate) card_data: Option<CardData>,
     #[serde(default)]
     pub(crate) tags: Vec<String>,
@@ -115,10 +173,17 @@ pub(crate) struct CardData {
     /// A text, or a list of them.
     #[serde(default)]
     pub(crate) license: Value,
+    #[serde(default, rename = "license_name")]
+    pub(crate) license_name: Value,
+    #[serde(default, rename = "license_link")]
+    pub(crate) license_link: Value,
+    /// A text, or a list of them.
+    #[serde(default, rename = "base_model")]
+    pub(crate) base_model: Value,
 }
 
 /// Parameters by the headers of the safetensors files.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Safetensors {
     #[serde(default)]
     pub(crate) parameters: std::collections::BTreeMap<String, u64>,
@@ -150,6 +215,22 @@ pub(crate) struct TreeEntry {
     pub(crate) lfs: Option<Lfs>,
 }
 
+/// One entry of the answer to [`scans`].
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Scanned {
+    pub(crate) path: String,
+    /// An object: `status`, and one object for each scanner.
+    #[serde(default)]
+    pub(crate) security_file_status: Value,
+}
+
+/// One entry of the answers to [`search`] and [`of_author`].
+#[derive(Debug, Deserialize)]
+pub(crate) struct Found {
+    pub(crate) id: String,
+}
+
 /// A file in large-file storage.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Lfs {
@@ -169,40 +250,62 @@ pub(crate) struct WeightIndex {
 mod tests {
     use super::*;
 
+    fn repository(kind: RepositoryType, id: &str) -> Repository {
+        Repository {
+            kind,
+            id: id.parse().expect("an id"),
+        }
+    }
+
     #[test]
     fn requests() {
-        let id: ModelId = "Qwen/Qwen3-8B".parse().expect("an id");
+        let id = repository(RepositoryType::Model, "Qwen/Qwen3-8B");
+        let data = repository(RepositoryType::Dataset, "acme/prompts");
         let sha: CommitSha = "0e9e39f249a16976918f6564b8830bc894c89659"
             .parse()
             .expect("a commit");
         let revision: Revision = "refs/pr/7".parse().expect("a revision");
         let link = format!(
-            "<https://huggingface.co/api/models/{id}/tree/{sha}?recursive=true&cursor=Zm9v%3D>; rel=\"next\""
+            "<https://huggingface.co/api/{id}/tree/{sha}?recursive=true&cursor=Zm9v%3D>; rel=\"next\""
         );
         let text = [
             commit(&id, &revision, None),
             info(&id, &sha),
             tree(&id, &sha),
             next_page(&id, &sha, &link).expect("a next page"),
+            scans(&data, &sha, &["a.bin"]),
+            search(RepositoryType::Space, "Qwen3"),
+            of_author(RepositoryType::Model, "Qwen"),
             file(&id, &sha, "config.json"),
             content(&id, &sha, "a b/c#.bin", 4096),
+            first_byte(&data, &sha, "train.parquet"),
         ]
         .map(|request| request.to_string())
         .join("\n");
-        insta::assert_snapshot!(text, @"
+        insta::assert_snapshot!(text, @r#"
         GET hub /api/models/Qwen/Qwen3-8B/revision/refs%2Fpr%2F7?expand%5B%5D=sha
         GET hub /api/models/Qwen/Qwen3-8B/revision/0e9e39f249a16976918f6564b8830bc894c89659?securityStatus=true
         GET hub /api/models/Qwen/Qwen3-8B/tree/0e9e39f249a16976918f6564b8830bc894c89659?recursive=true
         GET hub /api/models/Qwen/Qwen3-8B/tree/0e9e39f249a16976918f6564b8830bc894c89659?recursive=true&cursor=Zm9v%3D
+        POST hub /api/datasets/acme/prompts/paths-info/0e9e39f249a16976918f6564b8830bc894c89659
+        {
+          "expand": true,
+          "paths": [
+            "a.bin"
+          ]
+        }
+        GET hub /api/spaces?sort=downloads&limit=100&search=Qwen3
+        GET hub /api/models?sort=downloads&limit=100&author=Qwen
         GET hub /Qwen/Qwen3-8B/resolve/0e9e39f249a16976918f6564b8830bc894c89659/config.json
         GET hub /Qwen/Qwen3-8B/resolve/0e9e39f249a16976918f6564b8830bc894c89659/a%20b/c%23.bin
-        ");
+        GET hub /datasets/acme/prompts/resolve/0e9e39f249a16976918f6564b8830bc894c89659/train.parquet
+        "#);
         assert!(next_page(&id, &sha, "<https://x/?cursor=1>; rel=\"prev\"").is_none());
     }
 
     #[test]
     fn a_known_etag_is_sent() {
-        let id: ModelId = "gpt2".parse().expect("an id");
+        let id = repository(RepositoryType::Model, "gpt2");
         let revision: Revision = "main".parse().expect("a revision");
         let request = commit(&id, &revision, Some("W/\"a\""));
         assert_eq!(request.headers[IF_NONE_MATCH], "W/\"a\"");

@@ -1,16 +1,14 @@
-//! The Hub's answers put together into one model card.
+//! A repository's facts, its configuration and its index put together into one model card.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use openmodel_schemas::model_card::{
-    Gating, ModelCard, ModelConfig, RepoFile, ScanStatus, StoredQuantization, WeightBasis,
-    WeightBytes,
+    ModelCard, ModelConfig, StoredQuantization, WeightBasis, WeightBytes,
 };
-use openmodel_schemas::name::ModelId;
 use openmodel_schemas::quantity::{Bytes, Parameters};
-use serde_json::Value;
+use openmodel_schemas::repository::{RepoFile, RepositoryCard};
 
-use super::calls::{Info, SecurityStatus, TreeEntry, WeightIndex};
+use super::calls::{Safetensors, WeightIndex};
 
 /// The index that names the weight files an engine loads.
 pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
@@ -18,68 +16,34 @@ pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
 /// The one weight file of a small repository.
 const SINGLE_FILE: &str = "model.safetensors";
 
-/// Verdicts that mean "not known" rather than "found something".
-const UNDECIDED_LEVELS: [&str; 4] = ["unscanned", "queued", "error", "safe"];
-
-/// Puts the card together. `index` is there where the repository has [`INDEX_FILE`].
+/// Puts the model's card together. `index` is there where the repository has [`INDEX_FILE`].
 /// The error names the field that does not fit the rest.
 pub(crate) fn assemble(
-    asked: &ModelId,
-    info: Info,
-    tree: Vec<TreeEntry>,
+    repository: RepositoryCard,
+    safetensors: Safetensors,
     config: Option<ModelConfig>,
     index: Option<&WeightIndex>,
 ) -> Result<ModelCard, String> {
-    let mut files: Vec<RepoFile> = tree
-        .into_iter()
-        .filter(|entry| entry.kind == "file")
-        .map(repo_file)
-        .collect();
-    files.sort_by(|one, other| one.path.cmp(&other.path));
-    let weights = weights(&files, index)?;
-    let config = config.map(|config| in_gguf(config, &files));
-    let safetensors = info.safetensors.unwrap_or_default();
+    let weights = weights(&repository.files, index)?;
+    let config = config.map(|config| in_gguf(config, &repository.files));
     let total = safetensors
         .total
         .or_else(|| Some(safetensors.parameters.values().sum()).filter(|sum| *sum > 0));
-    let licence = info
-        .card_data
-        .as_ref()
-        .and_then(|card| first_text(&card.license));
     Ok(ModelCard {
-        id: info.id.unwrap_or_else(|| asked.clone()),
-        commit: info.sha,
+        id: repository.repository.id,
+        commit: repository.commit,
         config,
         parameters: total.map(Parameters),
         active_parameters: None,
         parameters_by_dtype: safetensors.parameters,
         weights,
-        files,
-        licence: licence.or_else(|| tagged(&info.tags, "license:")),
-        gating: match info.gated.as_str() {
-            Some("auto") => Gating::Auto,
-            Some(_) => Gating::Manual,
-            None if info.gated == Value::Bool(true) => Gating::Manual,
-            None => Gating::None,
-        },
-        private: info.private,
-        scan: scan(info.security_repo_status.as_ref()),
-        library: info.library_name,
-        pipeline_tag: info.pipeline_tag,
+        licence: repository.licence.id().map(str::to_owned),
+        files: repository.files,
+        gating: repository.gating,
+        private: repository.private,
+        library: repository.library,
+        pipeline_tag: repository.pipeline_tag,
     })
-}
-
-fn repo_file(entry: TreeEntry) -> RepoFile {
-    let (size, sha256) = match entry.lfs {
-        Some(lfs) => (lfs.size, Some(lfs.oid)),
-        None => (entry.size, None),
-    };
-    RepoFile {
-        path: entry.path,
-        size: Bytes(size),
-        sha256,
-        git_oid: entry.oid,
-    }
 }
 
 /// The bytes an engine loads. A repository often carries the same weights twice or thrice
@@ -163,80 +127,21 @@ fn in_gguf(mut config: ModelConfig, files: &[RepoFile]) -> ModelConfig {
     config
 }
 
-fn scan(status: Option<&SecurityStatus>) -> ScanStatus {
-    let Some(status) = status else {
-        return ScanStatus::Unknown;
-    };
-    let mut files: Vec<String> = status.files_with_issues.iter().filter_map(issue).collect();
-    files.sort();
-    files.dedup();
-    if !files.is_empty() {
-        ScanStatus::Unsafe { files }
-    } else if status.scans_done {
-        ScanStatus::Safe
-    } else {
-        ScanStatus::Pending
-    }
-}
-
-/// The path of a file with an issue; a scanner that has not decided is no issue.
-fn issue(file: &Value) -> Option<String> {
-    let level = file["level"].as_str().unwrap_or_default();
-    let path = file["path"].as_str().or(file.as_str())?;
-    (!UNDECIDED_LEVELS.contains(&level)).then(|| path.to_owned())
-}
-
-fn first_text(value: &Value) -> Option<String> {
-    value
-        .as_str()
-        .or_else(|| value.as_array()?.first()?.as_str())
-        .map(str::to_owned)
-}
-
-fn tagged(tags: &[String], prefix: &str) -> Option<String> {
-    tags.iter()
-        .find_map(|tag| tag.strip_prefix(prefix))
-        .map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
+    use super::super::facts::tests::of_files;
     use super::*;
 
-    const SHA: &str = "0e9e39f249a16976918f6564b8830bc894c89659";
-
-    fn tree(files: &[(&str, u64)]) -> Vec<TreeEntry> {
-        let entry = |(path, size): &(&str, u64)| {
-            json!({"type": "file", "oid": "o", "path": path, "size": 134,
-            "lfs": {"oid": format!("sha-{path}"), "size": size, "pointerSize": 134}})
-        };
-        let mut tree: Vec<Value> = files.iter().map(entry).collect();
-        tree.push(json!({"type": "directory", "oid": "d", "path": "original", "size": 0}));
-        tree.into_iter()
-            .map(|entry| serde_json::from_value(entry).expect("an entry"))
-            .collect()
-    }
-
     fn card(
-        info: &Value,
         files: &[(&str, u64)],
+        safetensors: Value,
         index: Option<Value>,
     ) -> Result<ModelCard, String> {
-        let mut full = json!({"id": "a/b", "sha": SHA});
-        full.as_object_mut()
-            .expect("an object")
-            .extend(info.as_object().expect("an object").clone());
-        let info = serde_json::from_value(full).expect("an info");
+        let safetensors = serde_json::from_value(safetensors).expect("counts");
         let index = index.map(|index| serde_json::from_value(index).expect("an index"));
-        assemble(
-            &"a/b".parse().expect("an id"),
-            info,
-            tree(files),
-            None,
-            index.as_ref(),
-        )
+        assemble(of_files(files), safetensors, None, index.as_ref())
     }
 
     #[test]
@@ -250,7 +155,7 @@ mod tests {
         let index = json!({"metadata": {"total_size": 149}, "weight_map": {
             "a": "model-00001-of-00002.safetensors", "b": "model-00001-of-00002.safetensors",
             "c": "model-00002-of-00002.safetensors"}});
-        let card = card(&json!({}), &files, Some(index)).expect("a card");
+        let card = card(&files, json!({}), Some(index)).expect("a card");
         let expected = WeightBytes {
             bytes: Bytes(150),
             basis: WeightBasis::SafetensorsIndex,
@@ -266,8 +171,8 @@ mod tests {
     #[test]
     fn an_index_that_names_a_missing_file_is_not_believed() {
         let index = json!({"weight_map": {"a": "gone.safetensors"}});
-        let error = card(&json!({}), &[("model.safetensors", 1)], Some(index))
-            .expect_err("it does not fit");
+        let error =
+            card(&[("model.safetensors", 1)], json!({}), Some(index)).expect_err("it does not fit");
         assert_eq!(
             error,
             "it names gone.safetensors, which is not in the repository"
@@ -276,8 +181,7 @@ mod tests {
 
     #[test]
     fn weights_without_an_index() {
-        let weights =
-            |files: &[(&str, u64)]| card(&json!({}), files, None).expect("a card").weights;
+        let weights = |files: &[(&str, u64)]| card(files, json!({}), None).expect("a card").weights;
         let of = |bytes, basis| {
             Some(WeightBytes {
                 bytes: Bytes(bytes),
@@ -305,7 +209,7 @@ mod tests {
     fn the_one_gguf_file_says_how_it_is_stored() {
         let stored = |paths: &[&str]| {
             let files: Vec<_> = paths.iter().map(|path| (*path, 3)).collect();
-            let files: Vec<RepoFile> = tree(&files).into_iter().map(repo_file).collect();
+            let files = of_files(&files).files;
             let stored = in_gguf(ModelConfig::default(), &files).quantization?;
             Some((stored.method, stored.bits?))
         };
@@ -327,39 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn terms_scan_and_licence() {
-        let of = |info: Value| card(&info, &[], None).expect("a card");
-        let gated = of(
-            json!({"gated": "manual", "cardData": {"license": "llama3.1"},
-            "securityRepoStatus": {"scansDone": true, "filesWithIssues": []}}),
-        );
-        assert_eq!(
-            (gated.gating, gated.licence.as_deref(), gated.scan),
-            (Gating::Manual, Some("llama3.1"), ScanStatus::Safe)
-        );
-        let open =
-            of(json!({"gated": false, "tags": ["license:mit"], "cardData": {"license": null}}));
-        assert_eq!(
-            (open.gating, open.licence.as_deref(), open.scan),
-            (Gating::None, Some("mit"), ScanStatus::Unknown)
-        );
-        let files = json!([{"path": "a.pkl", "level": "unsafe"}, {"path": "b", "level": "queued"}]);
-        let bad = of(json!({"securityRepoStatus": {"scansDone": true, "filesWithIssues": files}}));
-        assert_eq!(
-            bad.scan,
-            ScanStatus::Unsafe {
-                files: vec!["a.pkl".to_owned()]
-            }
-        );
-        let pending = of(json!({"securityRepoStatus": {"scansDone": false}}));
-        assert_eq!(pending.scan, ScanStatus::Pending);
-    }
-
-    #[test]
     fn parameters_are_the_stated_total() {
         let counted = card(
-            &json!({"safetensors": {"parameters": {"BF16": 8, "F32": 2}, "total": 10}}),
             &[],
+            json!({"parameters": {"BF16": 8, "F32": 2}, "total": 10}),
             None,
         );
         let counted = counted.expect("a card");

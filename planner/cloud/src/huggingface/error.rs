@@ -3,17 +3,24 @@
 use std::time::Duration;
 
 use openmodel_schemas::name::{ModelId, Revision};
+use openmodel_schemas::snapshot::Repository;
 
+use super::calls::page;
 use crate::transport::ApiError;
 
-/// Why there is no model card.
+/// Why a repository is not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HubError {
     /// No such repository, or a private one that the caller may not see: the Hub does not say.
-    #[error("the Hub has no model {id}, or it is private. {}", not_found_move(*has_token))]
+    #[error(
+        "the Hub has no {} {}, or it is private. {}{}",
+        repository.kind, repository.id, nearest_text(repository, nearest), not_found_move(*has_token)
+    )]
     NotFound {
         /// The repository.
-        id: ModelId,
+        repository: Repository,
+        /// What there is of nearly the same name, the nearest first.
+        nearest: Vec<Repository>,
         /// Whether a token was sent.
         has_token: bool,
     },
@@ -38,6 +45,18 @@ pub enum HubError {
         url: String,
         /// Whether a token was sent.
         has_token: bool,
+    },
+    /// The Hub has closed the repository to everyone.
+    #[error(
+        "the Hub has disabled {id}: {detail}. Its page may say why: {url}. Use another repository, or a copy of your own"
+    )]
+    Disabled {
+        /// The repository.
+        id: ModelId,
+        /// The repository's page.
+        url: String,
+        /// The Hub's words.
+        detail: String,
     },
     /// The token is not accepted, or does not allow reading this repository.
     #[error(
@@ -79,8 +98,10 @@ pub enum HubError {
         /// What is wrong with it.
         detail: String,
     },
-    /// An answer is larger than anything a model repository needs.
-    #[error("{what} of {id} is larger than {limit} bytes, which no model needs; it is not read")]
+    /// An answer is larger than anything a repository needs.
+    #[error(
+        "{what} of {id} is larger than {limit} bytes, which no repository needs; it is not read"
+    )]
     TooLarge {
         /// The repository.
         id: ModelId,
@@ -101,10 +122,21 @@ pub enum HubError {
     },
 }
 
+impl HubError {
+    /// Whether the Hub may answer later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. } | Self::Unreachable { .. } | Self::Offline { .. }
+        )
+    }
+}
+
 /// What was asked, as far as an error needs it.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked<'a> {
-    pub(crate) id: &'a ModelId,
+    pub(crate) repository: &'a Repository,
     pub(crate) revision: &'a Revision,
     /// File or listing, in words.
     pub(crate) what: &'a str,
@@ -119,8 +151,8 @@ impl Asked<'_> {
     /// The transport's error in the Hub's terms. `X-Error-Code` decides where the Hub sends one;
     /// without it, 401 means "no such repository, or not for you" unless the token is at fault.
     pub(crate) fn explain(&self, error: &ApiError) -> HubError {
-        let id = self.id.clone();
-        let url = format!("{}/{}", self.hub, self.id);
+        let id = self.repository.id.clone();
+        let url = format!("{}{}", self.hub, page(self.repository));
         let (has_token, status) = (
             self.has_token,
             error.status.map_or(0, |status| status.as_u16()),
@@ -132,14 +164,26 @@ impl Asked<'_> {
                 revision: self.revision.clone(),
                 url,
             },
-            (Some("RepoNotFound"), _) => HubError::NotFound { id, has_token },
+            (Some("RepoNotFound"), _) => self.not_found(),
             (_, 401) if error.message.starts_with("Invalid credentials") => {
                 HubError::Unauthorized {
                     id,
                     detail: error.message.clone(),
                 }
             }
-            (_, 401 | 404) => HubError::NotFound { id, has_token },
+            (_, 401 | 404) => self.not_found(),
+            // The Hub's own client tells it by these words too: there is no code for it.
+            (_, 403)
+                if error
+                    .message
+                    .starts_with("Access to this resource is disabled") =>
+            {
+                HubError::Disabled {
+                    id,
+                    url,
+                    detail: error.message.trim_end_matches('.').to_owned(),
+                }
+            }
             (_, 403) => HubError::Unauthorized {
                 id,
                 detail: error.message.clone(),
@@ -161,9 +205,17 @@ impl Asked<'_> {
         }
     }
 
+    fn not_found(&self) -> HubError {
+        HubError::NotFound {
+            repository: self.repository.clone(),
+            nearest: Vec::new(),
+            has_token: self.has_token,
+        }
+    }
+
     pub(crate) fn malformed(&self, detail: &str) -> HubError {
         HubError::Malformed {
-            id: self.id.clone(),
+            id: self.repository.id.clone(),
             field: self.what.to_owned(),
             detail: detail.to_owned(),
         }
@@ -174,6 +226,20 @@ fn unreachable_detail(error: &ApiError) -> String {
     match error.status {
         Some(status) => format!("HTTP {}: {}", status.as_u16(), error.message),
         None => error.message.clone(),
+    }
+}
+
+/// `Did you mean a, b or c? `, or that the name is one of another kind.
+fn nearest_text(missing: &Repository, nearest: &[Repository]) -> String {
+    if let Some(other) = nearest.iter().find(|each| each.kind != missing.kind) {
+        let (id, kind) = (&other.id, other.kind);
+        return format!("There is a {kind} {id}: if that is meant, ask for it as a {kind}. ");
+    }
+    let ids: Vec<&str> = nearest.iter().map(|each| each.id.as_str()).collect();
+    match ids.as_slice() {
+        [] => String::new(),
+        [one] => format!("Did you mean {one}? "),
+        [first @ .., last] => format!("Did you mean {} or {last}? ", first.join(", ")),
     }
 }
 
@@ -221,9 +287,10 @@ mod tests {
 
     fn explain(status: u16, headers: &[(&'static str, &str)], has_token: bool) -> String {
         let id = "meta-llama/Llama-3.1-8B-Instruct".parse().expect("an id");
+        let repository = Repository::model(id);
         let revision = "main".parse().expect("a revision");
         let asked = Asked {
-            id: &id,
+            repository: &repository,
             revision: &revision,
             what: "config.json",
             hub: "https://huggingface.co",
@@ -262,6 +329,11 @@ mod tests {
                 true,
             ),
             explain(404, &[("x-error-code", "RevisionNotFound")], true),
+            explain(
+                403,
+                &[("x-error-message", "Access to this resource is disabled.")],
+                true,
+            ),
             explain(429, &[("ratelimit", "\"api\";r=0;t=12")], false),
             explain(502, &[], false),
         ]
@@ -273,6 +345,7 @@ mod tests {
         the Hub has no model meta-llama/Llama-3.1-8B-Instruct, or it is private. Check the name; for a private one set hugging_face_token or HF_TOKEN
         the Hub refused the token: Invalid credentials in Authorization header. Make one that may read meta-llama/Llama-3.1-8B-Instruct at https://huggingface.co/settings/tokens
         meta-llama/Llama-3.1-8B-Instruct has no revision main. Its branches and commits are listed at https://huggingface.co/meta-llama/Llama-3.1-8B-Instruct/commits
+        the Hub has disabled meta-llama/Llama-3.1-8B-Instruct: Access to this resource is disabled. Its page may say why: https://huggingface.co/meta-llama/Llama-3.1-8B-Instruct. Use another repository, or a copy of your own
         the Hub's rate limit is used up; it opens again in 13 s. Set hugging_face_token or HF_TOKEN: limits are higher with a token
         https://huggingface.co cannot be reached: HTTP 502: Bad Gateway. Check the network and HF_ENDPOINT; with `offline = true` what was read before is used
         ");

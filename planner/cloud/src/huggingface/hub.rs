@@ -1,11 +1,10 @@
-//! From a repository's name to its model card.
+//! From a repository's name to its commit, and to a model's card.
 //!
 //! ```text
-//!   id, revision ──► commit ──► cached card? ──► info ─┐
-//!                      │            │            tree ─┼─► ModelCard ──► cache
-//!     If-None-Match ───┘            └─► done   config ─┤
-//!     (a commit needs no question)              index ─┘   (side by side)
-//!                                   then, where the tree has it: a pipeline's index, or how the
+//!   id, revision ──► commit ──► cached card? ──► described ─┐ (repository.rs: info, tree)
+//!                      │            │               config ─┼─► ModelCard ──► cache
+//!     If-None-Match ───┘            └─► done         index ─┘   (side by side)
+//!     (a commit needs no question)  then, where the tree has it: a pipeline's index, or how the
 //!                                   checkpoint was quantised, if `config.json` does not say
 //! ```
 
@@ -16,16 +15,19 @@ use std::time::Duration;
 use futures::FutureExt;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::{CommitSha, ModelId, Revision};
+use openmodel_schemas::repository::RepositoryCard;
+use openmodel_schemas::snapshot::Repository;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::cache::{Cache, Reference};
-use super::calls::{self, CommitOnly, Info, LARGEST_FILE, LARGEST_LISTING, TreeEntry, WeightIndex};
+use super::calls::{self, CommitOnly, LARGEST_FILE, LARGEST_LISTING, WeightIndex};
 use super::card::{self, INDEX_FILE};
 use super::config::{ConfigError, parse_config, parse_hf_quant_config, parse_model_index};
 use super::error::{Asked, HubError};
 use super::json;
 use super::memo::Memo;
+use super::repository::Described;
 use crate::Transport;
 use crate::transport::{Api, ApiError, Request, Response};
 
@@ -40,9 +42,6 @@ const QUANTIZATION_FILE: &str = "hf_quant_config.json";
 
 /// Bound of reading one repository.
 const TIMEOUT: Duration = Duration::from_secs(90);
-
-/// Most pages of a listing: a repository of a million files is no model.
-const MOST_PAGES: usize = 200;
 
 /// How the Hub is read.
 #[derive(Debug, Clone, Default)]
@@ -60,12 +59,14 @@ pub struct HubOptions {
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
-struct Inner {
-    transport: Transport,
-    offline: bool,
-    cache: Option<Cache>,
-    commits: Memo<(ModelId, Revision), CommitSha, HubError>,
-    cards: Memo<(ModelId, CommitSha), Arc<ModelCard>, HubError>,
+pub(super) struct Inner {
+    pub(super) transport: Transport,
+    pub(super) offline: bool,
+    pub(super) cache: Option<Cache>,
+    commits: Memo<(Repository, Revision), CommitSha, HubError>,
+    pub(super) described: Memo<(Repository, CommitSha), Arc<Described>, HubError>,
+    repositories: Memo<(Repository, CommitSha), Arc<RepositoryCard>, HubError>,
+    cards: Memo<(Repository, CommitSha), Arc<ModelCard>, HubError>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -83,62 +84,133 @@ impl Hub {
     pub fn new(transport: Transport, options: HubOptions) -> Self {
         let url = transport.endpoints().url(Api::Hub).to_owned();
         let cache = options.cache.map(|directory| Cache::new(&directory, &url));
-        let (commits, cards) = (Memo::default(), Memo::default());
         Self(Arc::new(Inner {
             transport,
             offline: options.offline,
             cache,
-            commits,
-            cards,
+            commits: Memo::default(),
+            described: Memo::default(),
+            repositories: Memo::default(),
+            cards: Memo::default(),
         }))
     }
 
-    /// The card of a repository at a branch, tag or commit. Within one process a branch is one
+    /// The card of a model at a branch, tag or commit. Within one process a branch is one
     /// commit: it is looked up once.
     pub async fn card(
         &self,
         id: &ModelId,
         revision: &Revision,
     ) -> Result<Arc<ModelCard>, HubError> {
-        let commit = self.resolve(id, revision).await?;
-        let (inner, id, revision) = (Arc::clone(&self.0), id.clone(), revision.clone());
-        let question = (id.clone(), commit.clone());
-        let read = move || {
-            async move { inner.read_card(&id, &revision, &commit).await.map(Arc::new) }.boxed()
-        };
+        let repository = Repository::model(id.clone());
+        let commit = self.resolve(&repository, revision).await?;
+        let at = At::new(repository, revision, commit);
+        let inner = Arc::clone(&self.0);
+        let question = at.question();
+        let read = move || async move { inner.read_card(&at).await.map(Arc::new) }.boxed();
         self.0.cards.get(question, read).await
     }
 
+    /// The facts of a repository of any kind at a branch, tag or commit, with what scanners say of its
+    /// files now. Each process asks for them anew; offline they are as they were read, but for the
+    /// scanners: a verdict of then says nothing of now.
+    pub async fn repository(
+        &self,
+        repository: &Repository,
+        revision: &Revision,
+    ) -> Result<Arc<RepositoryCard>, HubError> {
+        let commit = self.resolve(repository, revision).await?;
+        let at = At::new(repository.clone(), revision, commit);
+        let inner = Arc::clone(&self.0);
+        let question = at.question();
+        let read = move || async move { inner.scanned(&at).await.map(Arc::new) }.boxed();
+        self.0.repositories.get(question, read).await
+    }
+
+    /// The same repository with what scanners say of it now: for who waits for them.
+    pub async fn rescan(&self, card: &RepositoryCard) -> Result<RepositoryCard, HubError> {
+        let at = At::of(card);
+        let again = self.0.describe(&at).await?;
+        self.0.with_scans(&at, again.card).await
+    }
+
+    /// Whether the caller may read the repository's files, by the first byte of one. What is listed can
+    /// still be refused: the Hub lists gated repositories to everyone. Nothing is asked about one that
+    /// is open, nor offline.
+    pub async fn can_read(&self, card: &RepositoryCard) -> Result<(), HubError> {
+        self.0.can_read(&At::of(card), card).await
+    }
+
     /// The commit that a branch or tag stands for now. A commit stands for itself, unasked.
-    pub async fn resolve(&self, id: &ModelId, revision: &Revision) -> Result<CommitSha, HubError> {
+    pub async fn resolve(
+        &self,
+        repository: &Repository,
+        revision: &Revision,
+    ) -> Result<CommitSha, HubError> {
         if let Some(commit) = revision.as_commit() {
             return Ok(commit);
         }
-        let (inner, id, revision) = (Arc::clone(&self.0), id.clone(), revision.clone());
-        let question = (id.clone(), revision.clone());
-        let look_up = move || async move { inner.look_up(&id, &revision).await }.boxed();
+        let (inner, asked, revision) = (Arc::clone(&self.0), repository.clone(), revision.clone());
+        let question = (asked.clone(), revision.clone());
+        let look_up = move || async move { inner.look_up(&asked, &revision).await }.boxed();
         self.0.commits.get(question, look_up).await
     }
 }
 
+/// A repository at a commit, as it was asked for, being read.
+pub(super) struct At {
+    pub(super) repository: Repository,
+    pub(super) revision: Revision,
+    pub(super) commit: CommitSha,
+    pub(super) deadline: Instant,
+}
+
+impl At {
+    fn new(repository: Repository, revision: &Revision, commit: CommitSha) -> Self {
+        Self {
+            repository,
+            revision: revision.clone(),
+            commit,
+            deadline: deadline(),
+        }
+    }
+
+    fn of(card: &RepositoryCard) -> Self {
+        let revision = card.commit.clone().into();
+        Self::new(card.repository.clone(), &revision, card.commit.clone())
+    }
+
+    pub(super) fn question(&self) -> (Repository, CommitSha) {
+        (self.repository.clone(), self.commit.clone())
+    }
+
+    pub(super) fn again(&self) -> Self {
+        Self::new(self.repository.clone(), &self.revision, self.commit.clone())
+    }
+}
+
 impl Inner {
-    async fn look_up(&self, id: &ModelId, revision: &Revision) -> Result<CommitSha, HubError> {
+    async fn look_up(
+        &self,
+        repository: &Repository,
+        revision: &Revision,
+    ) -> Result<CommitSha, HubError> {
         let known = self
             .cache
             .as_ref()
-            .and_then(|cache| cache.reference(id, revision));
+            .and_then(|cache| cache.reference(repository, revision));
         if self.offline {
-            let missing = || HubError::Offline {
-                id: id.clone(),
-                revision: revision.clone(),
-            };
-            return known.map(|known| known.commit).ok_or_else(missing);
+            return known
+                .map(|known| known.commit)
+                .ok_or_else(|| not_read(repository, revision));
         }
-        let asked = self.asked(id, revision, "the revision", LARGEST_LISTING);
+        let asked = self.asked(repository, revision, "the revision", LARGEST_LISTING);
         let etag = known.as_ref().and_then(|known| known.etag.as_deref());
-        let response = self
-            .send(&calls::commit(id, revision, etag), &asked, deadline())
-            .await?;
+        let request = calls::commit(repository, revision, etag);
+        let response = match self.send(&request, &asked, deadline()).await {
+            Ok(response) => response,
+            Err(error) => return Err(self.with_nearest(error).await),
+        };
         match known {
             Some(known) if response.status.as_u16() == 304 => Ok(known.commit),
             _ => {
@@ -149,134 +221,75 @@ impl Inner {
                     etag,
                 };
                 if let Some(cache) = &self.cache {
-                    cache.keep_reference(id, revision, &reference);
+                    cache.keep_reference(repository, revision, &reference);
                 }
                 Ok(reference.commit)
             }
         }
     }
 
-    async fn read_card(
-        &self,
-        id: &ModelId,
-        revision: &Revision,
-        commit: &CommitSha,
-    ) -> Result<ModelCard, HubError> {
-        if let Some(card) = self.cache.as_ref().and_then(|cache| cache.card(id, commit)) {
+    async fn read_card(self: &Arc<Self>, at: &At) -> Result<ModelCard, HubError> {
+        let id = &at.repository.id;
+        if let Some(card) = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.card(id, &at.commit))
+        {
             return Ok(card);
         }
         if self.offline {
-            return Err(HubError::Offline {
-                id: id.clone(),
-                revision: revision.clone(),
-            });
+            return Err(not_read(&at.repository, &at.revision));
         }
-        let card = self.fetch(id, revision, commit).await?;
+        let card = self.fetch(at).await?;
         if let Some(cache) = &self.cache {
             cache.keep_card(id, &card);
         }
         Ok(card)
     }
 
-    async fn fetch(
-        &self,
-        id: &ModelId,
-        revision: &Revision,
-        commit: &CommitSha,
-    ) -> Result<ModelCard, HubError> {
-        let deadline = deadline();
-        let about = self.asked(id, revision, "the description", LARGEST_LISTING);
-        let (info, tree, config, index) = futures::join!(
-            async {
-                parse::<Info>(
-                    &self
-                        .send(&calls::info(id, commit), &about, deadline)
-                        .await?,
-                    &about,
-                )
-            },
-            self.tree(id, revision, commit, deadline),
-            self.read_as(id, revision, commit, CONFIG_FILE, deadline, parse_config),
-            self.file::<WeightIndex>(id, revision, commit, INDEX_FILE, deadline),
+    async fn fetch(self: &Arc<Self>, at: &At) -> Result<ModelCard, HubError> {
+        let (described, config, index) = futures::join!(
+            self.described(at),
+            self.read_as(at, CONFIG_FILE, parse_config),
+            self.file::<WeightIndex>(at, INDEX_FILE),
         );
         // In the order of what explains most: a repository that is not there has no files either.
-        let (info, tree, mut config, index) = (info?, tree?, config?, index?);
-        let has = |path: &str| tree.iter().any(|entry| entry.path == path);
+        let (described, mut config, index) = (described?, config?, index?);
+        let has = |path: &str| described.card.files.iter().any(|file| file.path == path);
         if config.is_none() && has(PIPELINE_FILE) {
-            config = self
-                .read_as(
-                    id,
-                    revision,
-                    commit,
-                    PIPELINE_FILE,
-                    deadline,
-                    parse_model_index,
-                )
-                .await?;
+            config = self.read_as(at, PIPELINE_FILE, parse_model_index).await?;
         }
         if let Some(config) = &mut config
             && config.quantization.is_none()
             && has(QUANTIZATION_FILE)
         {
             let read = |file: &Value| parse_hf_quant_config(file, config);
-            config.quantization = self
-                .read_as(id, revision, commit, QUANTIZATION_FILE, deadline, read)
-                .await?
-                .flatten();
+            config.quantization = self.read_as(at, QUANTIZATION_FILE, read).await?.flatten();
         }
-        card::assemble(id, info, tree, config, index.as_ref()).map_err(|detail| {
-            HubError::Malformed {
-                id: id.clone(),
-                field: INDEX_FILE.to_owned(),
-                detail,
-            }
-        })
-    }
-
-    /// Every file of the repository, page after page.
-    async fn tree(
-        &self,
-        id: &ModelId,
-        revision: &Revision,
-        commit: &CommitSha,
-        deadline: Instant,
-    ) -> Result<Vec<TreeEntry>, HubError> {
-        let asked = self.asked(id, revision, "the list of files", LARGEST_LISTING);
-        let mut entries = Vec::new();
-        let mut next = Some(calls::tree(id, commit));
-        for _ in 0..MOST_PAGES {
-            let Some(request) = next else {
-                return Ok(entries);
-            };
-            let response = self.send(&request, &asked, deadline).await?;
-            entries.extend(parse::<Vec<TreeEntry>>(&response, &asked)?);
-            next = response
-                .header("link")
-                .and_then(|link| calls::next_page(id, commit, link));
-        }
-        Err(HubError::TooLarge {
-            id: id.clone(),
-            what: "the list of files".to_owned(),
-            limit: LARGEST_LISTING,
+        card::assemble(
+            described.card.clone(),
+            described.safetensors.clone(),
+            config,
+            index.as_ref(),
+        )
+        .map_err(|detail| HubError::Malformed {
+            id: at.repository.id.clone(),
+            field: INDEX_FILE.to_owned(),
+            detail,
         })
     }
 
     /// A file of the repository, read by `read`; `None` where it has none of that name.
     async fn read_as<T>(
         &self,
-        id: &ModelId,
-        revision: &Revision,
-        commit: &CommitSha,
+        at: &At,
         path: &str,
-        deadline: Instant,
         read: impl FnOnce(&Value) -> Result<T, ConfigError>,
     ) -> Result<Option<T>, HubError> {
-        let file = self
-            .file::<Value>(id, revision, commit, path, deadline)
-            .await?;
+        let file = self.file::<Value>(at, path).await?;
         let value = file.as_ref().map(read).transpose();
         value.map_err(|error| HubError::Malformed {
-            id: id.clone(),
+            id: at.repository.id.clone(),
             field: format!("{path}: {}", error.field),
             detail: error.detail,
         })
@@ -285,18 +298,12 @@ impl Inner {
     /// A JSON file of the repository; `None` where it has none of that name.
     async fn file<T: serde::de::DeserializeOwned>(
         &self,
-        id: &ModelId,
-        revision: &Revision,
-        commit: &CommitSha,
+        at: &At,
         path: &str,
-        deadline: Instant,
     ) -> Result<Option<T>, HubError> {
-        let asked = self.asked(id, revision, path, LARGEST_FILE);
-        match self
-            .transport
-            .send(&calls::file(id, commit, path), deadline)
-            .await
-        {
+        let asked = self.asked(&at.repository, &at.revision, path, LARGEST_FILE);
+        let request = calls::file(&at.repository, &at.commit, path);
+        match self.transport.send(&request, at.deadline).await {
             Ok(response) => json::from_slice(&response.body)
                 .map(Some)
                 .map_err(|error| asked.malformed(&error.to_string())),
@@ -305,7 +312,7 @@ impl Inner {
         }
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         request: &Request,
         asked: &Asked<'_>,
@@ -317,16 +324,16 @@ impl Inner {
             .map_err(|error| asked.explain(&error))
     }
 
-    fn asked<'a>(
+    pub(super) fn asked<'a>(
         &'a self,
-        id: &'a ModelId,
+        repository: &'a Repository,
         revision: &'a Revision,
         what: &'a str,
         limit: u64,
     ) -> Asked<'a> {
         let has_token = self.transport.has_hugging_face_token();
         Asked {
-            id,
+            repository,
             revision,
             what,
             hub: self.transport.endpoints().url(Api::Hub),
@@ -336,13 +343,20 @@ impl Inner {
     }
 }
 
+pub(super) fn not_read(repository: &Repository, revision: &Revision) -> HubError {
+    HubError::Offline {
+        id: repository.id.clone(),
+        revision: revision.clone(),
+    }
+}
+
 /// A mirror may answer 404 without a word; then it is the file that is missing, for the
 /// repository's description came from the same place.
 fn is_no_such_file(error: &ApiError) -> bool {
     error.is_not_found() && matches!(error.reason.as_deref(), None | Some("EntryNotFound"))
 }
 
-fn parse<T: serde::de::DeserializeOwned>(
+pub(super) fn parse<T: serde::de::DeserializeOwned>(
     response: &Response,
     asked: &Asked<'_>,
 ) -> Result<T, HubError> {
@@ -351,246 +365,9 @@ fn parse<T: serde::de::DeserializeOwned>(
         .map_err(|error| asked.malformed(&error.to_string()))
 }
 
-fn deadline() -> Instant {
+pub(super) fn deadline() -> Instant {
     Instant::now() + TIMEOUT
 }
 
 #[cfg(test)]
-mod tests {
-    use openmodel_schemas::model_card::{ModelKind, StoredQuantization};
-    use openmodel_schemas::quantity::Bytes;
-    use serde_json::json;
-
-    use super::*;
-    use crate::transport::script::{self, Answer, with_headers};
-
-    const SHA: &str = "0e9e39f249a16976918f6564b8830bc894c89659";
-
-    fn id() -> ModelId {
-        "acme/tiny".parse().expect("an id")
-    }
-
-    fn main() -> Revision {
-        "main".parse().expect("a revision")
-    }
-
-    fn hub(options: HubOptions, answers: Vec<Answer>) -> (Hub, script::Seen) {
-        let (transport, seen) = script::transport(answers);
-        (Hub::new(transport, options), seen)
-    }
-
-    fn moved() -> Answer {
-        with_headers(
-            200,
-            &[("etag", "W/\"1\"")],
-            json!({"id": "acme/tiny", "sha": SHA}),
-        )
-    }
-
-    /// In the order in which they are asked for side by side.
-    fn repository() -> Vec<Answer> {
-        let link = "<https://huggingface.co/x?cursor=2>; rel=\"next\"";
-        let file =
-            |path: &str, size: u64| json!({"type": "file", "oid": "o", "path": path, "size": size});
-        vec![
-            script::json(200, json!({"id": "acme/tiny", "sha": SHA, "gated": false})),
-            with_headers(200, &[("link", link)], json!([file("config.json", 10)])),
-            script::json(200, json!([file("model.safetensors", 1000)])),
-            script::json(
-                200,
-                json!({"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64,
-                "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 100}),
-            ),
-            with_headers(
-                404,
-                &[("x-error-code", "EntryNotFound")],
-                json!({"error": "Entry not found"}),
-            ),
-        ]
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_branch_is_resolved_and_read_at_its_commit() {
-        let mut answers = vec![moved()];
-        answers.extend(repository());
-        let (hub, seen) = hub(HubOptions::default(), answers);
-        let card = hub.card(&id(), &main()).await.expect("a card");
-        assert_eq!(card.commit.as_str(), SHA);
-        assert_eq!(card.files.len(), 2);
-        assert_eq!(
-            card.weights.as_ref().map(|weights| weights.bytes),
-            Some(Bytes(1000))
-        );
-        assert_eq!(card.config.as_ref().map(|config| config.layers), Some(2));
-        insta::assert_snapshot!(seen.lines().join("\n"), @"
-        GET https://huggingface.co/api/models/acme/tiny/revision/main?expand%5B%5D=sha
-        GET https://huggingface.co/api/models/acme/tiny/revision/0e9e39f249a16976918f6564b8830bc894c89659?securityStatus=true
-        GET https://huggingface.co/api/models/acme/tiny/tree/0e9e39f249a16976918f6564b8830bc894c89659?recursive=true
-        GET https://huggingface.co/api/models/acme/tiny/tree/0e9e39f249a16976918f6564b8830bc894c89659?recursive=true&cursor=2
-        GET https://huggingface.co/acme/tiny/resolve/0e9e39f249a16976918f6564b8830bc894c89659/config.json
-        GET https://huggingface.co/acme/tiny/resolve/0e9e39f249a16976918f6564b8830bc894c89659/model.safetensors.index.json
-        ");
-        // Asked once per process.
-        hub.card(&id(), &main()).await.expect("a card");
-        assert_eq!(seen.lines().len(), 6);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_next_run_asks_only_whether_the_branch_moved_and_offline_not_even_that() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let options = |offline| HubOptions {
-            cache: Some(folder.path().to_owned()),
-            offline,
-        };
-        let mut answers = vec![moved()];
-        answers.extend(repository());
-        let first = hub(options(false), answers)
-            .0
-            .card(&id(), &main())
-            .await
-            .expect("a card");
-
-        let (again, seen) = hub(options(false), vec![script::json(304, json!({}))]);
-        assert_eq!(again.card(&id(), &main()).await, Ok(Arc::clone(&first)));
-        assert_eq!(seen.header("if-none-match"), [Some("W/\"1\"".to_owned())]);
-
-        let (offline, seen) = hub(options(true), vec![]);
-        assert_eq!(offline.card(&id(), &main()).await, Ok(Arc::clone(&first)));
-        let commit: Revision = SHA.parse().expect("a revision");
-        assert_eq!(offline.card(&id(), &commit).await, Ok(first));
-        assert!(seen.lines().is_empty());
-        let other = offline
-            .card(&"acme/other".parse().expect("an id"), &main())
-            .await;
-        assert!(matches!(other, Err(HubError::Offline { .. })), "{other:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_gated_repository_without_access_says_where_to_get_it() {
-        let refused = || {
-            with_headers(
-                401,
-                &[("x-error-code", "GatedRepo")],
-                json!({"error": "Access is restricted"}),
-            )
-        };
-        let (hub, _) = hub(
-            HubOptions::default(),
-            vec![
-                moved(),
-                script::json(
-                    200,
-                    json!({"id": "acme/tiny", "sha": SHA, "gated": "manual"}),
-                ),
-                script::json(200, json!([])),
-                refused(),
-                refused(),
-            ],
-        );
-        let error = hub.card(&id(), &main()).await.expect_err("gated");
-        let url = "https://huggingface.co/acme/tiny".to_owned();
-        assert_eq!(
-            error,
-            HubError::Gated {
-                id: id(),
-                url,
-                has_token: false
-            }
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_config_that_is_no_models_names_its_field() {
-        let mut answers = vec![moved()];
-        answers.extend(repository());
-        answers[4] = script::json(200, json!({"hidden_size": "wide"}));
-        let error = hub(HubOptions::default(), answers)
-            .0
-            .card(&id(), &main())
-            .await
-            .expect_err("no model");
-        let HubError::Malformed { field, .. } = &error else {
-            panic!("{error}")
-        };
-        assert_eq!(field, "config.json: hidden_size");
-    }
-
-    fn no_such_file() -> Answer {
-        with_headers(
-            404,
-            &[("x-error-code", "EntryNotFound")],
-            json!({"error": "Entry not found"}),
-        )
-    }
-
-    /// A repository of these files, whose `config.json` is this or is missing.
-    fn repository_of(files: &[&str], config: Option<Value>) -> Vec<Answer> {
-        let file = |path: &&str| json!({"type": "file", "oid": "o", "path": path, "size": 10});
-        let files: Vec<Value> = files.iter().map(file).collect();
-        vec![
-            moved(),
-            script::json(200, json!({"id": "acme/tiny", "sha": SHA, "gated": false})),
-            script::json(200, Value::Array(files)),
-            config.map_or_else(no_such_file, |config| script::json(200, config)),
-            no_such_file(),
-        ]
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pipeline_is_read_from_its_index() {
-        let mut answers = repository_of(&["model_index.json"], None);
-        answers.push(script::json(200, json!({"_class_name": "FluxPipeline"})));
-        let (hub, seen) = hub(HubOptions::default(), answers);
-        let card = hub.card(&id(), &main()).await.expect("a card");
-        let config = card.config.as_ref().expect("a pipeline");
-        assert_eq!(
-            (config.architecture.as_str(), config.kind),
-            ("FluxPipeline", ModelKind::Diffusion)
-        );
-        let asked = format!("GET https://huggingface.co/acme/tiny/resolve/{SHA}/model_index.json");
-        assert_eq!(seen.lines().last(), Some(&asked));
-
-        let answers = repository_of(&["model.gguf"], None);
-        let (hub, seen) = super::tests::hub(HubOptions::default(), answers);
-        let card = hub.card(&id(), &main()).await.expect("a card");
-        assert_eq!((card.config.as_ref(), seen.lines().len()), (None, 5));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_quantisation_that_the_configuration_does_not_state() {
-        let config = json!({"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2,
-            "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 100});
-        let mut answers = repository_of(&["hf_quant_config.json"], Some(config));
-        let stated = json!({"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8", "group_size": 16,
-            "exclude_modules": ["lm_head"]});
-        answers.push(script::json(
-            200,
-            json!({"producer": {"name": "modelopt"}, "quantization": stated}),
-        ));
-        let (hub, _) = hub(HubOptions::default(), answers);
-        let card = hub.card(&id(), &main()).await.expect("a card");
-        let config = card.config.as_ref().expect("a model");
-        let expected = StoredQuantization {
-            method: "modelopt".to_owned(),
-            bits: Some(4),
-            float: Some(true),
-            group_size: Some(16),
-            kv_bits: Some(8),
-            ..StoredQuantization::default()
-        };
-        assert_eq!(config.quantization, Some(expected));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_hub_that_does_not_answer_is_asked_once_by_many() {
-        let (hub, seen) = hub(
-            HubOptions::default(),
-            (0..5).map(|_| Answer::Lost(false)).collect(),
-        );
-        for _ in 0..3 {
-            let error = hub.resolve(&id(), &main()).await.expect_err("no answer");
-            assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
-        }
-        assert_eq!(seen.lines().len(), 5);
-    }
-}
+mod tests;

@@ -1,11 +1,13 @@
 //! The Hugging Face Hub: a repository at a revision, read into a
+//! [`RepositoryCard`](openmodel_schemas::repository::RepositoryCard), and a model into a
 //! [`ModelCard`](openmodel_schemas::model_card::ModelCard).
 //!
 //! | file | holds |
 //! |---|---|
 //! | `hub.rs` | [`Hub`]: from revision to commit to card, with cache and single flight |
+//! | `repository.rs` | repositories of any kind: description, listing, scans, access, nearest names |
 //! | `calls.rs` | requests and answers |
-//! | `card.rs` | answers put together into a card |
+//! | `facts.rs`, `card.rs` | answers put together into a repository's card, and into a model's |
 //! | `config.rs`, `config/` | [`parse_config`]: what a `config.json` says |
 //! | `json.rs` | JSON as Python writes it |
 //! | `cache.rs` | cards by commit and branches by name, on disk |
@@ -17,9 +19,11 @@ mod calls;
 mod card;
 mod config;
 mod error;
+mod facts;
 mod hub;
 pub mod json;
 mod memo;
+mod repository;
 
 pub use calls::content;
 pub use config::{ConfigError, parse_config, parse_hf_quant_config, parse_model_index};

@@ -59,18 +59,37 @@ impl Random {
     }
 }
 
-/// How long the server asks to wait: `Retry-After` in seconds or as a date, or the Hub's
-/// `RateLimit: "api";r=0;t=42`, whose window has passed `t + 1` seconds from now.
+/// How long the server asks to wait: the Hub's `RateLimit: "api";r=0;t=42`, whose window has passed
+/// `t + 1` seconds from now, else `Retry-After` in seconds or as a date.
+///
+/// The window comes first, as in Hugging Face's own client: it is the Hub's own count, where a
+/// `Retry-After` may be that of a proxy on the way.
 pub(crate) fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(asked) = text(header::RETRY_AFTER.as_str()) {
-        return retry_after(asked, OffsetDateTime::now_utc());
-    }
-    let seconds = text("ratelimit")?
-        .split(';')
-        .find_map(|part| part.trim().strip_prefix("t="))?;
-    let seconds: u64 = seconds.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds.saturating_add(1)))
+    let window = text("ratelimit").and_then(used_up);
+    window.or_else(|| {
+        retry_after(
+            text(header::RETRY_AFTER.as_str())?,
+            OffsetDateTime::now_utc(),
+        )
+    })
+}
+
+/// When the last of the windows that are used up ends (draft-ietf-httpapi-ratelimit-headers-09: a list of
+/// policies, each with what remains of it and the seconds to its end). One with something left is not
+/// what refused the request.
+fn used_up(limits: &str) -> Option<Duration> {
+    let of = |limit: &str, name: &str| -> Option<u64> {
+        let mut parameters = limit.split(';').filter_map(|part| part.split_once('='));
+        let (_, value) = parameters.find(|(each, _)| each.trim() == name)?;
+        value.trim().parse().ok()
+    };
+    limits
+        .split(',')
+        .filter(|limit| of(limit, "r") == Some(0))
+        .filter_map(|limit| of(limit, "t"))
+        .max()
+        .map(|seconds| Duration::from_secs(seconds.saturating_add(1)))
 }
 
 fn retry_after(asked: &str, now: OffsetDateTime) -> Option<Duration> {
@@ -102,13 +121,28 @@ mod tests {
 
     #[test]
     fn the_hubs_window_is_waited_out() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(asked_wait(&headers), None);
-        headers.insert(
-            "ratelimit",
-            "\"api\";r=0;t=42".parse().expect("a header value"),
+        let wait = |headers: &[(&'static str, &str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, value.parse().expect("a header value"));
+            }
+            asked_wait(&map).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait(&[]), None);
+        assert_eq!(wait(&[("ratelimit", "\"api\";r=0;t=42")]), Some(43));
+        assert_eq!(wait(&[("ratelimit", "\"api\" ; r = 0 ; t = 42")]), Some(43));
+        let both = "\"api\";r=0;t=42, \"resolvers\";r=7;t=200";
+        assert_eq!(wait(&[("ratelimit", both)]), Some(43));
+        // The window, not the proxy's guess; and the guess where the window is not what is used up.
+        assert_eq!(
+            wait(&[("ratelimit", "\"api\";r=0;t=42"), ("retry-after", "1")]),
+            Some(43)
         );
-        assert_eq!(asked_wait(&headers), Some(Duration::from_secs(43)));
+        assert_eq!(
+            wait(&[("ratelimit", "\"api\";r=9;t=42"), ("retry-after", "7")]),
+            Some(7)
+        );
+        assert_eq!(wait(&[("ratelimit", "\"api\";r=9;t=42")]), None);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Reading the sandbox's Hub: real configurations, terms, names that do not exist.
 
 use openmodel_cloud::HubError;
-use openmodel_schemas::model_card::{Gating, ModelCard, WeightBasis};
+use openmodel_schemas::model_card::{ModelCard, WeightBasis};
 use openmodel_schemas::name::{ModelId, Revision};
+use openmodel_schemas::repository::Gating;
 
 use super::world::{World, hub};
 

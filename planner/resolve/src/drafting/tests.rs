@@ -1,8 +1,9 @@
 //! A draft model beside its model: what it adds, where it does not run, and which cannot draft.
 
-use openmodel_schemas::model_card::{Gating, ModelCard, ModelConfig};
+use openmodel_schemas::model_card::{ModelCard, ModelConfig};
 use openmodel_schemas::quantity::Tokens;
 use openmodel_schemas::report::{Placement, RankedShape, Ranking};
+use openmodel_schemas::repository::Gating;
 use openmodel_schemas::spec::{DraftModel, EndpointSpec, Workload};
 
 use crate::error::{Field, ResolveError};

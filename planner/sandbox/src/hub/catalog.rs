@@ -79,6 +79,15 @@ pub(crate) fn file(kind: Kind, id: &str, path: &str) -> Option<File> {
     built(kind, id)?.1.get(path).cloned()
 }
 
+/// The ids of the repositories of a kind that the sandbox brings with it.
+pub(crate) fn ids(kind: Kind) -> Vec<String> {
+    match kind {
+        Kind::Models => MODELS.keys().cloned().collect(),
+        Kind::Datasets => DATASETS.keys().cloned().collect(),
+        Kind::Spaces => Vec::new(),
+    }
+}
+
 fn built(kind: Kind, id: &str) -> Option<&'static Built> {
     match kind {
         Kind::Datasets => DATASETS.get(id),

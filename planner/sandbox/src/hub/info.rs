@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::access::Token;
 use super::repo::{File, Kind, Repo};
-use super::{error, no_revision};
+use super::{Hub, error, no_revision};
 use crate::http::{Reply, Request};
 use crate::ids;
 use crate::world::World;
@@ -113,6 +113,7 @@ fn describe(repo: &Repo) -> Map<String, Value> {
     for (name, value) in [
         ("license", &card.license),
         ("license_name", &card.license_name),
+        ("license_link", &card.license_link),
         ("base_model", &card.base_model),
         ("library_name", &card.library_name),
         ("pipeline_tag", &card.pipeline_tag),
@@ -204,6 +205,44 @@ fn sibling(path: &str, file: &File, blobs: bool) -> Value {
         }
     }
     sibling
+}
+
+/// `GET /api/{kind}?search&author&limit`: in the order of their names, as all were downloaded as often.
+/// Private ones are left out, as they are of searches by others.
+pub(super) fn list(hub: &Hub, kind: Kind, request: &Request) -> Reply {
+    let text = |name: &str| request.query(name).map(str::to_lowercase);
+    let (search, author) = (text("search"), text("author"));
+    let limit = request.query("limit").and_then(|text| text.parse().ok());
+    let found = hub.ids(kind).into_iter().filter(|id| {
+        let lower = id.to_lowercase();
+        let by = lower.split_once('/').map_or("", |(author, _)| author);
+        search.as_ref().is_none_or(|part| lower.contains(part))
+            && author.as_ref().is_none_or(|author| by == author)
+    });
+    let seen = found
+        .filter_map(|id| hub.repo(kind, &id))
+        .filter(|repo| !repo.card.private && repo.card.moved_to.is_none());
+    Reply::ok(
+        seen.take(limit.unwrap_or(1_000))
+            .map(|repo| Value::Object(brief(repo)))
+            .collect(),
+    )
+}
+
+/// What a search shows of a repository.
+fn brief(repo: &Repo) -> Map<String, Value> {
+    let mut all = describe(repo);
+    for long in [
+        "author",
+        "gated",
+        "disabled",
+        "cardData",
+        "safetensors",
+        "spaces",
+    ] {
+        all.remove(long);
+    }
+    all
 }
 
 /// `GET /api/{kind}/{id}/refs`

@@ -1,5 +1,6 @@
 //! Hugging Face Hub: models, datasets and spaces, their metadata, their trees, their files.
 //!
+//!   /api/{models|datasets|spaces}?search&author&limit
 //!   /api/{models|datasets|spaces}/{id}[/revision/{rev} | /tree/{rev}/{path} | /paths-info/{rev} | /refs]
 //!   /{id}/resolve/{rev}/{path}   /datasets|spaces/{id}/resolve/{rev}/{path}   ─302─►  /_cdn/…
 //!
@@ -15,7 +16,7 @@ mod tensors;
 mod tree;
 mod weights;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,16 @@ impl Hub {
     fn repo(&self, kind: Kind, id: &str) -> Option<&Repo> {
         let changed = self.changed.get(&format!("{}/{id}", kind.name()));
         changed.or_else(|| catalog::repo(kind, id))
+    }
+
+    /// The ids of all repositories of a kind, in their order.
+    fn ids(&self, kind: Kind) -> BTreeSet<String> {
+        let folder = format!("{}/", kind.name());
+        let changed = self.changed.keys();
+        changed
+            .filter_map(|key| key.strip_prefix(&folder).map(str::to_owned))
+            .chain(catalog::ids(kind))
+            .collect()
     }
 }
 
@@ -103,6 +114,13 @@ fn api(world: &mut World, call: &Call<'_>) -> Result<Reply, Reply> {
     let parts: Vec<&str> = request.segments.iter().map(String::as_str).collect();
     if parts == ["api", "whoami-v2"] {
         return info::whoami(world, request);
+    }
+    if let ["api", kind] = parts.as_slice()
+        && let Some(kind) = Kind::of(kind)
+        && request.is_read()
+    {
+        world.hub.tokens.of(request)?;
+        return Ok(info::list(&world.hub, kind, request));
     }
     let (kind, rest) = match parts.as_slice() {
         ["api", kind, rest @ ..] if !rest.is_empty() => (Kind::of(kind), rest),

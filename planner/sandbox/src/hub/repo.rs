@@ -93,6 +93,7 @@ pub(crate) struct Card {
     pub(crate) moved_to: Option<String>,
     pub(crate) license: Option<String>,
     pub(crate) license_name: Option<String>,
+    pub(crate) license_link: Option<String>,
     pub(crate) base_model: Option<String>,
     pub(crate) pipeline_tag: Option<String>,
     pub(crate) library_name: Option<String>,

@@ -18,7 +18,7 @@ const LARGE: u64 = 5 * SPAN + 12_345;
 
 fn files() -> Value {
     json!({
-        "params.json": {"text": "{}"},
+        "config.json": {"text": "{}"},
         "empty.json": {"text": ""},
         "model-00001-of-00002.safetensors": computed(LARGE, 1),
         "model-00002-of-00002.safetensors": computed(4 * SPAN + 1, 2),
@@ -230,7 +230,7 @@ async fn what_differs_from_the_manifest_is_named_and_mended_alone() {
     let store = world.store("").await;
     assert_eq!(store.compare(&run.manifest).await, Ok(Vec::new()));
     world
-        .send("DELETE", &object("params.json"), Value::Null)
+        .send("DELETE", &object("config.json"), Value::Null)
         .await;
     for (path, bytes) in [("tokenizer.model", "other"), ("notes.txt", "mine")] {
         let name = uri.object(path);
@@ -245,8 +245,8 @@ async fn what_differs_from_the_manifest_is_named_and_mended_alone() {
     assert_eq!(
         lines,
         [
+            "config.json is missing",
             "notes.txt is foreign: no manifest lists it",
-            "params.json is missing",
             "tokenizer.model was altered (7 bytes, listed 70000)",
         ]
     );

@@ -7,7 +7,7 @@ use openmodel_cloud::huggingface::{Hub, HubOptions};
 use openmodel_cloud::transport::{Endpoints, Options};
 use openmodel_cloud::{Transport, auth};
 use openmodel_sandbox::Sandbox;
-use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::repository::RepositoryCard;
 use openmodel_schemas::snapshot::{Manifest, Repository, RepositoryType, SnapshotUri};
 use openmodel_transfer::bucket::BucketStore;
 use openmodel_transfer::file::{Meter, Mover, Patience};
@@ -26,7 +26,7 @@ pub(crate) const SPAN: u64 = 256 << 10;
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) transport: Transport,
-    pub(crate) card: ModelCard,
+    pub(crate) card: RepositoryCard,
 }
 
 /// What a run did.
@@ -70,14 +70,11 @@ impl World {
 
     /// The newest commit on the main branch.
     pub(crate) async fn follow(&mut self) {
-        self.card = card(&self.transport, self.card.id.as_str()).await;
+        self.card = card(&self.transport, self.card.repository.id.as_str()).await;
     }
 
     pub(crate) fn repository(&self) -> Repository {
-        Repository {
-            kind: RepositoryType::Model,
-            id: self.card.id.clone(),
-        }
+        self.card.repository.clone()
     }
 
     pub(crate) fn uri(&self, prefix: &str) -> SnapshotUri {
@@ -96,7 +93,7 @@ impl World {
         Mover {
             origin: Arc::new(HubOrigin {
                 transport: self.transport.clone(),
-                id: self.card.id.clone(),
+                repository: self.repository(),
                 commit: self.card.commit.clone(),
             }),
             store,
@@ -186,12 +183,14 @@ fn transport(sandbox: &Sandbox) -> Transport {
     })
 }
 
-async fn card(transport: &Transport, id: &str) -> ModelCard {
+async fn card(transport: &Transport, id: &str) -> RepositoryCard {
     let hub = Hub::new(transport.clone(), HubOptions::default());
-    let (id, revision) = (
-        id.parse().expect("an id"),
-        "main".parse().expect("a revision"),
-    );
-    let card = hub.card(&id, &revision).await.expect("the Hub has it");
-    ModelCard::clone(&card)
+    let repository = Repository {
+        kind: RepositoryType::Model,
+        id: id.parse().expect("an id"),
+    };
+    let revision = "main".parse().expect("a revision");
+    let card = hub.repository(&repository, &revision).await;
+    let card = card.expect("the Hub has it");
+    RepositoryCard::clone(&card)
 }

@@ -5,6 +5,8 @@ mod show;
 use std::collections::BTreeMap;
 
 use openmodel_schemas::name::{ModelId, Revision};
+use openmodel_schemas::repository::ScanStatus;
+use openmodel_schemas::snapshot::Repository;
 use serde::{Deserialize, Serialize};
 use tfplug::framework::{Context, DataSource};
 use tfplug::schema::{Attribute, Schema};
@@ -238,7 +240,15 @@ impl DataSource for ModelDataSource {
             .card(&model, &revision)
             .await
             .map_err(|error| errors::hub(client, &error))?;
-        Ok(show::show(config, &card))
+        let repository = Repository::model(model);
+        let commit = card.commit.clone().into();
+        // What the model is may be known from before; a Hub that does not answer now leaves the scans open.
+        let scan = match client.hub().repository(&repository, &commit).await {
+            Ok(facts) => facts.scan.clone(),
+            Err(error) if error.is_passing() => ScanStatus::Unknown,
+            Err(error) => return Err(errors::hub(client, &error)),
+        };
+        Ok(show::show(config, &card, &scan))
     }
 }
 

@@ -6,20 +6,21 @@ use openmodel_resolve::memory::{MemoryAnswer, MemoryQuery, memory_of};
 use openmodel_resolve::weights_by_dtype;
 use openmodel_schemas::catalog::AcceleratorKind;
 use openmodel_schemas::model_card::{
-    Experts, Gating, ModelCard, ModelConfig, ModelKind, RepoFile, ScanStatus, StoredQuantization,
+    Experts, ModelCard, ModelConfig, ModelKind, StoredQuantization,
 };
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::repository::{Gating, RepoFile, ScanStatus};
 use tfplug::value::Value;
 
 use super::{AttentionModel, ExpertsModel, FileModel, ModelModel, QuantizationModel};
 use crate::facts;
 use crate::show::number;
 
-/// The configuration with the card's facts.
-pub(super) fn show(given: ModelModel, card: &ModelCard) -> ModelModel {
+/// The configuration with the card's facts, and what scanners say now.
+pub(super) fn show(given: ModelModel, card: &ModelCard, scan: &ScanStatus) -> ModelModel {
     let config = card.config.as_ref();
     let cache = cache(card);
-    let (scan_status, unsafe_files) = match &card.scan {
+    let (scan_status, unsafe_files) = match scan {
         ScanStatus::Safe => ("safe", &[][..]),
         ScanStatus::Unsafe { files } => ("unsafe", files.as_slice()),
         ScanStatus::Pending => ("pending", &[][..]),

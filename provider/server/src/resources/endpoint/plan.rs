@@ -9,9 +9,9 @@
 
 use std::collections::BTreeMap;
 
-use openmodel_cloud::huggingface::HubError;
 use openmodel_resolve::place;
 use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, ProjectId, Region, Revision};
+use openmodel_schemas::snapshot::Repository;
 use openmodel_schemas::spec::DraftModel;
 use tfplug::Diagnostics;
 use tfplug::framework::{Plan, PlanRequest};
@@ -242,10 +242,11 @@ async fn commit_of(
             && prior.revision.as_known().map(String::as_str) == Some(revision.as_str())
     });
     let before = before.and_then(|prior| prior.resolved_revision.as_known()?.parse().ok());
-    match client.hub().resolve(model, revision).await {
+    let repository = Repository::model(model.clone());
+    match client.hub().resolve(&repository, revision).await {
         Ok(commit) => Ok(commit),
         Err(error) => match before {
-            Some(commit) if is_passing(&error) => {
+            Some(commit) if error.is_passing() => {
                 log::warn(
                     "endpoint",
                     &format!("{model}@{revision} keeps its commit: {error}"),
@@ -274,18 +275,14 @@ async fn draft_model(
     if let Some(kept) = kept {
         return Ok(Some(kept.clone()));
     }
-    match client.hub().resolve(&model, &Revision::main()).await {
-        Ok(commit) => Ok(Some(DraftModel { model, commit })),
+    let repository = Repository::model(model);
+    match client.hub().resolve(&repository, &Revision::main()).await {
+        Ok(commit) => Ok(Some(DraftModel {
+            model: repository.id,
+            commit,
+        })),
         Err(error) => Err(errors::hub_of_draft(client, &error)),
     }
-}
-
-/// Whether the Hub may answer later.
-fn is_passing(error: &HubError) -> bool {
-    matches!(
-        error,
-        HubError::RateLimited { .. } | HubError::Unreachable { .. } | HubError::Offline { .. }
-    )
 }
 
 /// Leaves what the advice would fill unknown, and tells the log what it waits for.

@@ -89,10 +89,11 @@ pub async fn run(asked: &Transfer) -> Result<()> {
         repository,
         revision,
     } = &asked.from;
-    let card = Hub::new(transport.clone(), HubOptions::default())
-        .repository(repository, revision)
-        .await
-        .map_err(|error| anyhow!(hub::in_flags(&error)))?;
+    let reader = Hub::new(transport.clone(), HubOptions::default());
+    let card = reader.repository(repository, revision).await;
+    let card = card.map_err(|error| anyhow!(hub::in_flags(&error)))?;
+    let access = reader.can_read(&card).await;
+    access.map_err(|error| anyhow!(hub::in_flags(&error)))?;
     let patterns = Patterns {
         include: asked.include.clone(),
         exclude: asked.exclude.clone(),

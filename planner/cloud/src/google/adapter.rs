@@ -182,8 +182,12 @@ impl Cloud for GoogleCloud {
                 Ok(secret) => access.grant(secret).await,
                 Err(failure) => Outcome::Refused(failure),
             },
-            Operation::CreateService { identity, service }
-            | Operation::UpdateService { identity, service } => {
+            Operation::CreateService {
+                identity, service, ..
+            }
+            | Operation::UpdateService {
+                identity, service, ..
+            } => {
                 if let Some(failure) = service
                     .secret_env
                     .values()

@@ -31,6 +31,7 @@ pub(crate) fn service_spec() -> ServiceSpec {
             "HF_TOKEN".to_owned(),
             Input::Known("projects/7/secrets/token/versions/3".to_owned()),
         )]),
+        volumes: Vec::new(),
         cpu: 8,
         memory: Bytes::gib(32),
         accelerator: "nvidia-l4".to_owned(),
@@ -50,6 +51,7 @@ pub(crate) fn create_service() -> Operation {
     Operation::CreateService {
         identity: identity(),
         service: Box::new(service_spec()),
+        after: Vec::new(),
     }
 }
 

@@ -402,6 +402,11 @@ pub struct Volume {
     pub source: VolumeSource,
 }
 
+impl Volume {
+    /// What the names of our volumes begin with: others are somebody else's.
+    pub const PREFIX: &str = "openmodel-";
+}
+
 /// What is in a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -28,7 +28,7 @@ const MODELS: &str = "/mnt/models";
 
 /// The volume that holds the files while they are read. Its memory must be mounted, though nobody looks
 /// into it.
-const CACHE: &str = "models-cache";
+const CACHE: &str = "openmodel-cache";
 const CACHE_MOUNT: &str = "/mnt/models-cache";
 
 /// Beside the weights: tokenizer and configuration.
@@ -60,7 +60,10 @@ pub(crate) fn against(loader: Loader, need: &Need, fit: &Fit) -> Option<String> 
             };
             let format = need.variants[fit.variant].weights.format;
             if !reached(&row.from, version) {
-                Some(format!("{name} {version} has none: it came with {}", row.from))
+                Some(format!(
+                    "{name} {version} has none: it came with {}",
+                    row.from
+                ))
             } else if !has_safetensors(card) {
                 Some(format!("it reads safetensors, and {} has none", card.id))
             } else if matches!(format, Format::Bnb4 | Format::Bnb8) {
@@ -255,18 +258,18 @@ impl Source<'_> {
         ];
         vec![
             Volume {
-                name: "models".to_owned(),
-                mount_path: MODELS.to_owned(),
-                source: VolumeSource::Bucket {
-                    bucket: self.uri.bucket().to_owned(),
-                    mount_options: options.into(),
-                },
-            },
-            Volume {
                 name: CACHE.to_owned(),
                 mount_path: CACHE_MOUNT.to_owned(),
                 source: VolumeSource::Memory {
                     size: Bytes(mib * MIB),
+                },
+            },
+            Volume {
+                name: "openmodel-models".to_owned(),
+                mount_path: MODELS.to_owned(),
+                source: VolumeSource::Bucket {
+                    bucket: self.uri.bucket().to_owned(),
+                    mount_options: options.into(),
                 },
             },
         ]

@@ -121,7 +121,8 @@ fn is_copy(path: &str) -> bool {
 }
 
 fn has_ending(path: &str, ending: &str) -> bool {
-    path.rsplit_once('.').is_some_and(|(_, last)| last == ending)
+    path.rsplit_once('.')
+        .is_some_and(|(_, last)| last == ending)
 }
 
 #[cfg(test)]

@@ -72,8 +72,12 @@ fn picture(spec: &EndpointSpec, card: &ModelCard) -> String {
         load_time.reason,
         loading.map(|loading| loading.files),
         load_time.basis,
-        cost.cold_start.as_ref().map_or(0.0, |start| start.seconds.low),
-        cost.cold_start.as_ref().map_or(0.0, |start| start.seconds.high),
+        cost.cold_start
+            .as_ref()
+            .map_or(0.0, |start| start.seconds.low),
+        cost.cold_start
+            .as_ref()
+            .map_or(0.0, |start| start.seconds.high),
     )
 }
 
@@ -167,7 +171,10 @@ fn a_snapshot_of_something_else_is_refused() {
     let model = "meta-llama/Llama-3.1-8B-Instruct";
     for (uri, words) in [
         (format!("gs://a/datasets/{model}/{commit}"), "of a dataset"),
-        (format!("gs://a/models/Qwen/Qwen3-8B/{commit}"), "of Qwen/Qwen3-8B"),
+        (
+            format!("gs://a/models/Qwen/Qwen3-8B/{commit}"),
+            "of Qwen/Qwen3-8B",
+        ),
         (format!("gs://a/models/{model}/{other}"), other.as_str()),
         (format!("gs://a/models/{model}/{other}"), commit),
     ] {

@@ -13,7 +13,8 @@ use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Usd, UsdPerHour};
 use openmodel_schemas::report::{Candidate, Cost, Loading, Placement, Recommendation};
-use openmodel_schemas::repository::{Gating, RepositoryType};
+use openmodel_schemas::repository::Gating;
+use openmodel_schemas::snapshot::RepositoryType;
 use openmodel_schemas::spec::{
     Budget, CacheSpec, EndpointSpec, Objective, ShapeRequest, Surface, TokenSource,
 };

@@ -185,7 +185,7 @@ fn a_snapshot_of_something_else_is_refused() {
 #[test]
 fn a_gated_model_needs_no_token_where_a_snapshot_is_served() {
     let mut card = llama();
-    card.gating = openmodel_schemas::model_card::Gating::Manual;
+    card.gating = openmodel_schemas::repository::Gating::Manual;
     assert!(placed(&testing::spec(&card, 8192, 8), &card).is_err());
     assert!(placed(&cached(&card, None), &card).is_ok());
 }

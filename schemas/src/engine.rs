@@ -112,6 +112,10 @@ pub struct EngineRow {
     /// Draft models by its word for speculation; none: it takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft_models: Option<DraftModelsRow>,
+    /// Its streamer of weights from Cloud Storage; none: it has none, or its image is not known to
+    /// hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streamer: Option<StreamerRow>,
     /// Environment every container gets.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -178,6 +182,25 @@ pub struct DraftModelsRow {
     /// The first version that is known to: `0.19`.
     #[cfg_attr(test, schemars(regex(pattern = VERSION)))]
     pub from: String,
+    /// Id of the source.
+    pub source: String,
+}
+
+/// How an engine streams safetensors from Cloud Storage (Run:ai Model Streamer), its model being a
+/// `gs://` address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct StreamerRow {
+    /// The first version whose image can do it without the Hub: `0.20`.
+    #[cfg_attr(test, schemars(regex(pattern = VERSION)))]
+    pub from: String,
+    /// Words that switch it on.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub arguments: Vec<String>,
+    /// Environment variable that bounds its buffers, in bytes.
+    #[cfg_attr(test, schemars(length(min = 1)))]
+    pub memory_variable: String,
     /// Id of the source.
     pub source: String,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 use crate::fresh::SurfaceWord;
 use crate::quantity::{Bytes, Tokens, Usd, UsdPerHour};
-use crate::spec::Surface;
+use crate::spec::{Loader, Surface};
 
 mod pool;
 
@@ -33,6 +33,35 @@ pub struct Placement {
     pub recommendation: Recommendation,
     /// The container that serves it.
     pub serving: Serving,
+    /// How its weights are loaded from a snapshot; `None` where they come from the Hub.
+    pub loading: Option<Loading>,
+    /// How long its weights take to load, by the way they can come.
+    pub load_time: LoadTime,
+}
+
+/// How weights are loaded from a snapshot in Cloud Storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loading {
+    /// The way.
+    pub loader: Loader,
+    /// Paths of the files that the engine needs of the snapshot, in order.
+    pub files: Vec<String>,
+}
+
+/// Seconds that the weights of one replica take to load, without the start of container and engine
+/// that [`ColdStart`] has too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadTime {
+    /// From the Hub.
+    pub hub: Range,
+    /// From a mounted bucket of the region; `None` where the engine cannot load so.
+    pub fuse: Option<Range>,
+    /// By the engine's streamer from such a bucket; `None` where the engine cannot load so.
+    pub streamer: Option<Range>,
+    /// Which way is taken and why, or what a snapshot would save.
+    pub reason: String,
+    /// How the seconds were estimated.
+    pub basis: String,
 }
 
 /// The shape of one replica.
@@ -355,6 +384,46 @@ pub struct Serving {
     pub port: u16,
     /// Path that answers 200 once the model is loaded.
     pub health_path: String,
+    /// What is mounted, in the order of the names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+}
+
+/// A volume of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(deny_unknown_fields))]
+pub struct Volume {
+    /// Its name, unique in the service.
+    pub name: String,
+    /// Folder of the container where it is seen.
+    pub mount_path: String,
+    /// What is in it.
+    pub source: VolumeSource,
+}
+
+impl Volume {
+    /// What the names of our volumes begin with: others are somebody else's.
+    pub const PREFIX: &str = "openmodel-";
+}
+
+/// What is in a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum VolumeSource {
+    /// A bucket's objects, read-only.
+    Bucket {
+        /// Its name.
+        bucket: String,
+        /// Options of Cloud Storage FUSE, without the dashes before them.
+        mount_options: Vec<String>,
+    },
+    /// Memory of the instance, as a file system.
+    Memory {
+        /// The most it takes.
+        size: Bytes,
+    },
 }
 
 #[cfg(test)]

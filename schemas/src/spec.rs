@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{CommitSha, EndpointName, ModelId, ProjectId, Region};
 use crate::quantity::{Bytes, Tokens};
+use crate::snapshot::SnapshotUri;
 
 /// An endpoint: a model served on a surface.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct EndpointSpec {
     pub objective: Option<Objective>,
     /// How the container gets a Hub token, if it gets one.
     pub token: TokenSource,
+    /// Where the weights come from when a replica starts; `None`: from the Hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheSpec>,
     /// Labels of the user and the provider's defaults, merged; ours are added when lowering.
     pub labels: BTreeMap<String, String>,
 }
@@ -348,6 +352,39 @@ pub struct Budget {
     pub max_hourly_cost: Option<Decimal>,
     /// US dollars per month of 730 hours.
     pub max_monthly_cost: Option<Decimal>,
+}
+
+/// A snapshot in Cloud Storage that an endpoint serves from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheSpec {
+    /// The snapshot.
+    pub uri: SnapshotUri,
+    /// How it is loaded; `None` lets the planner choose.
+    pub loader: Option<Loader>,
+}
+
+/// How an engine reads weights that lie in Cloud Storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loader {
+    /// As files: the bucket is mounted (Cloud Storage FUSE).
+    Fuse,
+    /// As objects: the engine's own streamer reads them in parallel.
+    Streamer,
+}
+
+impl Loader {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Fuse, Self::Streamer];
+
+    /// The word used in configurations: `fuse`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fuse => "fuse",
+            Self::Streamer => "streamer",
+        }
+    }
 }
 
 /// How the container gets a Hub token.

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`python`] | a private Python with Google's and Hugging Face's own clients |
 //! | [`discovery`] | checks HTTP exchanges against Google's published Discovery documents |
+//! | [`http`] | a client that is somebody else's |
 //! | [`terraform`] | the real `terraform` with our provider against a sandbox |
 
 use openmodel_sandbox::Sandbox;
 use serde_json::Value;
 
 pub mod discovery;
+pub mod http;
 pub mod python;
 pub mod terraform;
 

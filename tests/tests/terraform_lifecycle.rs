@@ -1,6 +1,7 @@
 //! What happens to an endpoint after it was made: changes in place, changes behind our back,
 //! replacement, prevention, secrets.
 
+use acceptance::http::Http;
 use acceptance::terraform::{Bench, actions, planned};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -367,66 +368,6 @@ fn a_token_reaches_the_service_and_nothing_that_is_stored_or_shown() -> Result<(
     bench.terraform(&["destroy", "-auto-approve"])?;
     assert_eq!(bench.sandbox.inventory(), json!([]));
     Ok(())
-}
-
-/// The sandbox as somebody else's tool sees it.
-struct Http {
-    client: reqwest::Client,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Http {
-    fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        Self {
-            client: acceptance::http_client(),
-            runtime,
-        }
-    }
-
-    fn get(&self, url: &str) -> Result<Value> {
-        self.send(self.client.get(url))
-    }
-
-    fn patch(&self, url: &str, body: &Value) -> Result<Value> {
-        self.send(self.client.patch(url).json(body))
-    }
-
-    fn post(&self, url: &str, body: &Value) -> Result<Value> {
-        self.send(self.client.post(url).json(body))
-    }
-
-    /// Deletes, and waits for the operation.
-    fn delete(&self, root: &str, path: &str) -> Result<()> {
-        let mut operation = self.send(self.client.delete(format!("{root}{path}")))?;
-        while operation["done"] != true {
-            let name = operation["name"]
-                .as_str()
-                .context("an operation")?
-                .to_owned();
-            operation = self.get(&format!("{root}/v2/{name}"))?;
-        }
-        Ok(())
-    }
-
-    fn send(&self, request: reqwest::RequestBuilder) -> Result<Value> {
-        self.runtime.block_on(async {
-            let answer = request
-                .bearer_auth("somebody-else")
-                .send()
-                .await?
-                .error_for_status()?;
-            let text = answer.text().await?;
-            Ok(if text.is_empty() {
-                Value::Null
-            } else {
-                serde_json::from_str(&text)?
-            })
-        })
-    }
 }
 
 #[test]

@@ -370,6 +370,7 @@ mod tests {
             args: vec!["--model".to_owned(), "google/gemma-2-9b-it".to_owned()],
             env: [("HF_HOME".to_owned(), "/models".to_owned())].into(),
             secret_env: [("HF_TOKEN".to_owned(), token)].into(),
+            volumes: Vec::new(),
             cpu: 8,
             memory: Bytes::gib(32),
             accelerator: "nvidia-l4".to_owned(),
@@ -404,6 +405,7 @@ mod tests {
         let service = builder.step(Operation::CreateService {
             identity: chat(),
             service: vllm(Input::OutputOf(version)),
+            after: Vec::new(),
         });
         let invokers = builder.step(Operation::SetInvokers {
             service: Input::OutputOf(service),

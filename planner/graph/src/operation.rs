@@ -8,6 +8,8 @@ use std::fmt;
 
 use openmodel_schemas::name::{EndpointName, ProjectId, Region};
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::report::Volume;
+use openmodel_schemas::snapshot::SnapshotUri;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::StepId;
@@ -125,12 +127,31 @@ pub enum Operation {
         /// The secret's full name, with the project number.
         secret: Input,
     },
+    /// Let the default compute service account of a project read a bucket's objects.
+    /// Output: the bucket's name.
+    GrantBucketRead {
+        /// The project whose account it is.
+        project: ProjectId,
+        /// The bucket, of this project or another.
+        bucket: String,
+    },
+    /// Wait until a snapshot is complete, and check that it serves. Output: its address.
+    AwaitSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotUri,
+        /// The region that its bucket must hold.
+        region: Region,
+        /// Paths of the files it must have.
+        files: Vec<String>,
+    },
     /// Make a Cloud Run service and wait until it serves. Output: its full name.
     CreateService {
         /// Where.
         identity: EndpointIdentity,
         /// What.
         service: Box<ServiceSpec>,
+        /// Steps that must be done before: what it mounts must be there.
+        after: Vec<StepId>,
     },
     /// Bring a Cloud Run service to a new spec and wait until it serves. Output: its full name.
     UpdateService {
@@ -138,6 +159,8 @@ pub enum Operation {
         identity: EndpointIdentity,
         /// What.
         service: Box<ServiceSpec>,
+        /// Steps that must be done before: what it mounts must be there.
+        after: Vec<StepId>,
     },
     /// Set who may invoke a service: exactly these members hold `roles/run.invoker`; other
     /// roles of the policy stay. Output: the service's full name.
@@ -181,6 +204,9 @@ pub struct ServiceSpec {
     pub env: Tags,
     /// Environment variables read from secret versions (full names).
     pub secret_env: BTreeMap<String, Input>,
+    /// What is mounted into the container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
     /// vCPUs.
     pub cpu: u32,
     /// Host memory.
@@ -215,6 +241,8 @@ impl Operation {
             Self::CreateSecret { .. } => "CreateSecret",
             Self::AddSecretVersion { .. } => "AddSecretVersion",
             Self::GrantSecretAccess { .. } => "GrantSecretAccess",
+            Self::GrantBucketRead { .. } => "GrantBucketRead",
+            Self::AwaitSnapshot { .. } => "AwaitSnapshot",
             Self::CreateService { .. } => "CreateService",
             Self::UpdateService { .. } => "UpdateService",
             Self::SetInvokers { .. } => "SetInvokers",
@@ -250,9 +278,11 @@ impl Operation {
                 service.secret_env.values().collect()
             }
             Self::SetInvokers { service, .. } | Self::MarkReady { service, .. } => vec![service],
-            Self::CreateSecret { .. } | Self::DeleteService { .. } | Self::DeleteSecret { .. } => {
-                vec![]
-            }
+            Self::CreateSecret { .. }
+            | Self::GrantBucketRead { .. }
+            | Self::AwaitSnapshot { .. }
+            | Self::DeleteService { .. }
+            | Self::DeleteSecret { .. } => vec![],
         }
     }
 
@@ -275,7 +305,10 @@ impl Operation {
     #[must_use]
     pub fn after(&self) -> &[StepId] {
         match self {
-            Self::MarkReady { after, .. } | Self::DeleteSecret { after, .. } => after,
+            Self::CreateService { after, .. }
+            | Self::UpdateService { after, .. }
+            | Self::MarkReady { after, .. }
+            | Self::DeleteSecret { after, .. } => after,
             _ => &[],
         }
     }
@@ -296,9 +329,11 @@ impl Operation {
                 service.secret_env.values_mut().collect()
             }
             Self::SetInvokers { service, .. } | Self::MarkReady { service, .. } => vec![service],
-            Self::CreateSecret { .. } | Self::DeleteService { .. } | Self::DeleteSecret { .. } => {
-                vec![]
-            }
+            Self::CreateSecret { .. }
+            | Self::GrantBucketRead { .. }
+            | Self::AwaitSnapshot { .. }
+            | Self::DeleteService { .. }
+            | Self::DeleteSecret { .. } => vec![],
         }
     }
 }
@@ -320,8 +355,18 @@ impl fmt::Display for Operation {
                 write!(f, "{secret}, {} v{version}", payload.0)?;
             }
             Self::GrantSecretAccess { secret } => write!(f, "{secret}")?,
-            Self::CreateService { identity, service }
-            | Self::UpdateService { identity, service } => write!(f, "{identity}, {service}")?,
+            Self::GrantBucketRead { project, bucket } => write!(f, "{project}, {bucket}")?,
+            Self::AwaitSnapshot {
+                snapshot,
+                region,
+                files,
+            } => write!(f, "{snapshot}, {region}, {} files", files.len())?,
+            Self::CreateService {
+                identity, service, ..
+            }
+            | Self::UpdateService {
+                identity, service, ..
+            } => write!(f, "{identity}, {service}")?,
             Self::SetInvokers { service, members } => write!(f, "{service}, {members:?}")?,
             Self::MarkReady { service, .. } => write!(f, "{service}")?,
             Self::DeleteService { identity } => write!(f, "{identity}")?,
@@ -352,7 +397,10 @@ impl fmt::Display for ServiceSpec {
         )?;
         self.secret_env
             .iter()
-            .try_for_each(|(name, input)| write!(f, ", {name} = {input}"))
+            .try_for_each(|(name, input)| write!(f, ", {name} = {input}"))?;
+        self.volumes
+            .iter()
+            .try_for_each(|volume| write!(f, ", {}", volume.mount_path))
     }
 }
 

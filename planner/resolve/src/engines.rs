@@ -87,11 +87,15 @@ pub(crate) fn image<'a>(engine: &'a EngineRow, accelerator: &str) -> Option<&'a 
 /// Whether an engine takes a draft model at a version. A version that cannot be read counts as the
 /// newest.
 pub(crate) fn takes_draft_models(engine: &EngineRow, version: &str) -> bool {
-    let from = engine
+    engine
         .draft_models
         .as_ref()
-        .and_then(|row| parse(&row.from));
-    match (from, parse(version)) {
+        .is_some_and(|row| reached(&row.from, version))
+}
+
+/// Whether a version is not older than another. One that cannot be read counts as the newest.
+pub(crate) fn reached(from: &str, version: &str) -> bool {
+    match (parse(from), parse(version)) {
         (None, _) => false,
         (Some(from), Some(version)) => from <= version,
         (Some(_), None) => true,

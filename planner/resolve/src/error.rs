@@ -57,6 +57,10 @@ pub enum Field {
     BudgetMonthly,
     /// How the container gets a Hub token.
     Token,
+    /// The snapshot it serves from.
+    Cache,
+    /// How the snapshot is loaded.
+    Loader,
 }
 
 /// Why an endpoint cannot be placed.

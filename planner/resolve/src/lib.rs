@@ -14,7 +14,7 @@
 //! | [`market`] | what is sold where, at which price |
 //! | `architecture`, `format`, `weights`, `cache`, `parallel`, `footprint`, [`memory`] | what a model needs |
 //! | `throughput`, `pace` | how fast it is |
-//! | `start` | how long it takes to begin |
+//! | `start`, `loader`, `needed` | how long it takes to begin, how a snapshot is loaded, which of its files |
 //! | `facts` | whether facts stated by hand belong together |
 //! | `need`, `fit`, `survey`, `reason` | which shapes hold it, and why not the others |
 //! | [`ranking`], `placement`, `behind`, `advice` | the choice, why not the next, and what would help if there is none |
@@ -39,10 +39,12 @@ pub mod gates;
 pub mod joint;
 #[cfg(test)]
 mod kinds;
+mod loader;
 pub mod lowering;
 pub mod market;
 pub mod memory;
 mod need;
+mod needed;
 pub mod pace;
 mod parallel;
 mod placement;

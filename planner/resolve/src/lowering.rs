@@ -4,17 +4,22 @@
 //!   CreateSecret ─► GrantSecretAccess ─► AddSecretVersion ─► CreateService ─► SetInvokers ─► MarkReady
 //! ```
 //!
-//! The secret is there only where the endpoint manages a Hub token of its own. Access to it is
+//! ```text
+//!   GrantBucketRead, AwaitSnapshot ─► CreateService
+//! ```
+//!
+//! A snapshot stands before the service that mounts it, and takes the place of the Hub: such a service
+//! gets no token. The secret is there only where the endpoint manages a Hub token of its own. Access to it is
 //! granted before its version is added, so that a service which reads the version finds it
 //! readable. Nothing here decides: what the placement says is what the operations say.
 
 use std::collections::BTreeMap;
 
-use openmodel_graph::graph::{ExecutionGraph, GraphBuilder, GraphError};
+use openmodel_graph::graph::{ExecutionGraph, GraphBuilder, GraphError, StepId};
 use openmodel_graph::operation::{
     EndpointIdentity, Input, Operation, SecretSlot, ServiceSpec, Tags,
 };
-use openmodel_schemas::report::{Serving, Shape};
+use openmodel_schemas::report::{Loading, Serving, Shape};
 use openmodel_schemas::spec::{Access, EndpointSpec, TokenSource};
 
 /// Name of the secret value that the adapter must be handed beside the graph.
@@ -50,6 +55,7 @@ pub fn lower(
     spec: &EndpointSpec,
     shape: &Shape,
     serving: &Serving,
+    loading: Option<&Loading>,
     change: &Change,
     annotations: Tags,
 ) -> Result<ExecutionGraph, GraphError> {
@@ -59,16 +65,19 @@ pub fn lower(
         Change::Create => None,
         Change::Update { token } => token.as_ref(),
     };
+    let after = snapshot(spec, loading, &mut graph);
     let token = token(spec, &identity, existing, &mut graph);
     let service = Box::new(service(spec, shape, serving, token, annotations));
     let service = graph.step(match change {
         Change::Create => Operation::CreateService {
             identity: identity.clone(),
             service,
+            after,
         },
         Change::Update { .. } => Operation::UpdateService {
             identity: identity.clone(),
             service,
+            after,
         },
     });
     let mut before_ready = Vec::new();
@@ -79,7 +88,7 @@ pub fn lower(
             members,
         }));
     }
-    let unused = existing.is_some() && !matches!(spec.token, TokenSource::Managed { .. });
+    let unused = existing.is_some() && !manages_token(spec);
     if unused {
         let secret = identity.token_secret();
         before_ready.push(graph.step(Operation::DeleteSecret {
@@ -122,6 +131,33 @@ pub fn identity(spec: &EndpointSpec) -> EndpointIdentity {
     }
 }
 
+/// Whether the endpoint has a token secret of its own.
+#[must_use]
+pub fn manages_token(spec: &EndpointSpec) -> bool {
+    spec.cache.is_none() && matches!(spec.token, TokenSource::Managed { .. })
+}
+
+/// The steps that make sure of the snapshot an endpoint serves from.
+fn snapshot(
+    spec: &EndpointSpec,
+    loading: Option<&Loading>,
+    graph: &mut GraphBuilder,
+) -> Vec<StepId> {
+    let Some(cache) = &spec.cache else {
+        return Vec::new();
+    };
+    let granted = graph.step(Operation::GrantBucketRead {
+        project: spec.project.clone(),
+        bucket: cache.uri.bucket().to_owned(),
+    });
+    let complete = graph.step(Operation::AwaitSnapshot {
+        snapshot: cache.uri.clone(),
+        region: spec.region.clone(),
+        files: loading.map_or_else(Vec::new, |loading| loading.files.clone()),
+    });
+    vec![granted, complete]
+}
+
 /// The secret version the container reads its token from.
 fn token(
     spec: &EndpointSpec,
@@ -130,6 +166,7 @@ fn token(
     graph: &mut GraphBuilder,
 ) -> Option<Input> {
     let version = match &spec.token {
+        _ if spec.cache.is_some() => return None,
         TokenSource::None => return None,
         // The user's secret, and the user's to share: its policy is not ours to change.
         TokenSource::Secret { version } => {
@@ -190,6 +227,7 @@ fn service(
         args: serving.args.clone(),
         env,
         secret_env,
+        volumes: serving.volumes.clone(),
         cpu: shape.cpu,
         memory: shape.memory,
         accelerator: shape.accelerator.clone(),
@@ -234,6 +272,7 @@ mod tests {
             &spec,
             &placement.shape,
             &placement.serving,
+            placement.loading.as_ref(),
             change,
             [("openmodel.dev/spec".to_owned(), "{}".to_owned())].into(),
         )
@@ -272,6 +311,44 @@ mod tests {
         insta::assert_snapshot!(graph(TokenSource::None, &Change::Create, &[]), @r"
         s0 = CreateService(acme-ml/us-central1/chat, nvidia-l4 x 1, 6 vCPU, 24.00 GiB, vllm/vllm-openai:v0.27.1-cu129)
         s1 = MarkReady(s0.id)
+        ");
+    }
+
+    #[test]
+    fn an_endpoint_of_a_snapshot_waits_for_it_and_has_no_token() {
+        let card = testing::llama_8b();
+        let mut spec = testing::spec(&card, 8192, 8);
+        spec.token = TokenSource::Managed { version: 1 };
+        spec.cache = Some(openmodel_schemas::spec::CacheSpec {
+            uri: format!("gs://acme/models/{}/{}", card.id, testing::COMMIT)
+                .parse()
+                .expect("a snapshot"),
+            loader: Some(openmodel_schemas::spec::Loader::Fuse),
+        });
+        let placement = place(&spec, &card, None, testing::catalog()).expect("it fits");
+        let graph = |change: &Change| {
+            let (shape, serving) = (&placement.shape, &placement.serving);
+            let loading = placement.loading.as_ref();
+            lower(&spec, shape, serving, loading, change, Tags::new()).expect("sound")
+        };
+        insta::assert_snapshot!(graph(&Change::Create), @"
+        s0 = GrantBucketRead(acme-ml, acme)
+        s1 = AwaitSnapshot(gs://acme/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659, us-central1, 0 files)
+        s2 = CreateService(acme-ml/us-central1/chat, nvidia-l4 x 1, 6 vCPU, 24.00 GiB, vllm/vllm-openai:v0.27.1-cu129, /mnt/models, /mnt/models-cache) after s0, s1
+        s3 = MarkReady(s2.id)
+        ");
+        // The token of the time before goes once the service does not read it.
+        let token = Some(ManagedToken {
+            version: 1,
+            secret_version: "projects/7/secrets/s/versions/1".to_owned(),
+        });
+        insta::assert_snapshot!(graph(&Change::Update { token }), @"
+        s0 = GrantBucketRead(acme-ml, acme)
+        s1 = AwaitSnapshot(gs://acme/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659, us-central1, 0 files)
+        s2 = UpdateService(acme-ml/us-central1/chat, nvidia-l4 x 1, 6 vCPU, 24.00 GiB, vllm/vllm-openai:v0.27.1-cu129, /mnt/models, /mnt/models-cache) after s0, s1
+        s3 = SetInvokers(s2.id, [])
+        s4 = DeleteSecret(projects/acme-ml/secrets/openmodel-us-central1-chat-hugging-face-token) after s2
+        s5 = MarkReady(s2.id) after s3, s4
         ");
     }
 

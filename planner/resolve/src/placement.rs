@@ -12,18 +12,21 @@
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Usd, UsdPerHour};
-use openmodel_schemas::report::{Candidate, Cost, Placement, Recommendation};
+use openmodel_schemas::report::{Candidate, Cost, Loading, Placement, Recommendation};
 use openmodel_schemas::repository::Gating;
+use openmodel_schemas::snapshot::RepositoryType;
 use openmodel_schemas::spec::{
-    Budget, EndpointSpec, Objective, ShapeRequest, Surface, TokenSource,
+    Budget, CacheSpec, EndpointSpec, Objective, ShapeRequest, Surface, TokenSource,
 };
 use rust_decimal::Decimal;
 
 use crate::advice::refuse;
 use crate::behind::behind;
 use crate::error::{Fault, Field, ResolveError};
+use crate::loader::{Source, choose, load_time};
 use crate::market::Catalog;
 use crate::need::Need;
+use crate::needed::needed;
 use crate::reason::list;
 use crate::serving::serving;
 use crate::show::{basis, performance, price};
@@ -63,8 +66,13 @@ fn decide(
     };
     check(spec, catalog)?;
     let draft = need.draft.map(|draft| draft.card);
-    for card in [Some(card), draft].into_iter().flatten() {
-        check_token(spec, card)?;
+    match &spec.cache {
+        Some(cache) => check_cache(spec, cache, card)?,
+        None => {
+            for card in [Some(card), draft].into_iter().flatten() {
+                check_token(spec, card)?;
+            }
+        }
     }
     let request = Request {
         spec,
@@ -80,6 +88,16 @@ fn decide(
         return Err(refuse(&request, catalog, considered));
     };
     let fit = &considered.fits[choice.fit];
+    let taken = spec
+        .cache
+        .as_ref()
+        .map(|cache| choose(&need, fit, cache.loader).map(|loader| (cache, loader)))
+        .transpose()?;
+    let source = taken.map(|(cache, loader)| Source {
+        uri: &cache.uri,
+        loader,
+        room: (choice.memory + need.files(fit.variant)).saturating_sub(fit.footprint.host),
+    });
     let cost = choice.cost(catalog, &need, fit, Some(spec.scaling));
     let recommended = survey.first().unwrap_or_else(|| choice.clone());
     within_budget(&request, catalog, &choice, &recommended, &cost)?;
@@ -90,7 +108,24 @@ fn decide(
         memory: fit.footprint.memory(basis(&need, fit)),
         performance: fit.pace.map(performance),
         recommendation: recommendation(&request, catalog, &choice, &recommended, &survey),
-        serving: serving(&need, fit, accelerator, Some(&spec.commit), &spec.engine)?,
+        serving: serving(
+            &need,
+            fit,
+            accelerator,
+            Some(&spec.commit),
+            &spec.engine,
+            source,
+        )?,
+        loading: taken.map(|(_, loader)| Loading {
+            loader,
+            files: needed(card, fit.engine),
+        }),
+        load_time: load_time(
+            &need,
+            fit,
+            taken.map(|(cache, loader)| (loader, cache.loader.is_some())),
+            choice.hourly,
+        ),
         cost,
     })
 }
@@ -128,6 +163,7 @@ impl Request<'_> {
             scaling: Some(self.spec.scaling),
             objective: self.spec.objective.unwrap_or(Objective::Cost),
             stored: false,
+            cache: self.spec.cache.as_ref(),
             most: 0,
             budget: &Budget::default(),
         };
@@ -176,6 +212,61 @@ fn check(spec: &EndpointSpec, catalog: &Catalog) -> Result<(), Fault> {
             "Replica bounds contradict",
             detail,
         );
+    }
+    Ok(())
+}
+
+/// Whether a snapshot is one of what is to be served.
+fn check_cache(spec: &EndpointSpec, cache: &CacheSpec, card: &ModelCard) -> Result<(), Fault> {
+    let fault = |summary, detail| {
+        Err(Fault {
+            field: Field::Cache,
+            code: "another_snapshot",
+            summary,
+            detail,
+        })
+    };
+    let (uri, kept) = (&cache.uri, cache.uri.repository());
+    if kept.kind != RepositoryType::Model {
+        let detail = format!(
+            "{uri} is a snapshot of a {}, and an endpoint serves a model. Set cache to the id of an \
+             openmodel_cache whose repository_type is model.",
+            kept.kind
+        );
+        return fault("Snapshot is not of a model", detail);
+    }
+    // A renamed repository answers to both names.
+    if kept.id != spec.model && kept.id != card.id {
+        let detail = format!(
+            "{uri} is a snapshot of {}, and model is {}. Set model = \"{}\", or cache to a snapshot of {}.",
+            kept.id, spec.model, kept.id, spec.model
+        );
+        return fault("Snapshot is of another model", detail);
+    }
+    if uri.commit() != spec.commit {
+        let detail = format!(
+            "{uri} is a snapshot of commit {}, and revision stands for commit {}. Remove revision, and the \
+             snapshot's commit is served; or bring both to one commit.",
+            uri.commit(),
+            spec.commit
+        );
+        return fault("Snapshot is of another revision", detail);
+    }
+    if spec.surface != Surface::CloudRun {
+        let detail = format!(
+            "An endpoint on {} does not serve from a snapshot; one on {} does. Remove cache.",
+            spec.surface.as_str(),
+            Surface::CloudRun.as_str()
+        );
+        return fault("Surface does not serve from a snapshot", detail);
+    }
+    if let Some(draft) = &spec.workload.draft_model {
+        let detail = format!(
+            "A replica that serves from a snapshot does not ask the Hub, and {uri} does not hold the draft model \
+             {}. Remove workload.draft_model, or cache.",
+            draft.model
+        );
+        return fault("Snapshot has no draft model", detail);
     }
     Ok(())
 }

@@ -150,6 +150,7 @@ impl<'a> Ranked<'a> {
                 scaling: question.scaling,
                 objective: question.objective,
                 stored: true,
+                cache: None,
                 most,
                 budget: &question.budget,
             },
@@ -192,7 +193,15 @@ impl<'a> Ranked<'a> {
         let fit = &self.survey.fits[choice.fit];
         let commit = Some(&card.commit).filter(|commit| !commit.is_null());
         let accelerator = choice.sale.accelerator;
-        serving(&self.need, fit, accelerator, commit, &EngineSpec::default()).ok()
+        serving(
+            &self.need,
+            fit,
+            accelerator,
+            commit,
+            &EngineSpec::default(),
+            None,
+        )
+        .ok()
     }
 
     fn reason(&self, question: &Question, catalog: &Catalog) -> String {

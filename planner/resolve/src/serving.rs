@@ -13,6 +13,7 @@ use crate::engines;
 use crate::error::{Fault, Field};
 use crate::fit::Fit;
 use crate::format::Format;
+use crate::loader::Source;
 use crate::need::Need;
 use crate::task::ranks_by_words;
 
@@ -24,6 +25,7 @@ pub(crate) fn serving(
     accelerator: &AcceleratorRow,
     commit: Option<&CommitSha>,
     user: &EngineSpec,
+    source: Option<Source<'_>>,
 ) -> Result<Serving, Fault> {
     let engine = fit.engine;
     let version = need.version(engine);
@@ -32,11 +34,21 @@ pub(crate) fn serving(
         None => image(engine, version, &accelerator.name)?,
     };
     let mut args = engine.arguments.clone();
-    args.extend(arguments(need, fit, accelerator, commit));
+    args.extend(arguments(need, fit, accelerator, commit, source));
     let generated_args = args.len();
     args.extend(user.args.iter().cloned());
     let mut env = engine.env.clone();
-    env.extend(values(&engine.variables, need, fit, accelerator, commit));
+    env.extend(values(
+        &engine.variables,
+        need,
+        fit,
+        accelerator,
+        commit,
+        source,
+    ));
+    if let Some(source) = source {
+        env.extend(source.env(engine));
+    }
     env.extend(user.env.clone());
     Ok(Serving {
         engine: engine.name.clone(),
@@ -48,6 +60,7 @@ pub(crate) fn serving(
         env,
         port: engine.port,
         health_path: engine.health_path.clone(),
+        volumes: source.map_or_else(Vec::new, |source| source.volumes(need.files(fit.variant))),
     })
 }
 
@@ -58,9 +71,10 @@ fn arguments(
     fit: &Fit,
     accelerator: &AcceleratorRow,
     commit: Option<&CommitSha>,
+    source: Option<Source<'_>>,
 ) -> Vec<String> {
     let mut args = Vec::new();
-    for (flag, value) in values(&fit.engine.flags, need, fit, accelerator, commit) {
+    for (flag, value) in values(&fit.engine.flags, need, fit, accelerator, commit, source) {
         if flag.ends_with('=') {
             args.push(format!("{flag}{value}"));
         } else {
@@ -73,6 +87,9 @@ fn arguments(
     if need.workload.adapters.is_some() {
         args.extend(fit.engine.flags.adapters.clone());
     }
+    if let Some(source) = source {
+        args.extend(source.arguments(fit.engine).iter().cloned());
+    }
     args
 }
 
@@ -83,6 +100,7 @@ fn values(
     fit: &Fit,
     accelerator: &AcceleratorRow,
     commit: Option<&CommitSha>,
+    source: Option<Source<'_>>,
 ) -> Vec<(String, String)> {
     let footprint = &fit.footprint;
     let spread = fit.parallelism;
@@ -112,17 +130,25 @@ fn values(
     let elsewhere = variant
         .quantization
         .filter(|_| made.is_none() && config.quantization.is_none());
-    let source = elsewhere.map_or_else(
+    let on_hub = elsewhere.map_or_else(
         || need.card.id.to_string(),
         |format| format!("<repository of {} in {}>", need.card.id, format.as_str()),
     );
-    let commit = commit.filter(|_| elsewhere.is_none());
+    // A path is said by its own word, where there is one; and what lies at it is of one commit.
+    let at = source.map(|source| source.model(need, fit.engine));
+    let (model, model_path) = match at {
+        Some(path) if flags.model_path.is_some() => (None, Some(path)),
+        Some(path) => (Some(path), None),
+        None => (Some(on_hub), None),
+    };
+    let commit = commit.filter(|_| elsewhere.is_none() && source.is_none());
     let adapters = need.workload.adapters;
     let stretch = config
         .max_positions
         .filter(|native| need.workload.context_length.0 > *native);
     let all = [
-        (&flags.model, Some(source)),
+        (&flags.model, model),
+        (&flags.model_path, model_path),
         (&flags.revision, commit.map(ToString::to_string)),
         (&flags.served_name, Some(need.card.id.to_string())),
         (&flags.port, Some(fit.engine.port.to_string())),

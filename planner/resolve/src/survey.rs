@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
-use openmodel_schemas::spec::{Budget, Objective, Scaling, ShapeRequest, Surface};
+use openmodel_schemas::spec::{Budget, CacheSpec, Objective, Scaling, ShapeRequest, Surface};
 use rust_decimal::Decimal;
 
 pub(crate) use self::score::{cluster_fee, per_million, storage};
@@ -24,6 +24,7 @@ pub(crate) use self::score::{cluster_fee, per_million, storage};
 use self::checks::{host, mismatch, within};
 use self::score::{Month, Score, Storage, pico, replicas, score, starting};
 use crate::fit::{Fit, fit};
+use crate::loader::{self, choose};
 use crate::market::{Catalog, Purchase, Sale};
 use crate::need::Need;
 use crate::pace::pace;
@@ -51,6 +52,8 @@ pub(crate) struct Scope<'a, 's> {
     /// Whether the weights are kept in Cloud Storage, which costs too; without it they come from
     /// the Hub at each start.
     pub(crate) stored: bool,
+    /// The snapshot that the weights come from, where there is one already; its owner pays for it.
+    pub(crate) cache: Option<&'s CacheSpec>,
     /// How many of those that hold the need are put in order; 0: all.
     pub(crate) most: usize,
     /// Limits of cost; a shape over them is rejected.
@@ -110,6 +113,8 @@ pub(crate) struct Survey<'a> {
     catalog: &'a Catalog,
     memory: Option<Bytes>,
     stored: bool,
+    /// Where each of the fits loads from, where a snapshot is there.
+    cached: Vec<Origin>,
     /// Starts of a replica in a month.
     starts: u32,
     files: Vec<Bytes>,
@@ -132,6 +137,7 @@ impl<'a> Survey<'a> {
             catalog: scope.catalog,
             memory: scope.fixed.memory,
             stored: scope.stored,
+            cached: Vec::new(),
             starts: need.workload.starts_per_month.unwrap_or(0),
             files: (0..need.variants.len())
                 .map(|variant| need.files(variant))
@@ -253,7 +259,17 @@ impl<'a> Survey<'a> {
             hourly,
             kept,
             fixed,
-            start: Start::of(files, origin(self.stored, sale.surface)),
+            start: Start::of(files, self.origin(fit, sale.surface)),
+        }
+    }
+
+    /// Where a replica loads from; Hugging Face keeps a copy of its own.
+    fn origin(&self, fit: usize, surface: Surface) -> Origin {
+        match self.cached.get(fit) {
+            _ if surface == Surface::HuggingFace => Origin::Hub,
+            Some(origin) => *origin,
+            None if self.stored => Origin::Bucket,
+            None => Origin::Hub,
         }
     }
 
@@ -376,7 +392,7 @@ impl<'a> Survey<'a> {
                 };
                 let month = Month {
                     fixed: stored.saturating_add(cluster),
-                    starting: starting(need, files, origin(scope.stored, sale.surface)),
+                    starting: starting(need, files, self.origin(index, sale.surface)),
                 };
                 if let Err(reason) = within(scope.budget, hourly, most, month, sale.region) {
                     self.reject(reject(reason, hourly));
@@ -425,6 +441,12 @@ impl<'a> Survey<'a> {
         .map(|fits| {
             self.needed
                 .extend(fits.iter().map(|fit| replicas(need, fit)));
+            if let Some(cache) = scope.cache {
+                // What cannot be loaded is said of the choice; until then it counts as mounted.
+                self.cached.extend(fits.iter().map(|fit| {
+                    choose(need, fit, cache.loader).map_or(Origin::Fuse, loader::origin)
+                }));
+            }
             self.fits.extend(fits);
             start..self.fits.len()
         });
@@ -518,15 +540,6 @@ fn paced(need: &Need, scope: &Scope) -> bool {
     scope.objective != Objective::Cost
         || need.workload.requests_per_second.is_some()
         || !need.workload.goals.is_empty()
-}
-
-/// Where a replica loads from; Hugging Face keeps a copy of its own.
-fn origin(stored: bool, surface: Surface) -> Origin {
-    if stored && surface != Surface::HuggingFace {
-        Origin::Bucket
-    } else {
-        Origin::Hub
-    }
 }
 
 /// One replica for an hour, with the host memory that the user fixes.

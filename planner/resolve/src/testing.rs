@@ -61,6 +61,7 @@ pub(crate) fn spec(card: &ModelCard, context_length: u64, max_concurrency: u32) 
         budget: Budget::default(),
         objective: None,
         token: TokenSource::None,
+        cache: None,
         labels: [("team".to_owned(), "search".to_owned())].into(),
     }
 }

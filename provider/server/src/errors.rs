@@ -1,5 +1,6 @@
 //! Our errors as Terraform's diagnostics: a short summary, full sentences, the attribute.
 
+use openmodel_apply::cloud::Failure;
 use openmodel_cloud::huggingface::HubError;
 use openmodel_resolve::{Field, ResolveError};
 use tfplug::{Diagnostic, Diagnostics};
@@ -51,6 +52,8 @@ pub(crate) const fn path(field: Field) -> &'static str {
         Field::BudgetHourly => "budget.max_hourly_cost",
         Field::BudgetMonthly => "budget.max_monthly_cost",
         Field::Token => "hugging_face_token_wo",
+        Field::Cache => "cache",
+        Field::Loader => "loader",
     }
 }
 
@@ -88,6 +91,18 @@ fn unread(client: &Client, error: &HubError, path: &str) -> Diagnostics {
         );
     }
     Diagnostic::error(summary).at(path).detail(detail).into()
+}
+
+/// A snapshot that cannot serve an endpoint.
+pub(crate) fn snapshot(failure: &Failure) -> Diagnostic {
+    let hint = failure.hint.as_deref().unwrap_or_default();
+    let mut message = failure.message.clone();
+    if let Some(first) = message.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    Diagnostic::error("Snapshot cannot serve the endpoint")
+        .at("cache")
+        .detail(format!("{} {hint}", sentence(&message)).trim().to_owned())
 }
 
 /// An argument that neither the resource, the provider nor the environment sets.

@@ -99,11 +99,15 @@ pub(crate) fn cost_line(line: &CostLine) -> String {
 
 /// `36 to 495 s, $0.0387 at 133 s`.
 pub(crate) fn cold_start(start: &ColdStart) -> String {
-    let seconds = start.seconds;
     let cost = start.usd.map_or_else(String::new, |usd| {
-        format!(", ${} at {:.0} s", money(usd.0, 4), seconds.estimate)
+        format!(", ${} at {:.0} s", money(usd.0, 4), start.seconds.estimate)
     });
-    format!("{:.0} to {:.0} s{cost}", seconds.low, seconds.high)
+    format!("{}{cost}", seconds(start.seconds))
+}
+
+/// `36 to 495 s`.
+pub(crate) fn seconds(range: Range) -> String {
+    format!("{:.0} to {:.0} s", range.low, range.high)
 }
 
 /// A count as Terraform's number.

@@ -86,9 +86,11 @@ fn every_row_names_a_source_and_every_source_has_a_row() {
         let images = engine.images.iter().chain(&engine.sidecars);
         let images = images.map(|row| &row.source);
         let drafts = engine.draft_models.iter().map(|row| &row.source);
+        let streamers = engine.streamer.iter().map(|row| &row.source);
         named.extend(
             rows.chain(images)
                 .chain(drafts)
+                .chain(streamers)
                 .chain([&engine.source, &engine.host_source]),
         );
     }

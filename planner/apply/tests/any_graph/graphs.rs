@@ -65,10 +65,19 @@ pub(crate) fn update() -> ExecutionGraph {
     let token = builder.step(secret("token"));
     let value = builder.step(version(Input::OutputOf(token), 1));
     let env = [("HF_TOKEN".to_owned(), Input::OutputOf(value))];
-    let Operation::CreateService { identity, service } = service("chat", env) else {
+    let Operation::CreateService {
+        identity,
+        service,
+        after,
+    } = service("chat", env)
+    else {
         unreachable!("a service is created by CreateService")
     };
-    let chat = builder.step(Operation::UpdateService { identity, service });
+    let chat = builder.step(Operation::UpdateService {
+        identity,
+        service,
+        after,
+    });
     builder.step(invokers(Input::OutputOf(chat)));
     builder.freeze().expect("steps refer to earlier ones only")
 }
@@ -109,6 +118,7 @@ fn service(name: &str, env: impl IntoIterator<Item = (String, Input)>) -> Operat
             args: vec![],
             env: [].into(),
             secret_env: env.into_iter().collect(),
+            volumes: Vec::new(),
             cpu: 8,
             memory: Bytes::gib(32),
             accelerator: "nvidia-l4".to_owned(),
@@ -122,5 +132,6 @@ fn service(name: &str, env: impl IntoIterator<Item = (String, Input)>) -> Operat
             labels: [].into(),
             annotations: [].into(),
         }),
+        after: vec![],
     }
 }

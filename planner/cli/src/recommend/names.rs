@@ -205,7 +205,9 @@ const fn flag(field: Field) -> Option<&'static str> {
         | Field::ShapeCpu
         | Field::ShapeMemory
         | Field::Scaling
-        | Field::Token => return None,
+        | Field::Token
+        | Field::Cache
+        | Field::Loader => return None,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Who may call a service, and who may read a secret.
+//! Who may call a service, and who may read a secret or a bucket.
 
 use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
 use serde_json::{Value, json};
@@ -13,6 +13,10 @@ use crate::transport::{Api, Transport};
 
 /// Who may read a secret's value holds this role.
 const SECRET_ACCESSOR: &str = "roles/secretmanager.secretAccessor";
+
+/// Who may read a bucket's objects holds this role; it is what Cloud Run asks for to mount one.
+/// <https://docs.cloud.google.com/run/docs/configuring/services/cloud-storage-volume-mounts>
+const OBJECT_VIEWER: &str = "roles/storage.objectViewer";
 
 /// The IAM part of the adapter.
 #[derive(Clone, Copy)]
@@ -57,36 +61,65 @@ impl Access<'_> {
 
     /// Looks whether the project's default compute account may read the secret.
     pub(crate) async fn observe_grant(&self, secret: &str) -> Result<Seen, Failure> {
-        let member = self.default_account(secret).await?;
-        let policy = self.read(&secret_policy(secret)).await?;
-        let differs = policy::with_member(&policy, SECRET_ACCESSOR, &member).is_some();
-        Ok(if differs {
-            Seen::Absent
-        } else {
-            Seen::Ours(output(secret))
-        })
+        let project = project_of(secret).unwrap_or_default();
+        self.observe_role(&secret_policy(secret), SECRET_ACCESSOR, project)
+            .await
     }
 
     /// Lets the project's default compute account read the secret.
     pub(crate) async fn grant(&self, secret: &str) -> Outcome {
-        let member = match self.default_account(secret).await {
+        let project = project_of(secret).unwrap_or_default();
+        self.grant_role(&secret_policy(secret), SECRET_ACCESSOR, project)
+            .await
+    }
+
+    /// Looks whether a project's default compute account may read a bucket's objects.
+    pub(crate) async fn observe_bucket(
+        &self,
+        bucket: &str,
+        project: &str,
+    ) -> Result<Seen, Failure> {
+        self.observe_role(&bucket_policy(bucket), OBJECT_VIEWER, project)
+            .await
+    }
+
+    /// Lets a project's default compute account read a bucket's objects.
+    pub(crate) async fn grant_bucket(&self, bucket: &str, project: &str) -> Outcome {
+        self.grant_role(&bucket_policy(bucket), OBJECT_VIEWER, project)
+            .await
+    }
+
+    async fn observe_role(
+        &self,
+        resource: &Resource<'_>,
+        role: &str,
+        project: &str,
+    ) -> Result<Seen, Failure> {
+        let member = self.default_account(project).await?;
+        let policy = self.read(resource).await?;
+        let differs = policy::with_member(&policy, role, &member).is_some();
+        Ok(if differs {
+            Seen::Absent
+        } else {
+            Seen::Ours(output(resource.name))
+        })
+    }
+
+    async fn grant_role(&self, resource: &Resource<'_>, role: &str, project: &str) -> Outcome {
+        let member = match self.default_account(project).await {
             Ok(member) => member,
             Err(failure) => return Outcome::Refused(failure),
         };
-        let change = |policy: &Value| policy::with_member(policy, SECRET_ACCESSOR, &member);
-        match secret_policy(secret)
-            .change(self.transport, self.deadline, change)
-            .await
-        {
-            Ok(()) => Outcome::Done(output(secret)),
+        let change = |policy: &Value| policy::with_member(policy, role, &member);
+        match resource.change(self.transport, self.deadline, change).await {
+            Ok(()) => Outcome::Done(output(resource.name)),
             Err(outcome) => outcome,
         }
     }
 
-    /// The account that Cloud Run services run as by default. It is named by the project's
-    /// number, which the API writes into the secret's name; an id is looked up.
-    async fn default_account(&self, secret: &str) -> Result<String, Failure> {
-        let project = project_of(secret).unwrap_or_default();
+    /// The account that a project's Cloud Run services run as by default. It is named by the project's
+    /// number, which the API writes into a secret's name; an id is looked up.
+    async fn default_account(&self, project: &str) -> Result<String, Failure> {
         let number = if project.bytes().all(|byte| byte.is_ascii_digit()) {
             project.to_owned()
         } else {
@@ -113,6 +146,14 @@ fn secret_policy(secret: &str) -> Resource<'_> {
         api: Api::SecretManager,
         version: "v1",
         name: secret,
+    }
+}
+
+fn bucket_policy(bucket: &str) -> Resource<'_> {
+    Resource {
+        api: Api::Storage,
+        version: "v1",
+        name: bucket,
     }
 }
 
@@ -143,15 +184,9 @@ mod tests {
                 "serviceAccount:{number}-compute@developer.gserviceaccount.com"
             ))
         };
-        assert_eq!(
-            access.default_account("projects/7/secrets/s").await,
-            account(7)
-        );
+        assert_eq!(access.default_account("7").await, account(7));
         assert!(seen.lines().is_empty());
-        assert_eq!(
-            access.default_account("projects/acme-ml/secrets/s").await,
-            account(42)
-        );
+        assert_eq!(access.default_account("acme-ml").await, account(42));
         assert_eq!(
             seen.lines(),
             ["GET https://cloudresourcemanager.googleapis.com/v3/projects/acme-ml"]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use openmodel_apply::cloud::{Call, Cloud, Failure, Outcome, Output, Seen};
 use openmodel_graph::operation::{EndpointIdentity, Input, Operation, SecretSlot};
+use openmodel_schemas::name::Region;
+use openmodel_schemas::snapshot::SnapshotUri;
 use tokio::time::Instant;
 
 use super::access::Access;
@@ -13,6 +15,7 @@ use super::marks;
 use super::run;
 use super::secrets::Secrets;
 use super::services::{Services, Wanted};
+use super::snapshots::{Asked, SnapshotState, Snapshots};
 use crate::{Secret, Transport};
 
 /// Google Cloud, with the secrets that the graph's slots stand for.
@@ -62,6 +65,30 @@ impl GoogleCloud {
             .find(&identity.token_secret())
             .await?;
         Ok(found.is_some_and(|secret| marks::is_managed(&secret.labels)))
+    }
+
+    /// What is there of a snapshot that an endpoint in a region is to serve from, if it needs these files
+    /// of it.
+    pub async fn look_at_snapshot(
+        &self,
+        snapshot: &SnapshotUri,
+        region: &Region,
+        files: &[String],
+        deadline: Instant,
+    ) -> Result<SnapshotState, Failure> {
+        let asked = Asked {
+            snapshot,
+            region,
+            files,
+        };
+        self.snapshots(deadline).look(asked).await
+    }
+
+    fn snapshots(&self, deadline: Instant) -> Snapshots<'_> {
+        Snapshots {
+            transport: &self.transport,
+            deadline,
+        }
     }
 
     fn services(&self, deadline: Instant) -> Services<'_> {
@@ -144,6 +171,21 @@ impl Cloud for GoogleCloud {
                 secrets.observe_version(known(secret)?, &call.key).await
             }
             Operation::GrantSecretAccess { secret } => access.observe_grant(known(secret)?).await,
+            Operation::GrantBucketRead { project, bucket } => {
+                access.observe_bucket(bucket, project.as_str()).await
+            }
+            Operation::AwaitSnapshot {
+                snapshot,
+                region,
+                files,
+            } => {
+                let asked = Asked {
+                    snapshot,
+                    region,
+                    files,
+                };
+                self.snapshots(deadline).observe(asked).await
+            }
             Operation::CreateService { identity, .. } => {
                 services.observe_created(identity, &call.key).await
             }
@@ -182,8 +224,27 @@ impl Cloud for GoogleCloud {
                 Ok(secret) => access.grant(secret).await,
                 Err(failure) => Outcome::Refused(failure),
             },
-            Operation::CreateService { identity, service }
-            | Operation::UpdateService { identity, service } => {
+            Operation::GrantBucketRead { project, bucket } => {
+                access.grant_bucket(bucket, project.as_str()).await
+            }
+            Operation::AwaitSnapshot {
+                snapshot,
+                region,
+                files,
+            } => {
+                let asked = Asked {
+                    snapshot,
+                    region,
+                    files,
+                };
+                self.snapshots(deadline).wait(asked).await
+            }
+            Operation::CreateService {
+                identity, service, ..
+            }
+            | Operation::UpdateService {
+                identity, service, ..
+            } => {
                 if let Some(failure) = service
                     .secret_env
                     .values()

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use openmodel_graph::operation::Tags;
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::report::{Volume, VolumeSource};
 
 use super::marks::{self, KEY_LABEL, Phase};
-use super::run::{Rest, Service};
+use super::run::{Rest, RunVolume, Service, VolumeMount};
 
 /// The live state of an endpoint's Cloud Run service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct LiveService {
     pub env: Tags,
     /// Environment variables read from secrets: full version names.
     pub secret_env: BTreeMap<String, String>,
+    /// Our volumes, in the order of their names.
+    pub volumes: Vec<Volume>,
     /// vCPUs; `None` where they are no whole number.
     pub cpu: Option<u32>,
     /// Host memory.
@@ -103,6 +106,7 @@ impl LiveService {
                 .map(|variable| (variable.name.clone(), variable.value.clone()))
                 .collect(),
             secret_env: service.secret_env(),
+            volumes: volumes(&template.volumes, &container.volume_mounts),
             cpu: limit("cpu").and_then(cpu),
             memory: limit("memory").and_then(memory),
             accelerator: text(&template.node_selector.accelerator),
@@ -132,6 +136,34 @@ impl LiveService {
             invokers,
         }
     }
+}
+
+/// The volumes of our making. One that is not what we make of it (another path, written to) is another.
+fn volumes(volumes: &[RunVolume], mounts: &[VolumeMount]) -> Vec<Volume> {
+    let mut ours: Vec<Volume> = volumes
+        .iter()
+        .filter(|volume| volume.name.starts_with(Volume::PREFIX))
+        .filter_map(|volume| {
+            let mount = mounts.iter().find(|mount| mount.name == volume.name)?;
+            let source = match (&volume.gcs, &volume.empty_dir) {
+                (Some(gcs), _) if gcs.read_only => VolumeSource::Bucket {
+                    bucket: gcs.bucket.clone(),
+                    mount_options: gcs.mount_options.clone(),
+                },
+                (None, Some(dir)) => VolumeSource::Memory {
+                    size: memory(&dir.size_limit)?,
+                },
+                _ => return None,
+            };
+            Some(Volume {
+                name: volume.name.clone(),
+                mount_path: mount.mount_path.clone(),
+                source,
+            })
+        })
+        .collect();
+    ours.sort_by(|a, b| a.name.cmp(&b.name));
+    ours
 }
 
 fn readiness(service: &Service) -> Readiness {
@@ -212,6 +244,7 @@ mod tests {
             (spec.image, spec.command, spec.args)
         );
         assert_eq!(live.env, spec.env);
+        assert_eq!(live.volumes, spec.volumes);
         assert_eq!(
             live.secret_env["HF_TOKEN"],
             "projects/7/secrets/token/versions/3"

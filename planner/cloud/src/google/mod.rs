@@ -5,7 +5,8 @@
 //! | `adapter.rs` | [`GoogleCloud`]: which operation is which steps below |
 //! | `services.rs` | making, changing, finishing and deleting a Cloud Run service |
 //! | `secrets.rs` | the secret that holds an endpoint's Hub token |
-//! | `access.rs` | who may call a service, who may read a secret |
+//! | `access.rs` | who may call a service, who may read a secret or a bucket |
+//! | `snapshots.rs` | whether a snapshot is complete, near, and of use |
 //! | `run.rs`, `service_body.rs` | Cloud Run: requests, answers, the body of a service |
 //! | `live.rs` | [`LiveService`]: a service as it is, for Terraform's read |
 //! | `storage.rs`, `buckets.rs` | Cloud Storage: objects and uploads, buckets |
@@ -28,6 +29,7 @@ mod secret_manager;
 mod secrets;
 mod service_body;
 mod services;
+mod snapshots;
 pub mod storage;
 #[cfg(test)]
 mod testing;
@@ -35,3 +37,4 @@ mod testing;
 pub use adapter::GoogleCloud;
 pub use live::{LiveService, Readiness};
 pub use marks::{KEY_LABEL, MANAGED_LABEL, NAME_LABEL, PHASE_LABEL, Phase};
+pub use snapshots::SnapshotState;

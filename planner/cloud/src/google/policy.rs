@@ -4,13 +4,14 @@ use openmodel_apply::cloud::{Failure, Outcome};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::buckets::{get_bucket_policy, set_bucket_policy};
 use super::failure;
 use crate::transport::{Api, ApiError, Request, Transport, path_text};
 
 /// How often a policy that others change at the same time is read and written again.
 const MOST_CONFLICTS: u32 = 5;
 
-/// A resource with a policy.
+/// A resource with a policy. A bucket's stands at an address of its own form, and has no version.
 pub(crate) struct Resource<'a> {
     pub(crate) api: Api,
     /// `v1` or `v2`.
@@ -21,11 +22,17 @@ pub(crate) struct Resource<'a> {
 impl Resource<'_> {
     /// Reads the policy, conditions included.
     pub(crate) fn get_policy(&self) -> Request {
+        if self.api == Api::Storage {
+            return get_bucket_policy(self.name);
+        }
         Request::get(self.api, self.path("getIamPolicy"))
             .query("options.requestedPolicyVersion", "3")
     }
 
     fn set_policy(&self, policy: &Value) -> Request {
+        if self.api == Api::Storage {
+            return set_bucket_policy(self.name, policy);
+        }
         Request::post(
             self.api,
             self.path("setIamPolicy"),

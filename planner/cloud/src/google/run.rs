@@ -188,6 +188,40 @@ pub(crate) struct Template {
     pub(crate) gpu_zonal_redundancy_disabled: bool,
     pub(crate) max_instance_request_concurrency: u32,
     pub(crate) service_account: String,
+    pub(crate) volumes: Vec<RunVolume>,
+}
+
+/// `GoogleCloudRunV2Volume`, as far as we make them.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct RunVolume {
+    pub(crate) name: String,
+    pub(crate) gcs: Option<Gcs>,
+    pub(crate) empty_dir: Option<EmptyDir>,
+}
+
+/// `GoogleCloudRunV2GCSVolumeSource`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Gcs {
+    pub(crate) bucket: String,
+    pub(crate) read_only: bool,
+    pub(crate) mount_options: Vec<String>,
+}
+
+/// `GoogleCloudRunV2EmptyDirVolumeSource`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct EmptyDir {
+    pub(crate) size_limit: String,
+}
+
+/// `GoogleCloudRunV2VolumeMount`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct VolumeMount {
+    pub(crate) name: String,
+    pub(crate) mount_path: String,
 }
 
 /// `GoogleCloudRunV2NodeSelector`.
@@ -208,6 +242,7 @@ pub(crate) struct Container {
     pub(crate) resources: Resources,
     pub(crate) ports: Vec<Port>,
     pub(crate) startup_probe: Probe,
+    pub(crate) volume_mounts: Vec<VolumeMount>,
 }
 
 /// `GoogleCloudRunV2ResourceRequirements`.

@@ -7,6 +7,7 @@
 use openmodel_graph::key::StepKey;
 use openmodel_graph::operation::{EndpointIdentity, Input, ServiceSpec, Tags};
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::report::{Volume, VolumeSource};
 use serde_json::{Map, Value, json};
 
 use super::marks::{self, ANNOTATION_PREFIX, LABEL_KEYS_ANNOTATION};
@@ -123,6 +124,9 @@ fn template(
         "gpuZonalRedundancyDisabled".to_owned(),
         json!(!spec.zonal_redundancy),
     );
+    let mut volumes = others(template.get("volumes"));
+    volumes.extend(spec.volumes.iter().map(volume));
+    set_list(&mut template, "volumes", volumes);
     let containers = containers(spec, template.get("containers"));
     template.insert("containers".to_owned(), Value::Array(containers));
     template
@@ -152,6 +156,13 @@ fn containers(spec: &ServiceSpec, current: Option<&Value>) -> Vec<Value> {
 }
 
 fn container(spec: &ServiceSpec, mut container: Map<String, Value>) -> Map<String, Value> {
+    let mut mounts = others(container.get("volumeMounts"));
+    mounts.extend(
+        spec.volumes
+            .iter()
+            .map(|volume| json!({"name": volume.name, "mountPath": volume.mount_path})),
+    );
+    set_list(&mut container, "volumeMounts", mounts);
     let mut set = |name: &str, value: Value| match &value {
         Value::Array(items) if items.is_empty() => {
             container.remove(name);
@@ -187,6 +198,45 @@ fn container(spec: &ServiceSpec, mut container: Map<String, Value>) -> Map<Strin
         }),
     );
     container
+}
+
+/// Volumes or mounts that are not of our making.
+fn others(current: Option<&Value>) -> Vec<Value> {
+    let ours = |one: &Value| {
+        one["name"]
+            .as_str()
+            .is_some_and(|name| name.starts_with(Volume::PREFIX))
+    };
+    let mut all = current
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    all.retain(|one| !ours(one));
+    all
+}
+
+fn set_list(holder: &mut Map<String, Value>, name: &str, items: Vec<Value>) {
+    if items.is_empty() {
+        holder.remove(name);
+    } else {
+        holder.insert(name.to_owned(), Value::Array(items));
+    }
+}
+
+fn volume(volume: &Volume) -> Value {
+    match &volume.source {
+        VolumeSource::Bucket {
+            bucket,
+            mount_options,
+        } => json!({
+            "name": volume.name,
+            "gcs": {"bucket": bucket, "readOnly": true, "mountOptions": mount_options},
+        }),
+        VolumeSource::Memory { size } => json!({
+            "name": volume.name,
+            "emptyDir": {"medium": "MEMORY", "sizeLimit": memory(*size)},
+        }),
+    }
 }
 
 fn env(spec: &ServiceSpec) -> Vec<Value> {
@@ -344,7 +394,17 @@ mod tests {
                   },
                   "periodSeconds": 10,
                   "timeoutSeconds": 5
-                }
+                },
+                "volumeMounts": [
+                  {
+                    "mountPath": "/mnt/models-cache",
+                    "name": "openmodel-cache"
+                  },
+                  {
+                    "mountPath": "/mnt/models",
+                    "name": "openmodel-models"
+                  }
+                ]
               }
             ],
             "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2",
@@ -361,7 +421,26 @@ mod tests {
             "scaling": {
               "maxInstanceCount": 3
             },
-            "timeout": "3600s"
+            "timeout": "3600s",
+            "volumes": [
+              {
+                "emptyDir": {
+                  "medium": "MEMORY",
+                  "sizeLimit": "1500Mi"
+                },
+                "name": "openmodel-cache"
+              },
+              {
+                "gcs": {
+                  "bucket": "acme",
+                  "mountOptions": [
+                    "implicit-dirs"
+                  ],
+                  "readOnly": true
+                },
+                "name": "openmodel-models"
+              }
+            ]
           },
           "traffic": [
             {
@@ -388,7 +467,14 @@ mod tests {
             .as_array_mut()
             .expect("a list")
             .insert(0, json!({"image": "sidecar"}));
-        current["template"]["containers"][1]["volumeMounts"] = json!([{"name": "v"}]);
+        current["template"]["containers"][1]["volumeMounts"]
+            .as_array_mut()
+            .expect("ours are mounted")
+            .push(json!({"name": "v"}));
+        current["template"]["volumes"]
+            .as_array_mut()
+            .expect("ours are there")
+            .push(json!({"name": "v"}));
 
         let mut spec = service_spec();
         spec.labels = Tags::from([("tier".to_owned(), "gold".to_owned())]);
@@ -396,6 +482,7 @@ mod tests {
         spec.command.clear();
         spec.env.clear();
         spec.secret_env.clear();
+        spec.volumes.clear();
         let updated = made(&spec, Some(&current));
 
         assert_eq!(updated["etag"], "\"e\"");
@@ -423,7 +510,9 @@ mod tests {
         assert_eq!(template["vpcAccess"]["egress"], "ALL_TRAFFIC");
         assert_eq!(template["containers"][0], json!({"image": "sidecar"}));
         let serving = &template["containers"][1];
-        assert_eq!(serving["volumeMounts"][0]["name"], "v");
+        // Volumes of others stay, ours go with what they were for.
+        assert_eq!(serving["volumeMounts"], json!([{"name": "v"}]));
+        assert_eq!(template["volumes"], json!([{"name": "v"}]));
         assert!(serving.get("command").is_none() && serving.get("env").is_none());
     }
 

@@ -6,6 +6,7 @@ use openmodel_apply::cloud::Call;
 use openmodel_graph::graph::GraphBuilder;
 use openmodel_graph::operation::{EndpointIdentity, Input, Operation, ServiceSpec, Tags};
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::report::{Volume, VolumeSource};
 
 pub(crate) fn identity() -> EndpointIdentity {
     EndpointIdentity {
@@ -31,6 +32,23 @@ pub(crate) fn service_spec() -> ServiceSpec {
             "HF_TOKEN".to_owned(),
             Input::Known("projects/7/secrets/token/versions/3".to_owned()),
         )]),
+        volumes: vec![
+            Volume {
+                name: "openmodel-cache".to_owned(),
+                mount_path: "/mnt/models-cache".to_owned(),
+                source: VolumeSource::Memory {
+                    size: Bytes(1_500 << 20),
+                },
+            },
+            Volume {
+                name: "openmodel-models".to_owned(),
+                mount_path: "/mnt/models".to_owned(),
+                source: VolumeSource::Bucket {
+                    bucket: "acme".to_owned(),
+                    mount_options: vec!["implicit-dirs".to_owned()],
+                },
+            },
+        ],
         cpu: 8,
         memory: Bytes::gib(32),
         accelerator: "nvidia-l4".to_owned(),
@@ -50,6 +68,7 @@ pub(crate) fn create_service() -> Operation {
     Operation::CreateService {
         identity: identity(),
         service: Box::new(service_spec()),
+        after: Vec::new(),
     }
 }
 

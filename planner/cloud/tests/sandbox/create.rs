@@ -91,6 +91,7 @@ async fn somebody_elses_service_is_left_alone() {
     graph.step(Operation::CreateService {
         identity: identity(),
         service: Box::new(service_spec()),
+        after: Vec::new(),
     });
     world.apply(&graph.freeze().expect("a graph")).await;
     let before = world.sandbox.inventory();
@@ -187,6 +188,7 @@ async fn a_broken_service_of_ours_is_brought_to_life_by_the_next_run() {
     let step = graph.step(Operation::CreateService {
         identity: identity(),
         service: Box::new(service_spec()),
+        after: Vec::new(),
     });
     let graph = graph.freeze().expect("a graph");
     let call = Run::new(graph.clone()).call(step).expect("a call");

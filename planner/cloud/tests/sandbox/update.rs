@@ -158,6 +158,7 @@ async fn an_endpoint_that_is_gone_is_not_made_by_an_update() {
     graph.step(openmodel_graph::operation::Operation::UpdateService {
         identity: identity(),
         service: Box::new(changed()),
+        after: Vec::new(),
     });
     let End::Refused { failure, .. } = world.apply(&graph.freeze().expect("a graph")).await.end
     else {

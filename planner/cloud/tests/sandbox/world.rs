@@ -188,6 +188,7 @@ pub(crate) fn service_spec() -> ServiceSpec {
         args: vec!["--model=Qwen/Qwen3-8B".to_owned()],
         env: tags("HF_HOME", "/tmp/hf"),
         secret_env: BTreeMap::new(),
+        volumes: Vec::new(),
         cpu: 8,
         memory: Bytes::gib(32),
         accelerator: "nvidia-l4".to_owned(),
@@ -226,6 +227,7 @@ pub(crate) fn creation_with(spec: ServiceSpec, token_version: i64) -> ExecutionG
     let service = graph.step(Operation::CreateService {
         identity: identity(),
         service: Box::new(spec),
+        after: Vec::new(),
     });
     finish(graph, service, &["allUsers"])
 }
@@ -244,6 +246,7 @@ pub(crate) fn update(spec: ServiceSpec, token_version: i64, invokers: &[&str]) -
     let service = graph.step(Operation::UpdateService {
         identity: identity(),
         service: Box::new(spec),
+        after: Vec::new(),
     });
     finish(graph, service, invokers)
 }

@@ -219,6 +219,7 @@ fn shown(seat: &Seat, part: Decimal, sale: &Sale, candidates: &[Candidate]) -> O
             accelerator,
             commit,
             &EngineSpec::default(),
+            None,
         )
         .ok(),
     })

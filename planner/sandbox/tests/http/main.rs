@@ -7,4 +7,5 @@ mod hub_files;
 mod run;
 mod storage;
 mod upload;
+mod volumes;
 mod world;

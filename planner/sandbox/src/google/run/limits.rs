@@ -272,7 +272,7 @@ fn check_plain(cpus: f64, gib: f64, path: &str) -> Result<(), Error> {
 }
 
 /// A Kubernetes quantity as a number: `4`, `500m`, `16Gi`, `512M`.
-fn amount(value: &Value, path: &str) -> Result<f64, Error> {
+pub(super) fn amount(value: &Value, path: &str) -> Result<f64, Error> {
     let text = value.as_str().unwrap_or_default();
     let unit_at = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')

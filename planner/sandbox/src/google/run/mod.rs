@@ -11,6 +11,7 @@ mod limits;
 mod operation;
 mod service;
 mod spec;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -246,7 +247,8 @@ fn change(
     service.updated = now;
     service.revise(world.seed, now, force)?;
     service::check_traffic(&service)?;
-    let failure = request.call.plan.filter(|plan| plan.code != 0).cloned();
+    let planned = request.call.plan.filter(|plan| plan.code != 0).cloned();
+    let failure = planned.or_else(|| volumes::failure(&service.spec["template"], &world.storage));
     service.begin(now);
     if request.call.request.flag("validateOnly") {
         let view = service.view(request.call.base);

@@ -6,7 +6,7 @@ use super::super::discovery;
 use super::super::error::Error;
 use super::super::schema;
 use super::super::secret_manager::Secrets;
-use super::{Place, default_account, limits};
+use super::{Place, default_account, limits, volumes};
 
 const SCHEMA: &str = "GoogleCloudRunV2Service";
 /// Label and annotation namespaces that v2 refuses (Discovery, `Service.labels`).
@@ -240,6 +240,7 @@ pub(super) fn check(
     }
     check_revision_name(template, place)?;
     check_scaling(template)?;
+    volumes::check(template)?;
     let containers = template["containers"]
         .as_array()
         .map(Vec::as_slice)
@@ -384,17 +385,7 @@ fn check_container(
                 })?;
         }
     }
-    let volumes = template["volumes"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    for mount in container["volumeMounts"].as_array().into_iter().flatten() {
-        if !volumes.iter().any(|volume| volume["name"] == mount["name"]) {
-            let text = format!("no volume is named {}", mount["name"]);
-            return Err(Error::field(&format!("{path}.volume_mounts"), text));
-        }
-    }
-    Ok(())
+    volumes::check_mounts(container, template, path)
 }
 
 /// Labels by the rules of Google Cloud's labels; neither they nor annotations of the system's.

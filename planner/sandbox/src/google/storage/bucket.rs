@@ -499,7 +499,33 @@ pub(super) fn permissions(world: &World, checked: &Checked<'_>) -> Outcome {
     Ok(answer)
 }
 
+/// Roles that let an account read objects.
+const READERS: [&str; 6] = [
+    "roles/storage.admin",
+    "roles/storage.legacyObjectOwner",
+    "roles/storage.legacyObjectReader",
+    "roles/storage.objectAdmin",
+    "roles/storage.objectUser",
+    "roles/storage.objectViewer",
+];
+
 impl Storage {
+    /// Why a service's account cannot read a bucket's objects; nothing where it can.
+    pub(in crate::google) fn unreadable(&self, name: &str, account: &str) -> Option<String> {
+        let Ok(bucket) = self.bucket(name) else {
+            return Some(format!("bucket {name} does not exist"));
+        };
+        let member = format!("serviceAccount:{account}");
+        let may = READERS.iter().any(|role| {
+            [member.as_str(), "allUsers", "allAuthenticatedUsers"]
+                .iter()
+                .any(|who| bucket.policy.grants(role, who))
+        });
+        (!may).then(|| {
+            format!("{account} does not have storage.objects.list access to bucket {name}")
+        })
+    }
+
     /// The storage class and key that a new object gets, as far as its bucket decides them.
     pub(super) fn defaults(&self, bucket: &str) -> Result<(String, Option<String>), Error> {
         let bucket = self.bucket(bucket)?;

@@ -1,32 +1,32 @@
 //! From a placement to the computed attributes of the plan.
 
 use openmodel_schemas::report::{
-    Candidate, Cost, CostLine, Memory, Placement, Recommendation, Serving, Shape,
+    Candidate, Cost, CostLine, LoadTime, Memory, Placement, Recommendation, Shape,
 };
 use tfplug::value::Value;
 
+use super::frozen::Frozen;
 use super::model::{
-    CostModel, EndpointModel, EngineModel, MarginalModel, MemoryModel, RecommendationModel,
-    ShapeModel, StringMap,
+    CostModel, EndpointModel, EngineModel, LoadTimeModel, MarginalModel, MemoryModel,
+    RecommendationModel, ShapeModel, StringMap,
 };
-use crate::show::{amount, cold_start, cost_line, gib, hourly, per_million, performance};
+use crate::show::{amount, cold_start, cost_line, gib, hourly, per_million, performance, seconds};
 
 /// Sets what a placement says beside its container: memory, speed, cost and recommendation.
 pub(crate) fn show(placement: &Placement, planned: &mut EndpointModel) {
     planned.memory = Value::Known(memory(&placement.memory));
     planned.performance = performance(placement.performance.as_ref());
+    planned.load_time = Value::Known(load_time(&placement.load_time));
     planned.cost = Value::Known(cost(&placement.cost));
     planned.recommendation = Value::Known(recommendation(&placement.recommendation));
 }
 
-/// Sets shape and engine; what the configuration adds to the engine stays.
-pub(crate) fn show_container(
-    shape: &Shape,
-    serving: &Serving,
-    config: &EndpointModel,
-    planned: &mut EndpointModel,
-) {
-    planned.shape = Value::Known(self::shape(shape));
+/// Sets shape, loader and engine; what the configuration adds to the engine stays.
+pub(crate) fn show_container(frozen: &Frozen, config: &EndpointModel, planned: &mut EndpointModel) {
+    let serving = &frozen.serving;
+    planned.shape = Value::Known(shape(&frozen.shape));
+    let loader = frozen.loading.as_ref().map(|loading| loading.loader);
+    planned.loader = Value::from(loader.map(|loader| loader.as_str().to_owned()));
     let engine = config.engine.as_known();
     planned.engine = Value::Known(EngineModel {
         name: serving.engine.as_str().into(),
@@ -43,6 +43,16 @@ pub(crate) fn shape(shape: &Shape) -> ShapeModel {
         accelerator_count: Value::Known(shape.accelerator_count.into()),
         cpu: Value::Known(shape.cpu.into()),
         memory_gib: Value::Known(i64::try_from(shape.memory.0 >> 30).unwrap_or(i64::MAX)),
+    }
+}
+
+fn load_time(time: &LoadTime) -> LoadTimeModel {
+    LoadTimeModel {
+        hub: Value::Known(seconds(time.hub)),
+        fuse: time.fuse.map(seconds).into(),
+        streamer: time.streamer.map(seconds).into(),
+        reason: time.reason.as_str().into(),
+        basis: time.basis.as_str().into(),
     }
 }
 

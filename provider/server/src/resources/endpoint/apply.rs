@@ -20,10 +20,10 @@ use openmodel_cloud::google::LiveService;
 use openmodel_cloud::{GoogleCloud, Secret};
 use openmodel_graph::graph::ExecutionGraph;
 use openmodel_graph::operation::{EndpointIdentity, SecretSlot};
-use openmodel_resolve::lowering::{TOKEN_SLOT, TOKEN_VARIABLE};
+use openmodel_resolve::lowering::{TOKEN_SLOT, TOKEN_VARIABLE, manages_token};
 use openmodel_resolve::{Change, ManagedToken, lower, lower_delete};
 use openmodel_schemas::name::CommitSha;
-use openmodel_schemas::spec::{EndpointSpec, TokenSource};
+use openmodel_schemas::spec::EndpointSpec;
 use tfplug::framework::{
     Context, CreateRequest, DeleteRequest, Failed, Private, State, TimeoutsModel, UpdateRequest,
 };
@@ -294,6 +294,7 @@ impl Job {
             &self.spec,
             &self.frozen.shape,
             &self.frozen.serving,
+            self.frozen.loading.as_ref(),
             change,
             annotations,
         )
@@ -388,11 +389,6 @@ impl Job {
         };
         format!("{exists} {cost} {ways_on}")
     }
-}
-
-/// Whether the endpoint has a token secret of its own.
-fn manages_token(spec: &EndpointSpec) -> bool {
-    matches!(spec.token, TokenSource::Managed { .. })
 }
 
 async fn execute(

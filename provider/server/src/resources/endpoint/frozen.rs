@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use openmodel_schemas::report::{Serving, Shape};
+use openmodel_schemas::report::{Loading, Serving, Shape};
 use openmodel_schemas::spec::{DraftModel, EndpointSpec, TokenSource};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -25,13 +25,15 @@ pub(crate) struct Frozen {
     pub(crate) shape: Shape,
     /// The container.
     pub(crate) serving: Serving,
+    /// How the weights are loaded from a snapshot, where there is one.
+    pub(crate) loading: Option<Loading>,
     /// The draft model: it keeps the commit that it was first planned with.
     pub(crate) draft_model: Option<DraftModel>,
     /// `engine.args` as configured.
     pub(crate) args: Option<Vec<String>>,
     /// `engine.env` as configured.
     pub(crate) env: Option<BTreeMap<String, String>>,
-    /// Of the memory, speed, cost and recommendation that go with it: state and private state part
+    /// Of the memory, speed, time, cost and recommendation that go with it: state and private state part
     /// where an update fails before it has begun.
     pub(crate) advice: String,
     /// Whether a token secret of ours may exist: set before one is made, and taken back only
@@ -66,6 +68,7 @@ pub(crate) fn fingerprint(spec: &EndpointSpec) -> String {
         spec.budget,
         spec.objective,
         spec.token != TokenSource::None,
+        spec.cache,
     ]);
     short_hash(&inputs.to_string())
 }
@@ -75,6 +78,7 @@ pub(crate) fn digest(model: &EndpointModel) -> String {
     let shown = serde_json::to_string(&(
         &model.memory,
         &model.performance,
+        &model.load_time,
         &model.cost,
         &model.recommendation,
     ));

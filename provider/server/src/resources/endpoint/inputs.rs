@@ -7,9 +7,10 @@ use std::str::FromStr;
 
 use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, NameError, ProjectId, Region};
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::snapshot::SnapshotUriError;
 use openmodel_schemas::spec::{
-    Access, Budget, DraftModel, EndpointSpec, EngineSpec, Objective, Quantization, Scaling,
-    ShapeRequest, Surface, TokenSource,
+    Access, Budget, CacheSpec, DraftModel, EndpointSpec, EngineSpec, Loader, Objective,
+    Quantization, Scaling, ShapeRequest, Surface, TokenSource,
 };
 use rust_decimal::Decimal;
 use tfplug::value::Value;
@@ -96,6 +97,18 @@ pub(crate) fn validate(config: &EndpointModel) -> Diagnostics {
              Remove it from engine.env.",
         ));
     }
+    if config.cache.is_known()
+        && let Some(engine) = config.engine.as_known()
+        && engine
+            .env
+            .as_known()
+            .is_some_and(|env| env.contains_key("HF_TOKEN"))
+    {
+        found.push(Diagnostic::error("Token of a Hub that is never asked").at("engine.env").detail(
+            "An endpoint with a cache serves from its snapshot and never asks the Hub, so it gets no token. Remove \
+             HF_TOKEN from engine.env.",
+        ));
+    }
     if let Some(access) = config.access.as_known()
         && access.public.as_known() == Some(&true)
         && access
@@ -164,6 +177,7 @@ pub(crate) fn inputs(
             budget: budget(config, &mut aside, &mut found),
             objective: objective(&planned.objective, &mut waiting),
             token: token(config, planned),
+            cache: cache(config, &mut waiting, &mut found),
             labels: BTreeMap::new(),
         })
     })();
@@ -261,6 +275,31 @@ fn budget(
     Budget {
         max_hourly_cost: amount(&budget.max_hourly_cost, "budget.max_hourly_cost"),
         max_monthly_cost: amount(&budget.max_monthly_cost, "budget.max_monthly_cost"),
+    }
+}
+
+/// The snapshot to serve from, and how.
+fn cache(
+    config: &EndpointModel,
+    waiting: &mut Option<&'static str>,
+    found: &mut Diagnostics,
+) -> Option<CacheSpec> {
+    let text = known(&config.cache, "cache", waiting)?;
+    let loader = known(&config.loader, "loader", waiting);
+    match text.parse() {
+        Ok(uri) => Some(CacheSpec {
+            uri,
+            loader: loader.and_then(|word| named(&Loader::ALL, Loader::as_str, word)),
+        }),
+        Err(error) => {
+            let error: SnapshotUriError = error;
+            found.push(
+                Diagnostic::error("Not a snapshot")
+                    .at("cache")
+                    .detail(format!("{error}.")),
+            );
+            None
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct EndpointModel {
     pub(crate) workload: Value<WorkloadModel>,
     pub(crate) objective: Value<String>,
     pub(crate) quantization: Value<String>,
+    pub(crate) cache: Value<String>,
+    pub(crate) loader: Value<String>,
     pub(crate) shape: Value<ShapeModel>,
     pub(crate) engine: Value<EngineModel>,
     pub(crate) scaling: Value<ScalingModel>,
@@ -42,6 +44,7 @@ pub(crate) struct EndpointModel {
     pub(crate) status: Value<String>,
     pub(crate) memory: Value<MemoryModel>,
     pub(crate) performance: Value<PerformanceModel>,
+    pub(crate) load_time: Value<LoadTimeModel>,
     pub(crate) cost: Value<CostModel>,
     pub(crate) recommendation: Value<RecommendationModel>,
     pub(crate) effective_labels: Value<StringMap>,
@@ -96,6 +99,16 @@ pub(crate) struct MemoryModel {
     pub(crate) overhead_gib: Value<String>,
     pub(crate) headroom_gib: Value<String>,
     pub(crate) kv_capacity_tokens: Value<i64>,
+    pub(crate) basis: Value<String>,
+}
+
+/// `load_time`: ranges of seconds as text, see `docs/decisions/0005-flat-advice.md`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LoadTimeModel {
+    pub(crate) hub: Value<String>,
+    pub(crate) fuse: Value<String>,
+    pub(crate) streamer: Value<String>,
+    pub(crate) reason: Value<String>,
     pub(crate) basis: Value<String>,
 }
 

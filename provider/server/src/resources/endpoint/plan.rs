@@ -8,15 +8,19 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use openmodel_cloud::google::SnapshotState;
 use openmodel_resolve::place;
 use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, ProjectId, Region, Revision};
-use openmodel_schemas::snapshot::Repository;
-use openmodel_schemas::spec::DraftModel;
+use openmodel_schemas::report::Placement;
+use openmodel_schemas::snapshot::{Repository, SnapshotUri};
+use openmodel_schemas::spec::{DraftModel, EndpointSpec};
 use tfplug::Diagnostics;
 use tfplug::framework::{Plan, PlanRequest};
 use tfplug::serve::log;
 use tfplug::value::{Path, Refinement, Value};
+use tokio::time::Instant;
 
 use super::advice;
 use super::frozen::{Frozen, digest, fingerprint};
@@ -24,6 +28,9 @@ use super::inputs::{Identity, Inputs, fill_defaults, inputs, parse};
 use super::model::{EndpointModel, EngineModel, ShapeModel, StringMap};
 use crate::client::Client;
 use crate::{errors, workload};
+
+/// How long a plan looks for a snapshot.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// Decides every planned value.
 pub(crate) async fn plan(
@@ -68,17 +75,27 @@ pub(crate) async fn plan(
     };
 
     let frozen = Frozen::read(&private)?;
+    let cached = config.cache.as_known();
+    let cached = cached.and_then(|uri| uri.parse::<SnapshotUri>().ok());
     let commit = match (&model, &revision) {
-        (Some(model), Some(revision)) if !client.hub_is_unknown => {
-            Some(commit_of(client, prior.as_ref(), frozen.as_ref(), model, revision).await?)
+        // A snapshot that is not known yet says which commit is served, where nothing else does.
+        _ if config.revision.is_null() && config.cache.is_unknown() => {
+            planned.resolved_revision = Value::unknown();
+            None
         }
+        (Some(model), Some(revision)) if !client.hub_is_unknown => match cached {
+            Some(uri) if config.revision.is_null() && uri.repository().id == *model => {
+                Some(uri.commit())
+            }
+            _ => Some(commit_of(client, prior.as_ref(), frozen.as_ref(), model, revision).await?),
+        },
         _ => None,
     };
     let (Some(commit), Some(region), Some(model)) = (commit, region, model) else {
         wait(
             &mut planned,
             &config,
-            "model, revision, region or the provider's sandbox",
+            "model, revision, cache, region or the provider's sandbox",
         );
         return Ok(Plan {
             planned,
@@ -114,6 +131,7 @@ pub(crate) async fn plan(
         {
             planned.memory = prior.memory.clone();
             planned.performance = prior.performance.clone();
+            planned.load_time = prior.load_time.clone();
             planned.cost = prior.cost.clone();
             planned.recommendation = prior.recommendation.clone();
             frozen
@@ -142,11 +160,13 @@ pub(crate) async fn plan(
             };
             let placement = place(&spec, &card, draft.as_deref(), catalog)
                 .map_err(|error| errors::resolve(&error))?;
+            check_snapshot(client, &spec, &placement).await?;
             advice::show(&placement, &mut planned);
             Frozen {
                 inputs,
                 shape: placement.shape,
                 serving: placement.serving,
+                loading: placement.loading,
                 draft_model: spec.workload.draft_model.clone(),
                 args: sets(&config, |engine| engine.args.is_known())
                     .then(|| spec.engine.args.clone()),
@@ -156,7 +176,7 @@ pub(crate) async fn plan(
             }
         }
     };
-    advice::show_container(&frozen.shape, &frozen.serving, &config, &mut planned);
+    advice::show_container(&frozen, &config, &mut planned);
     // The service's URL is fixed when it is created.
     let same = prior.as_ref().filter(|prior| prior.id == planned.id);
     let kept = |url: Option<&Value<String>>| match url {
@@ -285,6 +305,38 @@ async fn draft_model(
     }
 }
 
+/// Refuses a snapshot that is there and cannot serve. One that is not there yet may be made by the same
+/// apply, which then looks again; so it does where nothing can be seen now.
+async fn check_snapshot(
+    client: &Client,
+    spec: &EndpointSpec,
+    placement: &Placement,
+) -> Result<(), Diagnostics> {
+    let (Some(cache), Some(loading)) = (&spec.cache, &placement.loading) else {
+        return Ok(());
+    };
+    if client.waits_for().is_some() {
+        return Ok(());
+    }
+    let google = client.google(BTreeMap::new())?;
+    let deadline = Instant::now() + LOOK;
+    let look = google.look_at_snapshot(&cache.uri, &spec.region, &loading.files, deadline);
+    match look.await {
+        Ok(SnapshotState::Unfit(failure)) => Err(errors::snapshot(&failure).into()),
+        Ok(SnapshotState::Complete) => Ok(()),
+        Ok(SnapshotState::Incomplete | SnapshotState::NoBucket) => {
+            let text = format!("{} is not complete yet; the apply waits for it", cache.uri);
+            log::info("endpoint", &text, &[]);
+            Ok(())
+        }
+        Err(failure) => {
+            let text = format!("{} is checked at apply: {failure}", cache.uri);
+            log::warn("endpoint", &text, &[]);
+            Ok(())
+        }
+    }
+}
+
 /// Leaves what the advice would fill unknown, and tells the log what it waits for.
 fn wait(planned: &mut EndpointModel, config: &EndpointModel, input: &str) {
     log::info(
@@ -295,6 +347,12 @@ fn wait(planned: &mut EndpointModel, config: &EndpointModel, input: &str) {
     let never_null = Refinement::default().with_not_null();
     planned.memory = Value::Unknown(never_null.clone());
     planned.performance = Value::unknown();
+    planned.load_time = Value::Unknown(never_null.clone());
+    planned.loader = if config.cache.is_null() {
+        Value::Null
+    } else {
+        unless_set(&config.loader)
+    };
     planned.cost = Value::Unknown(never_null.clone());
     planned.recommendation = Value::Unknown(never_null);
     if !planned.resolved_revision.is_known() {

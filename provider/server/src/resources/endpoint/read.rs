@@ -216,6 +216,7 @@ fn same_frame(serving: &Serving, live: &LiveService) -> bool {
     live.command == serving.command
         && live.port == Some(serving.port)
         && live.health_path.as_deref() == Some(serving.health_path.as_str())
+        && live.volumes == serving.volumes
         && !live.zonal_redundancy
 }
 

@@ -15,7 +15,8 @@ use crate::schema_parts::{checked, labels, model_id, money, no_nulls};
 use crate::show::performance_attribute;
 use crate::{engines, workload};
 use openmodel_schemas::name::{EndpointName, Region, Revision};
-use openmodel_schemas::spec::Objective;
+use openmodel_schemas::snapshot::SnapshotUri;
+use openmodel_schemas::spec::{Loader, Objective};
 
 /// How long each operation may take. A create waits until the model is loaded and serves.
 pub(crate) const TIMEOUTS: Timeouts = Timeouts::new(&[
@@ -35,6 +36,7 @@ pub(crate) fn schema() -> Schema {
     )
     .attributes(identity())
     .attributes(model())
+    .attributes(cache())
     .attributes(serving())
     .attributes(money_and_access())
     .attributes(token())
@@ -114,6 +116,43 @@ fn model() -> [Attribute; 6] {
                  halves 16-bit weights, `bitsandbytes` quarters them. Unset: the checkpoint as it is, which may \
                  itself be quantized.",
             ),
+    ]
+}
+
+fn cache() -> [Attribute; 3] {
+    let text = |name: &str, text: &str| Attribute::string(name).computed().description(text);
+    [
+        Attribute::string("cache").optional().validate(snapshot()).description(
+            "Snapshot in Cloud Storage to serve from: `openmodel_cache.x.id`, or \
+             `openmodel_cache.x.uri[\"europe-west4\"]` for the endpoint's region. Replicas then never ask the Hub and \
+             have no token of it. Where `revision` is unset, the snapshot's commit is served. The service's account may \
+             read the bucket's objects from then on. A change is rolled out as a new revision of the service.",
+        ),
+        Attribute::string("loader")
+            .optional()
+            .computed()
+            .validate(one_of(&Loader::ALL.map(Loader::as_str)))
+            .validate(required_with(&["cache"]))
+            .description(
+                "How weights come from the snapshot: `fuse` mounts the bucket, `streamer` lets the engine read it in \
+                 parallel. Default: the fastest that the engine supports; `load_time.reason` says why.",
+            ),
+        Attribute::object(
+            "load_time",
+            [
+                text("hub", "From the Hub, such as `25 to 375 s`."),
+                text("fuse", "From a mounted bucket of the region; null where the engine cannot."),
+                text("streamer", "By the engine's streamer; null where it has none or cannot."),
+                text("reason", "Which way is taken, and why; without `cache`, what one would save."),
+                text("basis", "How the seconds were estimated."),
+            ],
+        )
+        .computed()
+        .never_null()
+        .description(
+            "Seconds that the weights of a starting replica take to load, by the way they come. Starting container and \
+             engine is not in it: `cost.cold_start` is the whole.",
+        ),
     ]
 }
 
@@ -227,7 +266,7 @@ fn token() -> [Attribute; 3] {
             .optional()
             .write_only()
             .sensitive()
-            .validate(conflicts_with(&["hugging_face_token_secret"]))
+            .validate(conflicts_with(&["hugging_face_token_secret", "cache"]))
             .validate(required_with(&["hugging_face_token_wo_version"]))
             .description(
                 "Hub token with which the container downloads a gated or private model. It is put into a \
@@ -240,6 +279,7 @@ fn token() -> [Attribute; 3] {
             .description("Raise it to store a new value of `hugging_face_token_wo`."),
         Attribute::string("hugging_face_token_secret")
             .optional()
+            .validate(conflicts_with(&["cache"]))
             .validate(regex(SECRET_VERSION, "have the form `projects/{project}/secrets/{secret}/versions/{version}`"))
             .description(
                 "A Secret Manager secret version of yours that holds the token; the service's account must be \
@@ -378,6 +418,25 @@ fn results() -> [Attribute; 8] {
             .never_null()
             .description("`labels` with the provider's `default_labels` under them."),
     ]
+}
+
+/// An address of a snapshot.
+fn snapshot() -> Validator {
+    Validator::new(
+        "The `id` or a `uri` of an `openmodel_cache`.",
+        |args, found| {
+            let Some(text) = args.value.as_str() else {
+                return;
+            };
+            if let Err(error) = text.parse::<SnapshotUri>() {
+                found.push(
+                    Diagnostic::error("Not a snapshot")
+                        .at(args.path.clone())
+                        .detail(format!("{error}.")),
+                );
+            }
+        },
+    )
 }
 
 /// An IAM member; everyone has an attribute of its own.

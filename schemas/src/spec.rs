@@ -1,5 +1,7 @@
 //! What is asked for: all known, checked, and independent of Terraform.
 
+mod cache;
+
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
@@ -8,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::name::{CommitSha, EndpointName, ModelId, ProjectId, Region};
 use crate::quantity::{Bytes, Tokens};
 use crate::snapshot::SnapshotUri;
+
+pub use self::cache::{AnywhereCacheSpec, CachePlace, CacheSpec, TransferSpec, bucket_name};
 
 /// An endpoint: a model served on a surface.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,7 +49,7 @@ pub struct EndpointSpec {
     pub token: TokenSource,
     /// Where the weights come from when a replica starts; `None`: from the Hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache: Option<CacheSpec>,
+    pub cache: Option<CacheBinding>,
     /// Labels of the user and the provider's defaults, merged; ours are added when lowering.
     pub labels: BTreeMap<String, String>,
 }
@@ -356,7 +360,7 @@ pub struct Budget {
 
 /// A snapshot in Cloud Storage that an endpoint serves from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CacheSpec {
+pub struct CacheBinding {
     /// The snapshot.
     pub uri: SnapshotUri,
     /// How it is loaded; `None` lets the planner choose.

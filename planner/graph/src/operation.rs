@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use openmodel_schemas::name::{EndpointName, ProjectId, Region};
+use openmodel_schemas::name::{EndpointName, ProjectId, Region, Zone};
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::report::Volume;
 use openmodel_schemas::snapshot::SnapshotUri;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::StepId;
+
+mod show;
 
 /// Labels or annotations.
 pub type Tags = BTreeMap<String, String>;
@@ -144,6 +146,71 @@ pub enum Operation {
         /// Paths of the files it must have.
         files: Vec<String>,
     },
+    /// Make a bucket, or find the one that openmodel made before. Output: its name.
+    CreateBucket {
+        /// Project that owns it.
+        project: ProjectId,
+        /// What.
+        bucket: Box<BucketSpec>,
+    },
+    /// Move the files of a repository into a snapshot's folder, then write its manifest. Output: the
+    /// snapshot's address.
+    MirrorSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotUri,
+        /// What.
+        mirror: Box<MirrorSpec>,
+        /// Whether a finished snapshot that lies there is taken: it is this cache's.
+        take: bool,
+        /// Steps that must be done before: its bucket is there, and what is copied from another one.
+        after: Vec<StepId>,
+    },
+    /// Keep a bucket's objects near the accelerators of a zone (Anywhere Cache), where that is not done
+    /// already. Output: `BUCKET/ZONE`.
+    SetAnywhereCache {
+        /// The bucket.
+        bucket: String,
+        /// The zone.
+        zone: Zone,
+        /// Seconds that an object stays which nobody reads.
+        ttl_seconds: u64,
+        /// `admit-on-first-miss` or `admit-on-second-miss`.
+        admission_policy: String,
+        /// Steps that must be done before: its bucket is there.
+        after: Vec<StepId>,
+    },
+    /// Mark a snapshot `openmodel-phase=ready`: all that belongs to its cache is there. Output: its address.
+    MarkSnapshotReady {
+        /// The snapshot.
+        snapshot: SnapshotUri,
+        /// Steps that must be done before.
+        after: Vec<StepId>,
+    },
+    /// Delete the objects that a snapshot's manifest lists, and the manifest first. Done too where there
+    /// is none.
+    DeleteSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotUri,
+        /// Steps that must be done before.
+        after: Vec<StepId>,
+    },
+    /// Take a bucket's Anywhere Cache out of a zone, and wait until it is gone. Done too where there is
+    /// none, and where other snapshots in the bucket may use it.
+    DeleteAnywhereCache {
+        /// The bucket.
+        bucket: String,
+        /// The zone.
+        zone: Zone,
+        /// Steps that must be done before: the snapshot is gone.
+        after: Vec<StepId>,
+    },
+    /// Delete a bucket that openmodel made, if nothing is in it. Done too where something is.
+    DeleteBucket {
+        /// Its name.
+        bucket: String,
+        /// Steps that must be done before: the snapshot is gone.
+        after: Vec<StepId>,
+    },
     /// Make a Cloud Run service and wait until it serves. Output: its full name.
     CreateService {
         /// Where.
@@ -189,6 +256,43 @@ pub enum Operation {
         /// Steps that must be done before: a service reads its secret until it is gone.
         after: Vec<StepId>,
     },
+}
+
+/// A bucket that is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketSpec {
+    /// Name, one in all the world.
+    pub name: String,
+    /// Region, dual-region or multi-region, in lower case.
+    pub location: String,
+    /// Storage class of objects that name none: `STANDARD`.
+    pub storage_class: String,
+    /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`, where the user gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+    /// Labels of the user; ours are added when performed.
+    pub labels: Tags,
+}
+
+/// The files of a repository that a snapshot holds, and how they are moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorSpec {
+    /// Patterns of files that are kept; empty: those that serve.
+    pub include: Vec<String>,
+    /// Patterns of files that are left out.
+    pub exclude: Vec<String>,
+    /// The digest that its manifest must have.
+    pub digest: String,
+    /// Storage class of the objects; none: the bucket's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+    /// Buckets whose snapshots of the repository are copied from.
+    pub near: Vec<String>,
+    /// Files in flight at once.
+    pub parallelism: u32,
+    /// Most MiB a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bandwidth_mib: Option<u32>,
 }
 
 /// A Cloud Run service with one serving container.
@@ -243,6 +347,13 @@ impl Operation {
             Self::GrantSecretAccess { .. } => "GrantSecretAccess",
             Self::GrantBucketRead { .. } => "GrantBucketRead",
             Self::AwaitSnapshot { .. } => "AwaitSnapshot",
+            Self::CreateBucket { .. } => "CreateBucket",
+            Self::MirrorSnapshot { .. } => "MirrorSnapshot",
+            Self::SetAnywhereCache { .. } => "SetAnywhereCache",
+            Self::MarkSnapshotReady { .. } => "MarkSnapshotReady",
+            Self::DeleteSnapshot { .. } => "DeleteSnapshot",
+            Self::DeleteAnywhereCache { .. } => "DeleteAnywhereCache",
+            Self::DeleteBucket { .. } => "DeleteBucket",
             Self::CreateService { .. } => "CreateService",
             Self::UpdateService { .. } => "UpdateService",
             Self::SetInvokers { .. } => "SetInvokers",
@@ -255,7 +366,13 @@ impl Operation {
     /// Whether undoing a run must undo this operation: it makes something that was not there.
     #[must_use]
     pub const fn creates(&self) -> bool {
-        matches!(self, Self::CreateSecret { .. } | Self::CreateService { .. })
+        matches!(
+            self,
+            Self::CreateSecret { .. }
+                | Self::CreateService { .. }
+                | Self::CreateBucket { .. }
+                | Self::MirrorSnapshot { take: false, .. }
+        )
     }
 
     /// Whether the operation changes or removes something that was made before this graph.
@@ -263,7 +380,13 @@ impl Operation {
     pub const fn presupposes(&self) -> bool {
         matches!(
             self,
-            Self::UpdateService { .. } | Self::DeleteService { .. } | Self::DeleteSecret { .. }
+            Self::UpdateService { .. }
+                | Self::DeleteService { .. }
+                | Self::DeleteSecret { .. }
+                | Self::MirrorSnapshot { take: true, .. }
+                | Self::DeleteSnapshot { .. }
+                | Self::DeleteAnywhereCache { .. }
+                | Self::DeleteBucket { .. }
         )
     }
 
@@ -281,6 +404,13 @@ impl Operation {
             Self::CreateSecret { .. }
             | Self::GrantBucketRead { .. }
             | Self::AwaitSnapshot { .. }
+            | Self::CreateBucket { .. }
+            | Self::MirrorSnapshot { .. }
+            | Self::SetAnywhereCache { .. }
+            | Self::MarkSnapshotReady { .. }
+            | Self::DeleteSnapshot { .. }
+            | Self::DeleteAnywhereCache { .. }
+            | Self::DeleteBucket { .. }
             | Self::DeleteService { .. }
             | Self::DeleteSecret { .. } => vec![],
         }
@@ -306,6 +436,12 @@ impl Operation {
     pub fn after(&self) -> &[StepId] {
         match self {
             Self::CreateService { after, .. }
+            | Self::MirrorSnapshot { after, .. }
+            | Self::SetAnywhereCache { after, .. }
+            | Self::MarkSnapshotReady { after, .. }
+            | Self::DeleteSnapshot { after, .. }
+            | Self::DeleteAnywhereCache { after, .. }
+            | Self::DeleteBucket { after, .. }
             | Self::UpdateService { after, .. }
             | Self::MarkReady { after, .. }
             | Self::DeleteSecret { after, .. } => after,
@@ -332,75 +468,16 @@ impl Operation {
             Self::CreateSecret { .. }
             | Self::GrantBucketRead { .. }
             | Self::AwaitSnapshot { .. }
+            | Self::CreateBucket { .. }
+            | Self::MirrorSnapshot { .. }
+            | Self::SetAnywhereCache { .. }
+            | Self::MarkSnapshotReady { .. }
+            | Self::DeleteSnapshot { .. }
+            | Self::DeleteAnywhereCache { .. }
+            | Self::DeleteBucket { .. }
             | Self::DeleteService { .. }
             | Self::DeleteSecret { .. } => vec![],
         }
-    }
-}
-
-/// One step of the text picture: `SetInvokers(s0.id, ["allUsers"])`. Shows what tells this
-/// operation from its like; a service's arguments and annotations are left out.
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}(", self.name())?;
-        match self {
-            Self::CreateSecret {
-                project, secret_id, ..
-            } => write!(f, "{project}, {secret_id}")?,
-            Self::AddSecretVersion {
-                secret,
-                payload,
-                version,
-            } => {
-                write!(f, "{secret}, {} v{version}", payload.0)?;
-            }
-            Self::GrantSecretAccess { secret } => write!(f, "{secret}")?,
-            Self::GrantBucketRead { project, bucket } => write!(f, "{project}, {bucket}")?,
-            Self::AwaitSnapshot {
-                snapshot,
-                region,
-                files,
-            } => write!(f, "{snapshot}, {region}, {} files", files.len())?,
-            Self::CreateService {
-                identity, service, ..
-            }
-            | Self::UpdateService {
-                identity, service, ..
-            } => write!(f, "{identity}, {service}")?,
-            Self::SetInvokers { service, members } => write!(f, "{service}, {members:?}")?,
-            Self::MarkReady { service, .. } => write!(f, "{service}")?,
-            Self::DeleteService { identity } => write!(f, "{identity}")?,
-            Self::DeleteSecret { secret, .. } => write!(f, "{secret}")?,
-        }
-        f.write_str(")")?;
-        for (position, step) in self.after().iter().enumerate() {
-            write!(f, "{} {step}", if position == 0 { " after" } else { "," })?;
-        }
-        Ok(())
-    }
-}
-
-/// What a glance needs: `nvidia-l4 x 1, 8 vCPU, 32 GiB, IMAGE, HF_TOKEN = s1.id`.
-impl fmt::Display for ServiceSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            accelerator,
-            accelerator_count,
-            cpu,
-            memory,
-            image,
-            ..
-        } = self;
-        write!(
-            f,
-            "{accelerator} x {accelerator_count}, {cpu} vCPU, {memory}, {image}"
-        )?;
-        self.secret_env
-            .iter()
-            .try_for_each(|(name, input)| write!(f, ", {name} = {input}"))?;
-        self.volumes
-            .iter()
-            .try_for_each(|volume| write!(f, ", {}", volume.mount_path))
     }
 }
 

@@ -27,6 +27,7 @@ mod advice;
 mod architecture;
 mod behind;
 mod cache;
+pub mod caching;
 mod drafting;
 mod engines;
 mod error;

@@ -319,7 +319,7 @@ mod tests {
         let card = testing::llama_8b();
         let mut spec = testing::spec(&card, 8192, 8);
         spec.token = TokenSource::Managed { version: 1 };
-        spec.cache = Some(openmodel_schemas::spec::CacheSpec {
+        spec.cache = Some(openmodel_schemas::spec::CacheBinding {
             uri: format!("gs://acme/models/{}/{}", card.id, testing::COMMIT)
                 .parse()
                 .expect("a snapshot"),

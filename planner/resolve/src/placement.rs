@@ -16,7 +16,7 @@ use openmodel_schemas::report::{Candidate, Cost, Loading, Placement, Recommendat
 use openmodel_schemas::repository::Gating;
 use openmodel_schemas::snapshot::RepositoryType;
 use openmodel_schemas::spec::{
-    Budget, CacheSpec, EndpointSpec, Objective, ShapeRequest, Surface, TokenSource,
+    Budget, CacheBinding, EndpointSpec, Objective, ShapeRequest, Surface, TokenSource,
 };
 use rust_decimal::Decimal;
 
@@ -217,7 +217,7 @@ fn check(spec: &EndpointSpec, catalog: &Catalog) -> Result<(), Fault> {
 }
 
 /// Whether a snapshot is one of what is to be served.
-fn check_cache(spec: &EndpointSpec, cache: &CacheSpec, card: &ModelCard) -> Result<(), Fault> {
+fn check_cache(spec: &EndpointSpec, cache: &CacheBinding, card: &ModelCard) -> Result<(), Fault> {
     let fault = |summary, detail| {
         Err(Fault {
             field: Field::Cache,

@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 use openmodel_schemas::catalog::{PurchaseOption, ShapeRow};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
-use openmodel_schemas::spec::{Budget, CacheSpec, Objective, Scaling, ShapeRequest, Surface};
+use openmodel_schemas::spec::{Budget, CacheBinding, Objective, Scaling, ShapeRequest, Surface};
 use rust_decimal::Decimal;
 
 pub(crate) use self::score::{cluster_fee, per_million, storage};
@@ -53,7 +53,7 @@ pub(crate) struct Scope<'a, 's> {
     /// the Hub at each start.
     pub(crate) stored: bool,
     /// The snapshot that the weights come from, where there is one already; its owner pays for it.
-    pub(crate) cache: Option<&'s CacheSpec>,
+    pub(crate) cache: Option<&'s CacheBinding>,
     /// How many of those that hold the need are put in order; 0: all.
     pub(crate) most: usize,
     /// Limits of cost; a shape over them is rejected.

@@ -9,6 +9,8 @@ use openmodel_schemas::snapshot::SnapshotUri;
 use tokio::time::Instant;
 
 use super::access::Access;
+use super::buckets::Bucket;
+use super::caches::{Caches, Near};
 use super::failure;
 use super::live::LiveService;
 use super::marks;
@@ -86,6 +88,22 @@ impl GoogleCloud {
 
     fn snapshots(&self, deadline: Instant) -> Snapshots<'_> {
         Snapshots {
+            transport: &self.transport,
+            deadline,
+        }
+    }
+
+    /// A bucket as it is; `None` where there is none.
+    pub async fn read_bucket(
+        &self,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<Option<Bucket>, Failure> {
+        self.caches(deadline).find(name).await
+    }
+
+    fn caches(&self, deadline: Instant) -> Caches<'_> {
+        Caches {
             transport: &self.transport,
             deadline,
         }
@@ -186,6 +204,24 @@ impl Cloud for GoogleCloud {
                 };
                 self.snapshots(deadline).observe(asked).await
             }
+            Operation::CreateBucket { bucket, .. } => {
+                self.caches(deadline).observe_bucket(bucket).await
+            }
+            Operation::SetAnywhereCache { .. } => {
+                let near = near(&call.operation)?;
+                self.caches(deadline).observe_near(near).await
+            }
+            Operation::DeleteAnywhereCache { bucket, zone, .. } => {
+                self.caches(deadline).observe_far(bucket, zone).await
+            }
+            // Whether it is empty is seen when it is to go.
+            Operation::DeleteBucket { bucket, .. } => {
+                let found = self.caches(deadline).find(bucket).await?;
+                Ok(found.map_or_else(|| Seen::Ours(gone(bucket)), |_| Seen::Absent))
+            }
+            Operation::MirrorSnapshot { .. }
+            | Operation::MarkSnapshotReady { .. }
+            | Operation::DeleteSnapshot { .. } => Err(moves(&call.operation)),
             Operation::CreateService { identity, .. } => {
                 services.observe_created(identity, &call.key).await
             }
@@ -239,6 +275,25 @@ impl Cloud for GoogleCloud {
                 };
                 self.snapshots(deadline).wait(asked).await
             }
+            Operation::CreateBucket { project, bucket } => {
+                let caches = self.caches(deadline);
+                caches
+                    .create_bucket(project.as_str(), bucket, &call.key)
+                    .await
+            }
+            Operation::SetAnywhereCache { .. } => match near(&call.operation) {
+                Ok(near) => self.caches(deadline).set_near(near).await,
+                Err(failure) => Outcome::Refused(failure),
+            },
+            Operation::DeleteAnywhereCache { bucket, zone, .. } => {
+                self.caches(deadline).remove_near(bucket, zone).await
+            }
+            Operation::DeleteBucket { bucket, .. } => {
+                self.caches(deadline).delete_bucket(bucket).await
+            }
+            Operation::MirrorSnapshot { .. }
+            | Operation::MarkSnapshotReady { .. }
+            | Operation::DeleteSnapshot { .. } => Outcome::Refused(moves(&call.operation)),
             Operation::CreateService {
                 identity, service, ..
             }
@@ -287,9 +342,49 @@ impl Cloud for GoogleCloud {
             Operation::CreateService { identity, .. } => {
                 self.services(deadline).undo(identity, &call.key).await
             }
+            Operation::CreateBucket { bucket, .. } => {
+                self.caches(deadline)
+                    .undo_bucket(&bucket.name, &call.key)
+                    .await
+            }
             // Nothing of its own is left by what does not create.
             _ => Outcome::Done(output.clone()),
         }
+    }
+}
+
+/// How the Anywhere Cache of an operation shall be.
+fn near(operation: &Operation) -> Result<Near<'_>, Failure> {
+    match operation {
+        Operation::SetAnywhereCache {
+            bucket,
+            zone,
+            ttl_seconds,
+            admission_policy,
+            ..
+        } => Ok(Near {
+            bucket,
+            zone,
+            ttl_seconds: *ttl_seconds,
+            policy: admission_policy,
+        }),
+        other => Err(moves(other)),
+    }
+}
+
+/// Operations that move files are performed by who has the files.
+fn moves(operation: &Operation) -> Failure {
+    let name = operation.name();
+    Failure::lasting(
+        "INTERNAL",
+        format!("{name} was handed to Google Cloud alone"),
+    )
+}
+
+fn gone(bucket: &str) -> Output {
+    Output {
+        id: bucket.to_owned(),
+        facts: serde_json::Value::Null,
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::failure;
-use crate::transport::{Api, ApiError, Request, Transport, path_text};
+use crate::transport::{Api, ApiError, Request, Transport, path_text, segment};
 
 /// First wait between two questions; small, because a change of labels is done at once.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -95,8 +95,22 @@ impl Pause {
     }
 }
 
+/// Cloud Storage names its operations like resources of a project, and answers them below the bucket.
 fn get(name: &str) -> Request {
-    Request::get(Api::Run, format!("/v2/{}", path_text(name)))
+    let storage = name
+        .strip_prefix("projects/_/buckets/")
+        .and_then(|rest| rest.split_once("/operations/"));
+    match storage {
+        Some((bucket, id)) => Request::get(
+            Api::Storage,
+            format!(
+                "/storage/v1/b/{}/operations/{}",
+                segment(bucket),
+                segment(id)
+            ),
+        ),
+        None => Request::get(Api::Run, format!("/v2/{}", path_text(name))),
+    }
 }
 
 impl Status {

@@ -11,13 +11,16 @@
 //! | `live.rs` | [`LiveService`]: a service as it is, for Terraform's read |
 //! | `storage.rs`, `buckets.rs` | Cloud Storage: objects and uploads, buckets |
 //! | `secret_manager.rs`, `resource_manager.rs`, `policy.rs`, `lro.rs` | the other requests and answers |
+//! | `caches.rs`, `anywhere.rs` | buckets that hold snapshots, and their Anywhere Caches |
 //! | `marks.rs` | the labels by which openmodel knows its own |
 //! | `failure.rs` | an API's error as a failure with its next move |
 
 mod access;
 
 mod adapter;
+mod anywhere;
 pub mod buckets;
+mod caches;
 mod failure;
 mod live;
 mod lro;

@@ -1,9 +1,10 @@
 //! Which way is taken from a snapshot, and what the container is given for it.
 
-use openmodel_schemas::model_card::{ModelCard, RepoFile};
+use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::report::Placement;
-use openmodel_schemas::spec::{CacheSpec, EndpointSpec, Loader, Quantization};
+use openmodel_schemas::repository::RepoFile;
+use openmodel_schemas::spec::{CacheBinding, EndpointSpec, Loader, Quantization};
 
 use crate::error::ResolveError;
 use crate::{Field, place, testing};
@@ -31,7 +32,7 @@ fn llama() -> ModelCard {
 fn cached(card: &ModelCard, loader: Option<Loader>) -> EndpointSpec {
     let uri = format!("gs://acme/cache/models/{}/{}", card.id, testing::COMMIT);
     EndpointSpec {
-        cache: Some(CacheSpec {
+        cache: Some(CacheBinding {
             uri: uri.parse().expect("a snapshot"),
             loader,
         }),

@@ -9,7 +9,7 @@ use openmodel_schemas::name::{CommitSha, EndpointName, ModelId, NameError, Proje
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::snapshot::SnapshotUriError;
 use openmodel_schemas::spec::{
-    Access, Budget, CacheSpec, DraftModel, EndpointSpec, EngineSpec, Loader, Objective,
+    Access, Budget, CacheBinding, DraftModel, EndpointSpec, EngineSpec, Loader, Objective,
     Quantization, Scaling, ShapeRequest, Surface, TokenSource,
 };
 use rust_decimal::Decimal;
@@ -283,11 +283,11 @@ fn cache(
     config: &EndpointModel,
     waiting: &mut Option<&'static str>,
     found: &mut Diagnostics,
-) -> Option<CacheSpec> {
+) -> Option<CacheBinding> {
     let text = known(&config.cache, "cache", waiting)?;
     let loader = known(&config.loader, "loader", waiting);
     match text.parse() {
-        Ok(uri) => Some(CacheSpec {
+        Ok(uri) => Some(CacheBinding {
             uri,
             loader: loader.and_then(|word| named(&Loader::ALL, Loader::as_str, word)),
         }),

@@ -1,0 +1,327 @@
+//! Buckets that hold snapshots, and their Anywhere Caches: made, looked at and taken away.
+//!
+//! A bucket is shared by all caches of a project in a place, so it goes only when nothing is in it, and an
+//! Anywhere Cache goes only when no snapshot in the bucket is left that it may serve.
+
+use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
+use openmodel_graph::key::StepKey;
+use openmodel_graph::operation::BucketSpec;
+use openmodel_schemas::name::Zone;
+use openmodel_schemas::snapshot::MANIFEST;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::anywhere::{self, AnywhereCache};
+use super::buckets::{Bucket, NewBucket, delete_bucket, get_bucket, insert_bucket};
+use super::lro::{self, End, Lro, Pause};
+use super::storage::{ObjectPage, list_matching, list_objects};
+use super::{failure, marks};
+use crate::transport::{ApiError, Request, Transport};
+
+/// The caches' part of the adapter.
+#[derive(Clone, Copy)]
+pub(crate) struct Caches<'a> {
+    pub(crate) transport: &'a Transport,
+    pub(crate) deadline: Instant,
+}
+
+/// How an Anywhere Cache shall be.
+#[derive(Clone, Copy)]
+pub(crate) struct Near<'a> {
+    pub(crate) bucket: &'a str,
+    pub(crate) zone: &'a Zone,
+    pub(crate) ttl_seconds: u64,
+    pub(crate) policy: &'a str,
+}
+
+impl Caches<'_> {
+    /// A bucket; `None` where there is none.
+    pub(crate) async fn find(&self, name: &str) -> Result<Option<Bucket>, Failure> {
+        let found = self.transport.json(&get_bucket(name), self.deadline).await;
+        absent(found).map_err(|error| of_bucket(name, &error))
+    }
+
+    /// Looks whether a bucket of ours is there: any that openmodel made in this place is.
+    pub(crate) async fn observe_bucket(&self, wanted: &BucketSpec) -> Result<Seen, Failure> {
+        let name = &wanted.name;
+        let Some(bucket) = self.find(name).await? else {
+            return Ok(Seen::Absent);
+        };
+        if !marks::is_managed(&bucket.labels) {
+            return Ok(Seen::Conflict(taken(
+                name,
+                "was not made by openmodel",
+                &format!(
+                    "To use it, write bucket = {name:?}; or choose another project or location."
+                ),
+            )));
+        }
+        if !bucket.location.eq_ignore_ascii_case(&wanted.location) {
+            return Ok(Seen::Conflict(taken(
+                name,
+                &format!("lies in {}, not in {}", bucket.location, wanted.location),
+                "Write bucket = with another name, or that location.",
+            )));
+        }
+        let key = bucket.encryption.map(|key| key.default_kms_key_name);
+        if wanted.kms_key.is_some() && key != wanted.kms_key {
+            return Ok(Seen::Conflict(taken(
+                name,
+                "has another encryption key",
+                "Write bucket = with the name of a bucket that has it, or leave kms_key out.",
+            )));
+        }
+        Ok(Seen::Ours(output(name)))
+    }
+
+    /// Makes a bucket.
+    pub(crate) async fn create_bucket(
+        &self,
+        project: &str,
+        wanted: &BucketSpec,
+        key: &StepKey,
+    ) -> Outcome {
+        let mut labels = marks::labels(&wanted.labels, None, key);
+        // It is made at once, or not at all.
+        let ready = marks::Phase::Ready.as_str().to_owned();
+        labels.insert(marks::PHASE_LABEL.to_owned(), ready);
+        let request = insert_bucket(&NewBucket {
+            project,
+            name: &wanted.name,
+            location: &wanted.location,
+            storage_class: &wanted.storage_class,
+            labels: &labels,
+            kms_key: wanted.kms_key.as_deref(),
+        });
+        match self.transport.send(&request, self.deadline).await {
+            Ok(_) => Outcome::Done(output(&wanted.name)),
+            // Made by an answer that was lost, by another run, or by a stranger: a look tells.
+            Err(error) if error.is_conflict() || error.already_exists() => {
+                Outcome::Unknown(Failure {
+                    transient: true,
+                    ..of_bucket(&wanted.name, &error)
+                })
+            }
+            Err(error) => failure::outcome(&error),
+        }
+    }
+
+    /// Takes back the bucket that this step made, if nobody has put anything into it.
+    pub(crate) async fn undo_bucket(&self, name: &str, key: &StepKey) -> Outcome {
+        match self.find(name).await {
+            Err(failure) => Outcome::Refused(failure),
+            Ok(Some(bucket)) if marks::bears(&bucket.labels, key) => self.remove_bucket(name).await,
+            Ok(_) => Outcome::Done(output(name)),
+        }
+    }
+
+    /// Deletes a bucket that openmodel made, if it is empty.
+    pub(crate) async fn delete_bucket(&self, name: &str) -> Outcome {
+        match self.find(name).await {
+            Err(failure) => Outcome::Refused(failure),
+            Ok(Some(bucket)) if marks::is_managed(&bucket.labels) => self.remove_bucket(name).await,
+            Ok(_) => Outcome::Done(output(name)),
+        }
+    }
+
+    async fn remove_bucket(&self, name: &str) -> Outcome {
+        match self.has_any(&list_objects(name, "", "")).await {
+            Ok(true) => return Outcome::Done(output(name)),
+            Ok(false) => {}
+            Err(error) => return Outcome::Refused(failure::failure(&error)),
+        }
+        match self
+            .transport
+            .send(&delete_bucket(name), self.deadline)
+            .await
+        {
+            Ok(_) => Outcome::Done(output(name)),
+            Err(error) if error.is_not_found() => Outcome::Done(output(name)),
+            // Something came into it meanwhile: it stays.
+            Err(error) if error.is_conflict() => Outcome::Done(output(name)),
+            Err(error) => failure::outcome(&error),
+        }
+    }
+
+    /// Looks whether an Anywhere Cache is as it shall be; waits while it is being made.
+    pub(crate) async fn observe_near(&self, near: Near<'_>) -> Result<Seen, Failure> {
+        let mut pause = Pause::new();
+        loop {
+            let Some(cache) = self.cache(near.bucket, near.zone).await? else {
+                return Ok(Seen::Absent);
+            };
+            let same = cache.ttl == format!("{}s", near.ttl_seconds)
+                && cache.admission_policy == near.policy;
+            match cache.state.as_str() {
+                "creating" => {}
+                "running" if same => return Ok(Seen::Ours(output_near(near.bucket, near.zone))),
+                _ => return Ok(Seen::Absent),
+            }
+            if !pause.sleep(self.transport, self.deadline).await {
+                return Err(late(near.bucket, near.zone, "is still being made"));
+            }
+        }
+    }
+
+    /// Makes an Anywhere Cache, or changes the one that is there.
+    pub(crate) async fn set_near(&self, near: Near<'_>) -> Outcome {
+        let Near {
+            bucket,
+            zone,
+            ttl_seconds,
+            policy,
+        } = near;
+        let mut pause = Pause::new();
+        loop {
+            let there = match self.cache(bucket, zone).await {
+                Ok(there) => there,
+                Err(failure) => return Outcome::Refused(failure),
+            };
+            let request = match there.as_ref().map(|cache| cache.state.as_str()) {
+                // It goes within the hour, and then another can be made.
+                Some("disabled") => {
+                    if pause.sleep(self.transport, self.deadline).await {
+                        continue;
+                    }
+                    return Outcome::Unknown(late(
+                        bucket,
+                        zone,
+                        "was disabled, and is not gone yet",
+                    ));
+                }
+                Some(_) => anywhere::patch(bucket, zone.as_str(), ttl_seconds, policy),
+                None => anywhere::insert(bucket, zone.as_str(), ttl_seconds, policy),
+            };
+            return self.operate(&request, bucket, zone).await;
+        }
+    }
+
+    /// Looks whether an Anywhere Cache is gone, or may stay for others.
+    pub(crate) async fn observe_far(&self, bucket: &str, zone: &Zone) -> Result<Seen, Failure> {
+        let gone = self.cache(bucket, zone).await?.is_none() || self.serves_others(bucket).await?;
+        Ok(if gone {
+            Seen::Ours(output_near(bucket, zone))
+        } else {
+            Seen::Absent
+        })
+    }
+
+    /// Disables an Anywhere Cache, and waits until it is gone.
+    pub(crate) async fn remove_near(&self, bucket: &str, zone: &Zone) -> Outcome {
+        let request = anywhere::disable(bucket, zone.as_str());
+        match self.transport.send(&request, self.deadline).await {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => {
+                return Outcome::Done(output_near(bucket, zone));
+            }
+            Err(error) => return failure::outcome(&error),
+        }
+        let mut pause = Pause::new();
+        loop {
+            match self.cache(bucket, zone).await {
+                Ok(None) => return Outcome::Done(output_near(bucket, zone)),
+                Ok(Some(_)) => {}
+                Err(failure) if failure.transient => {}
+                Err(failure) => return Outcome::Unknown(failure),
+            }
+            if !pause.sleep(self.transport, self.deadline).await {
+                return Outcome::Unknown(late(
+                    bucket,
+                    zone,
+                    "is disabled, and goes within the hour",
+                ));
+            }
+        }
+    }
+
+    /// Whether a snapshot is left in a bucket.
+    async fn serves_others(&self, bucket: &str) -> Result<bool, Failure> {
+        let manifests = list_matching(bucket, &format!("**/{MANIFEST}"), "");
+        self.has_any(&manifests)
+            .await
+            .map_err(|error| failure::failure(&error))
+    }
+
+    async fn has_any(&self, listing: &Request) -> Result<bool, ApiError> {
+        let page: ObjectPage = match self.transport.json(listing, self.deadline).await {
+            Ok(page) => page,
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        Ok(!page.items.is_empty())
+    }
+
+    async fn cache(&self, bucket: &str, zone: &Zone) -> Result<Option<AnywhereCache>, Failure> {
+        let request = anywhere::get(bucket, zone.as_str());
+        let found = self.transport.json(&request, self.deadline).await;
+        absent(found).map_err(|error| failure::failure(&error))
+    }
+
+    async fn operate(&self, request: &Request, bucket: &str, zone: &Zone) -> Outcome {
+        let lro: Lro = match self.transport.json(request, self.deadline).await {
+            Ok(lro) => lro,
+            Err(error) => return failure::outcome(&error),
+        };
+        match lro::wait(self.transport, lro, self.deadline).await {
+            Ok(End::Done) => Outcome::Done(output_near(bucket, zone)),
+            Ok(End::Failed(failure)) => Outcome::Refused(failure),
+            Err(error) => Outcome::Unknown(failure::failure(&error)),
+        }
+    }
+}
+
+fn absent<T>(found: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The names of buckets are one space for all the world: what may not be read is mostly a stranger's.
+fn of_bucket(name: &str, error: &ApiError) -> Failure {
+    let mut failure = failure::failure(error);
+    if error.status.is_some_and(|status| status.as_u16() == 403) {
+        failure.hint = Some(format!(
+            "The bucket {name} belongs to somebody else, or you may not read it. Choose another name, or ask its owner \
+             for roles/storage.admin on it."
+        ));
+    }
+    failure
+}
+
+fn taken(name: &str, why: &str, next: &str) -> Failure {
+    Failure {
+        hint: Some(next.to_owned()),
+        ..Failure::lasting(
+            "ALREADY_EXISTS",
+            format!("the bucket {name} exists already, and {why}"),
+        )
+    }
+}
+
+fn late(bucket: &str, zone: &Zone, state: &str) -> Failure {
+    Failure {
+        hint: Some(
+            "Google needs about an hour for it: raise the timeout, or apply again.".to_owned(),
+        ),
+        ..Failure::passing(
+            "DEADLINE_EXCEEDED",
+            format!("the Anywhere Cache of {bucket} in {zone} {state}"),
+        )
+    }
+}
+
+fn output(name: &str) -> Output {
+    Output {
+        id: name.to_owned(),
+        facts: Value::Null,
+    }
+}
+
+fn output_near(bucket: &str, zone: &Zone) -> Output {
+    Output {
+        id: format!("{bucket}/{zone}"),
+        facts: json!({}),
+    }
+}

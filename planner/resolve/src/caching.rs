@@ -1,0 +1,3 @@
+//! A cache decided: what it takes to make, change and remove one.
+
+pub mod lowering;

@@ -1,0 +1,273 @@
+//! Turn a cache into operations.
+//!
+//! ```text
+//!   CreateBucket ─► MirrorSnapshot (from the Hub) ─┬─► MirrorSnapshot (a copy) ─┬─► MarkSnapshotReady
+//!                                                  └─► SetAnywhereCache ────────┘
+//!   DeleteSnapshot ─► DeleteAnywhereCache ─► DeleteBucket
+//! ```
+//!
+//! The first place gets the files from the Hub, the others copy them from it. An old snapshot goes only
+//! after the new one is ready: whatever serves from it has been told by then.
+
+use openmodel_graph::graph::{ExecutionGraph, GraphBuilder, GraphError, StepId};
+use openmodel_graph::operation::{BucketSpec, MirrorSpec, Operation};
+use openmodel_schemas::name::Zone;
+use openmodel_schemas::snapshot::SnapshotUri;
+use openmodel_schemas::spec::{CachePlace, CacheSpec};
+
+/// Storage class of the buckets that openmodel makes, where nobody names one.
+const STORAGE_CLASS: &str = "STANDARD";
+
+/// What of a cache is no longer wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leaving {
+    /// Snapshots.
+    pub snapshots: Vec<SnapshotUri>,
+    /// Anywhere Caches, by their buckets.
+    pub anywhere_caches: Vec<(String, Zone)>,
+    /// Buckets that openmodel made, and that may be empty then.
+    pub buckets: Vec<String>,
+}
+
+/// The operations that make a cache, or bring one to a new state. `take`: it is there already, and its
+/// finished snapshots are its own.
+pub fn lower_cache(
+    spec: &CacheSpec,
+    take: bool,
+    leaving: &Leaving,
+) -> Result<ExecutionGraph, GraphError> {
+    let mut graph = GraphBuilder::new(identity(spec));
+    let places = spec.places();
+    let mut mirrored = Vec::new();
+    let mut made = Vec::new();
+    for place in &places {
+        let mut after: Vec<StepId> = mirrored.first().copied().into_iter().collect();
+        if place.makes_bucket {
+            after.push(graph.step(Operation::CreateBucket {
+                project: spec.project.clone(),
+                bucket: Box::new(bucket(spec, place)),
+            }));
+        }
+        let mirror = graph.step(Operation::MirrorSnapshot {
+            snapshot: place.uri.clone(),
+            mirror: Box::new(mirror(spec, place, &places)),
+            take,
+            after,
+        });
+        mirrored.push(mirror);
+        for zone in zones(spec, place, places.len() == 1) {
+            if let Some(near) = &spec.anywhere_cache {
+                made.push(graph.step(Operation::SetAnywhereCache {
+                    bucket: place.uri.bucket().to_owned(),
+                    zone,
+                    ttl_seconds: near.ttl_seconds,
+                    admission_policy: near.admission_policy.clone(),
+                    after: vec![mirror],
+                }));
+            }
+        }
+    }
+    made.extend(mirrored);
+    let ready: Vec<StepId> = places
+        .iter()
+        .map(|place| {
+            graph.step(Operation::MarkSnapshotReady {
+                snapshot: place.uri.clone(),
+                after: made.clone(),
+            })
+        })
+        .collect();
+    leave(&mut graph, leaving, &ready);
+    graph.freeze()
+}
+
+/// The operations that remove what is leaving of a cache.
+pub fn lower_cache_delete(identity: &str, leaving: &Leaving) -> Result<ExecutionGraph, GraphError> {
+    let mut graph = GraphBuilder::new(identity);
+    leave(&mut graph, leaving, &[]);
+    graph.freeze()
+}
+
+/// What a cache is called in the keys of its steps: the folder of its repository in the first place.
+#[must_use]
+pub fn identity(spec: &CacheSpec) -> String {
+    let first = spec.places().swap_remove(0).uri;
+    format!("gs://{}/{}", first.bucket(), first.repository_folder())
+}
+
+/// The zones of the cache that lie in a place. One place alone is that of all zones: whether a multi-region
+/// holds them is for Cloud Storage to say.
+#[must_use]
+pub fn zones(spec: &CacheSpec, place: &CachePlace, alone: bool) -> Vec<Zone> {
+    let Some(near) = &spec.anywhere_cache else {
+        return Vec::new();
+    };
+    let inside = |zone: &&Zone| alone || zone.region().as_str() == place.location;
+    near.zones.iter().filter(inside).cloned().collect()
+}
+
+fn leave(graph: &mut GraphBuilder, leaving: &Leaving, ready: &[StepId]) {
+    let mut after = ready.to_vec();
+    for snapshot in &leaving.snapshots {
+        after.push(graph.step(Operation::DeleteSnapshot {
+            snapshot: snapshot.clone(),
+            after: ready.to_vec(),
+        }));
+    }
+    let mut last = after.clone();
+    for (bucket, zone) in &leaving.anywhere_caches {
+        last.push(graph.step(Operation::DeleteAnywhereCache {
+            bucket: bucket.clone(),
+            zone: zone.clone(),
+            after: after.clone(),
+        }));
+    }
+    for bucket in &leaving.buckets {
+        graph.step(Operation::DeleteBucket {
+            bucket: bucket.clone(),
+            after: last.clone(),
+        });
+    }
+}
+
+fn bucket(spec: &CacheSpec, place: &CachePlace) -> BucketSpec {
+    BucketSpec {
+        name: place.uri.bucket().to_owned(),
+        location: place.location.clone(),
+        storage_class: STORAGE_CLASS.to_owned(),
+        kms_key: spec.kms_key.clone(),
+        labels: spec.labels.clone(),
+    }
+}
+
+/// Its own bucket may hold another snapshot of the repository; the first place holds this one.
+fn mirror(spec: &CacheSpec, place: &CachePlace, places: &[CachePlace]) -> MirrorSpec {
+    let mut near = vec![place.uri.bucket().to_owned()];
+    let others = places.iter().map(|other| other.uri.bucket().to_owned());
+    for other in others {
+        if !near.contains(&other) {
+            near.push(other);
+        }
+    }
+    MirrorSpec {
+        include: spec.include.clone(),
+        exclude: spec.exclude.clone(),
+        digest: spec.digest.clone(),
+        storage_class: spec.storage_class.clone(),
+        near,
+        parallelism: spec.transfer.parallelism,
+        max_bandwidth_mib: spec.transfer.max_bandwidth_mib,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use openmodel_schemas::snapshot::{Repository, RepositoryType};
+    use openmodel_schemas::spec::{AnywhereCacheSpec, TransferSpec};
+
+    use super::*;
+
+    fn spec() -> CacheSpec {
+        CacheSpec {
+            project: "acme-ml".parse().expect("a project"),
+            repository: Repository {
+                kind: RepositoryType::Model,
+                id: "org/name".parse().expect("an id"),
+            },
+            commit: "0e9e39f249a16976918f6564b8830bc894c89659"
+                .parse()
+                .expect("a commit"),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            selection: None,
+            digest: "ab".repeat(32),
+            bucket: None,
+            prefix: String::new(),
+            location: "us-central1".to_owned(),
+            regions: Vec::new(),
+            storage_class: None,
+            kms_key: None,
+            anywhere_cache: None,
+            transfer: TransferSpec {
+                parallelism: 8,
+                max_bandwidth_mib: None,
+            },
+            labels: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn one_place_is_a_bucket_and_a_snapshot() {
+        let graph = lower_cache(&spec(), false, &Leaving::default()).expect("a graph");
+        insta::assert_snapshot!(graph, @"
+        s0 = CreateBucket(acme-ml, openmodel-acme-ml-us-central1, us-central1, STANDARD)
+        s1 = MirrorSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, abababab, near openmodel-acme-ml-us-central1) after s0
+        s2 = MarkSnapshotReady(gs://openmodel-acme-ml-us-central1/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s1
+        ");
+        assert!(graph.is_creation());
+    }
+
+    #[test]
+    fn further_places_copy_the_first_and_each_zone_is_near_its_own() {
+        let spec = CacheSpec {
+            bucket: Some("acme-models".to_owned()),
+            regions: vec!["europe-west4".parse().expect("a region")],
+            anywhere_cache: Some(AnywhereCacheSpec {
+                zones: ["us-central1-a", "europe-west4-b"]
+                    .map(|zone| zone.parse().expect("a zone"))
+                    .to_vec(),
+                ttl_seconds: 86_400,
+                admission_policy: "admit-on-first-miss".to_owned(),
+            }),
+            ..spec()
+        };
+        let graph = lower_cache(&spec, false, &Leaving::default()).expect("a graph");
+        insta::assert_snapshot!(graph, @"
+        s0 = MirrorSnapshot(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, abababab, near acme-models, openmodel-acme-ml-europe-west4)
+        s1 = SetAnywhereCache(acme-models, us-central1-a, 86400 s, admit-on-first-miss) after s0
+        s2 = CreateBucket(acme-ml, openmodel-acme-ml-europe-west4, europe-west4, STANDARD)
+        s3 = MirrorSnapshot(gs://openmodel-acme-ml-europe-west4/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, abababab, near openmodel-acme-ml-europe-west4, acme-models) after s0, s2
+        s4 = SetAnywhereCache(openmodel-acme-ml-europe-west4, europe-west4-b, 86400 s, admit-on-first-miss) after s3
+        s5 = MarkSnapshotReady(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s1, s4, s0, s3
+        s6 = MarkSnapshotReady(gs://openmodel-acme-ml-europe-west4/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s1, s4, s0, s3
+        ");
+    }
+
+    #[test]
+    fn what_leaves_goes_after_the_new_is_ready_and_the_bucket_last() {
+        let old = spec().places().swap_remove(0).uri;
+        let leaving = Leaving {
+            snapshots: vec![old.clone()],
+            ..Leaving::default()
+        };
+        let new = CacheSpec {
+            commit: "1e9e39f249a16976918f6564b8830bc894c89659"
+                .parse()
+                .expect("a commit"),
+            ..spec()
+        };
+        let graph = lower_cache(&new, true, &leaving).expect("a graph");
+        insta::assert_snapshot!(graph, @"
+        s0 = CreateBucket(acme-ml, openmodel-acme-ml-us-central1, us-central1, STANDARD)
+        s1 = MirrorSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/1e9e39f249a16976918f6564b8830bc894c89659, abababab, near openmodel-acme-ml-us-central1) after s0
+        s2 = MarkSnapshotReady(gs://openmodel-acme-ml-us-central1/models/org/name/1e9e39f249a16976918f6564b8830bc894c89659) after s1
+        s3 = DeleteSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s2
+        ");
+        let all = Leaving {
+            snapshots: vec![old],
+            anywhere_caches: vec![(
+                "openmodel-acme-ml-us-central1".to_owned(),
+                "us-central1-a".parse().expect("a zone"),
+            )],
+            buckets: vec!["openmodel-acme-ml-us-central1".to_owned()],
+        };
+        let graph = lower_cache_delete(&identity(&new), &all).expect("a graph");
+        insta::assert_snapshot!(graph, @"
+        s0 = DeleteSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659)
+        s1 = DeleteAnywhereCache(openmodel-acme-ml-us-central1, us-central1-a) after s0
+        s2 = DeleteBucket(openmodel-acme-ml-us-central1) after s0, s1
+        ");
+    }
+}

@@ -6,6 +6,7 @@
 //!                └──► gs://BUCKET/PREFIX     a snapshot: models/org/name/COMMIT/, its manifest last
 //! ```
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use openmodel_transfer::folder::Folder;
 use openmodel_transfer::hub::HubOrigin;
 use openmodel_transfer::mirror::{Mirror, Task};
 use openmodel_transfer::ports::Trouble;
+use openmodel_transfer::progress::{progress, size};
 use openmodel_transfer::repository::{Moved, PARALLELISM, bytes, move_all};
 use openmodel_transfer::select::{Patterns, Selection, Why};
 use openmodel_transfer::throttle::Throttle;
@@ -111,6 +113,7 @@ pub async fn run(asked: &Transfer) -> Result<()> {
         repository: card.repository.clone(),
         license: card.licence.id().map(str::to_owned),
         files: selection.files.clone(),
+        marks: BTreeMap::new(),
         parallelism: asked.parallel,
         throttle: asked
             .max_bandwidth
@@ -264,36 +267,6 @@ async fn watched<T>(moving: impl Future<Output = T>, meter: &Meter, all: Bytes) 
     }
 }
 
-/// `1.20 GiB of 14.99 GiB, 412 MiB/s, 33 s left`.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a rate to read, and bytes below 8 PiB"
-)]
-fn progress(meter: &Meter, all: Bytes, elapsed: Duration) -> String {
-    let read = meter.there().min(all.0);
-    let rate = read as f64 / elapsed.as_secs_f64().max(0.001);
-    let left = if rate > 0.0 {
-        format!(", {:.0} s left", (all.0 - read) as f64 / rate)
-    } else {
-        String::new()
-    };
-    let mib = rate / f64::from(1_u32 << 20);
-    format!(
-        "{} of {}, {mib:.0} MiB/s{left}",
-        size(Bytes(read)),
-        size(all)
-    )
-}
-
-/// In GiB, or in MiB below a tenth of one.
-fn size(bytes: Bytes) -> String {
-    if bytes.as_gib() < 0.1 {
-        format!("{:.2} MiB", bytes.as_gib() * 1024.0)
-    } else {
-        bytes.to_string()
-    }
-}
-
 /// As the Hub's own tools write it: `hf://org/name`, `hf://datasets/org/name@rev`, `hf://spaces/…`.
 fn source(text: &str) -> Result<Source, String> {
     let Some(rest) = text.strip_prefix("hf://") else {
@@ -365,11 +338,5 @@ mod tests {
         ] {
             assert!(read(nothing).is_err(), "{nothing}");
         }
-    }
-
-    #[test]
-    fn progress_says_how_far_how_fast_and_how_long() {
-        let line = progress(&Meter::default(), Bytes::gib(2), Duration::from_secs(1));
-        assert_eq!(line, "0.00 MiB of 2.00 GiB, 0 MiB/s");
     }
 }

@@ -59,6 +59,7 @@ impl Default for Patience {
 pub struct Meter {
     read: AtomicU64,
     there: AtomicU64,
+    under_way: AtomicU64,
 }
 
 impl Meter {
@@ -66,6 +67,12 @@ impl Meter {
     #[must_use]
     pub fn read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that are in the store or on their way into it.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.there() + self.under_way.load(Ordering::Relaxed)
     }
 
     /// Bytes that are in the store, whoever brought them.
@@ -141,14 +148,14 @@ impl Mover {
     /// Wait before the next attempt, or give up.
     async fn wait(&self, trouble: &Trouble, attempt: u32) -> Result<(), Trouble> {
         let said = match trouble.kind {
-            Kind::Final => return Err(trouble.clone()),
+            Kind::Final | Kind::Spent => return Err(trouble.clone()),
             Kind::Passing(said) => said,
         };
         if attempt >= ATTEMPTS {
-            return Err(Trouble::last(format!(
-                "{}; tried {ATTEMPTS} times",
-                trouble.message
-            )));
+            return Err(Trouble {
+                kind: Kind::Spent,
+                message: format!("{}; tried {ATTEMPTS} times", trouble.message),
+            });
         }
         let doubled = self.patience.first * 2_u32.saturating_pow(attempt.saturating_sub(1));
         tokio::time::sleep(said.unwrap_or(doubled).min(self.patience.longest)).await;
@@ -182,7 +189,9 @@ impl Mover {
                 offset,
                 length: self.span.min(file.size.0 - offset),
             };
-            digests = self.span(file, span, digests).await?;
+            let under_way = UnderWay::new(&self.meter);
+            digests = self.span(file, span, digests, &under_way).await?;
+            drop(under_way);
             progress.add(span.length);
             if span.end() == file.size.0 {
                 break;
@@ -202,11 +211,17 @@ impl Mover {
     }
 
     /// Move one span, and carry the digests past it.
-    async fn span(&self, file: &Wanted, span: Span, before: Running) -> Result<Running, Failed> {
+    async fn span(
+        &self,
+        file: &Wanted,
+        span: Span,
+        before: Running,
+        under_way: &UnderWay<'_>,
+    ) -> Result<Running, Failed> {
         let (sender, receiver) = mpsc::channel(IN_FLIGHT);
         let body: Body = ReceiverStream::new(receiver).boxed();
         let write = self.store.append(file, span, body);
-        let read = self.read(file, span, before, sender);
+        let read = self.read(file, span, before, sender, under_way);
         let (written, read) = tokio::join!(write, read);
         // Where both failed, the reader knows why: a body that ended early is its doing.
         match (read, written) {
@@ -226,13 +241,16 @@ impl Mover {
         span: Span,
         digests: Running,
         body: mpsc::Sender<Result<Bytes, Trouble>>,
+        under_way: &UnderWay<'_>,
     ) -> Result<Running, Stopped> {
         let hasher = Hasher::start(digests);
         let mut done = 0;
         let mut attempt = 0;
         while done < span.length {
             let before = done;
-            let ended = self.pump(file, span, &mut done, &hasher, &body).await;
+            let ended = self
+                .pump(file, span, &mut done, (&hasher, &body, under_way))
+                .await;
             let trouble = match ended {
                 Ok(()) => break,
                 Err(Stopped::Writer) => return Err(Stopped::Writer),
@@ -258,8 +276,11 @@ impl Mover {
         file: &Wanted,
         span: Span,
         done: &mut u64,
-        hasher: &Hasher,
-        body: &mpsc::Sender<Result<Bytes, Trouble>>,
+        (hasher, body, under_way): (
+            &Hasher,
+            &mpsc::Sender<Result<Bytes, Trouble>>,
+            &UnderWay<'_>,
+        ),
     ) -> Result<(), Stopped> {
         let opened = self.origin.open(file, span.offset + *done).await;
         let mut chunks = opened.map_err(Stopped::Reader)?;
@@ -269,6 +290,7 @@ impl Mover {
             // What follows belongs to the next span.
             chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             *done += chunk.len() as u64;
+            under_way.add(chunk.len() as u64);
             self.meter
                 .read
                 .fetch_add(chunk.len() as u64, Ordering::Relaxed);
@@ -324,6 +346,33 @@ impl Drop for Progress<'_> {
         if !self.done {
             self.meter.there.fetch_sub(self.added, Ordering::Relaxed);
         }
+    }
+}
+
+/// Bytes of a span that are on their way, as long as they are.
+struct UnderWay<'a> {
+    meter: &'a Meter,
+    bytes: AtomicU64,
+}
+
+impl<'a> UnderWay<'a> {
+    const fn new(meter: &'a Meter) -> Self {
+        Self {
+            meter,
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.meter.under_way.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let bytes = *self.bytes.get_mut();
+        self.meter.under_way.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 

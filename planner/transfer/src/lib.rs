@@ -6,6 +6,7 @@
 //! | [`file`](mod@file), [`ports`] | how one file is moved, between an origin and a store that it knows nothing of |
 //! | [`hub`], [`folder`], [`bucket`] | the Hub as an origin; a local folder, and Cloud Storage, as stores |
 //! | [`mirror`] | a snapshot made, by one process or by several tasks |
+//! | [`progress`](mod@progress) | how far a transfer is, in a line |
 //! | [`repository`] | all its files at once |
 //! | [`select`] | which files of a repository are kept, and why not the others |
 //! | [`snapshot`] | the manifest that makes files in Cloud Storage a snapshot; what differs from it |
@@ -18,6 +19,7 @@ pub mod folder;
 pub mod hub;
 pub mod mirror;
 pub mod ports;
+pub mod progress;
 pub mod repository;
 pub mod select;
 pub mod snapshot;

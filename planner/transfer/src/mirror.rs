@@ -5,7 +5,7 @@
 //!   N tasks        share:  each task its own files, the same in every attempt    ─► then to: finds all, publishes
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -33,6 +33,8 @@ pub struct Mirror {
     pub license: Option<String>,
     /// The files that are kept.
     pub files: Vec<RepoFile>,
+    /// What is noted on the manifest's object.
+    pub marks: BTreeMap<String, String>,
     /// Files in flight at once.
     pub parallelism: usize,
     /// Most bytes a second.
@@ -63,7 +65,7 @@ impl Mirror {
         let moved = move_all(&self.mover(store.clone()), &self.files, self.parallelism).await?;
         let repository = self.repository.clone();
         let manifest = manifest(uri, repository, self.license.clone(), &moved);
-        store.publish(&manifest).await?;
+        store.publish(&manifest, &self.marks).await?;
         Ok((manifest, moved))
     }
 

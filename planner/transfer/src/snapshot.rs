@@ -17,7 +17,7 @@ use openmodel_schemas::snapshot::{MANIFEST, Manifest, ManifestFile, Repository, 
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::bucket::{BucketStore, MOVING, Source, list};
+use crate::bucket::{BucketStore, IDENTITY, MOVING, Source, list};
 use crate::digest::{Crc32c, Digest};
 use crate::ports::{Trouble, Wanted};
 use crate::repository::Moved;
@@ -156,15 +156,20 @@ pub async fn find(transport: &Transport, uri: &SnapshotUri) -> Result<Option<Man
 }
 
 impl BucketStore {
-    /// Write the manifest: now the snapshot exists. Where it does already, it must be the same one.
-    pub async fn publish(&self, manifest: &Manifest) -> Result<(), Trouble> {
+    /// Write the manifest: now the snapshot exists. `marks` are noted on its object. A manifest that is
+    /// there and says the same stays as it is; another one is of files that are no more.
+    pub async fn publish(
+        &self,
+        manifest: &Manifest,
+        marks: &BTreeMap<String, String>,
+    ) -> Result<(), Trouble> {
         let bytes = serde_json::to_vec_pretty(manifest).map_err(|error| broken(&error))?;
         let crc32c = Crc32c(crc32c::crc32c(&bytes)).to_string();
-        let (name, none) = (self.uri().object(MANIFEST), BTreeMap::new());
+        let name = self.uri().object(MANIFEST);
         let description = Description {
             bucket: self.uri().bucket(),
             name: &name,
-            metadata: &none,
+            metadata: marks,
             storage_class: Some("STANDARD"),
         };
         let request = storage::insert_object(&description, &crc32c, &bytes, 0);
@@ -246,8 +251,9 @@ impl BucketStore {
         Ok(())
     }
 
-    /// Remove the snapshot: its manifest, so that there is none any more, then what it lists. Objects
-    /// that are not the ones it lists stay; their paths are returned.
+    /// Remove the snapshot: its manifest, so that there is none any more, then what it lists. Where there
+    /// is none, a run was cut before it: what such a run wrote goes, known by the note it bears. Other
+    /// objects stay; their paths are returned.
     pub async fn remove(&self) -> Result<Vec<String>, Trouble> {
         let manifest = find(self.transport(), self.uri()).await?;
         let mut there = self.list().await?;
@@ -263,10 +269,20 @@ impl BucketStore {
                 self.delete(&object.name, object.generation).await?;
             }
         }
+        if manifest.is_none() {
+            for object in there.values().filter(|object| is_of_a_run(object)) {
+                self.delete(&object.name, object.generation).await?;
+            }
+            there.retain(|_, object| !is_of_a_run(object));
+        }
         self.sweep().await?;
         there.retain(|path, _| !path.starts_with(MOVING));
         Ok(there.into_keys().collect())
     }
+}
+
+fn is_of_a_run(object: &Object) -> bool {
+    object.metadata.contains_key(IDENTITY)
 }
 
 /// What is other than a manifest says.

@@ -37,8 +37,11 @@ pub(crate) struct Near<'a> {
 impl Caches<'_> {
     /// A bucket; `None` where there is none.
     pub(crate) async fn find(&self, name: &str) -> Result<Option<Bucket>, Failure> {
-        let found = self.transport.json(&get_bucket(name), self.deadline).await;
-        absent(found).map_err(|error| of_bucket(name, &error))
+        match self.transport.json(&get_bucket(name), self.deadline).await {
+            Ok(bucket) => Ok(Some(bucket)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(of_bucket(name, &error)),
+        }
     }
 
     /// Looks whether a bucket of ours is there: any that openmodel made in this place is.
@@ -253,8 +256,11 @@ impl Caches<'_> {
 
     async fn cache(&self, bucket: &str, zone: &Zone) -> Result<Option<AnywhereCache>, Failure> {
         let request = anywhere::get(bucket, zone.as_str());
-        let found = self.transport.json(&request, self.deadline).await;
-        absent(found).map_err(|error| failure::failure(&error))
+        match self.transport.json(&request, self.deadline).await {
+            Ok(cache) => Ok(Some(cache)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(failure::failure(&error)),
+        }
     }
 
     async fn operate(&self, request: &Request, bucket: &str, zone: &Zone) -> Outcome {
@@ -267,14 +273,6 @@ impl Caches<'_> {
             Ok(End::Failed(failure)) => Outcome::Refused(failure),
             Err(error) => Outcome::Unknown(failure::failure(&error)),
         }
-    }
-}
-
-fn absent<T>(found: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A sandbox with a repository of a few files, and the ways to move it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,7 +119,7 @@ impl World {
             .expect("files that serve");
         let moved = move_all(&mover, &selected.files, 4).await?;
         let manifest = manifest(store.uri(), self.repository(), None, &moved);
-        store.publish(&manifest).await?;
+        store.publish(&manifest, &BTreeMap::new()).await?;
         Ok(Run {
             moved,
             manifest,

@@ -1,0 +1,50 @@
+//! How far a transfer is, in a line.
+
+use std::time::Duration;
+
+use openmodel_schemas::quantity::Bytes;
+
+use crate::file::Meter;
+
+/// `1.20 GiB of 14.99 GiB, 412 MiB/s, 33 s left`.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate to read, and bytes below 8 PiB"
+)]
+pub fn progress(meter: &Meter, all: Bytes, elapsed: Duration) -> String {
+    let there = meter.moved().min(all.0);
+    let rate = there as f64 / elapsed.as_secs_f64().max(0.001);
+    let left = if rate > 0.0 {
+        format!(", {:.0} s left", (all.0 - there) as f64 / rate)
+    } else {
+        String::new()
+    };
+    let mib = rate / f64::from(1_u32 << 20);
+    format!(
+        "{} of {}, {mib:.0} MiB/s{left}",
+        size(Bytes(there)),
+        size(all)
+    )
+}
+
+/// In GiB, or in MiB below a tenth of one.
+#[must_use]
+pub fn size(bytes: Bytes) -> String {
+    if bytes.as_gib() < 0.1 {
+        format!("{:.2} MiB", bytes.as_gib() * 1024.0)
+    } else {
+        bytes.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_says_how_far_how_fast_and_how_long() {
+        let line = progress(&Meter::default(), Bytes::gib(2), Duration::from_secs(1));
+        assert_eq!(line, "0.00 MiB of 2.00 GiB, 0 MiB/s");
+    }
+}

@@ -87,5 +87,7 @@ pub(crate) fn load(path: &Path) -> io::Result<Option<World>> {
         io::Error::new(io::ErrorKind::InvalidData, text)
     })?;
     world.clock.anchor();
+    let now = world.now();
+    world.run.interrupt(now);
     Ok(Some(world))
 }

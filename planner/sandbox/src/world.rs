@@ -4,6 +4,7 @@
 //! resource. The whole world is serialisable; that is the state file.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::Options;
 use crate::clock::{Clock, ClockMode, Time};
 use crate::faults::{Faults, OperationPlan};
-use crate::google::run::Run;
+use crate::google::run::{Run, jobs};
 use crate::google::secret_manager::Secrets;
 use crate::google::storage::Storage;
 use crate::google::{self, Api};
@@ -20,6 +21,7 @@ use crate::http::{Reply, Request};
 use crate::hub::{self, Hub};
 use crate::ids;
 use crate::run_app;
+use crate::server::Shared;
 
 /// The state of a sandbox.
 #[derive(Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub(crate) struct World {
     pub(crate) storage: Storage,
     pub(crate) hub: Hub,
     uses: BTreeMap<String, u64>,
+    /// Started by a request, and to be done beside the next ones.
+    #[serde(skip)]
+    pub(crate) work: Vec<Work>,
     /// Counts changes, so that the writer of the state file knows what it has written.
     #[serde(skip)]
     pub(crate) version: u64,
@@ -60,6 +65,19 @@ pub(crate) enum Answer {
     Reply(Reply),
     /// Nothing yet: ask again a little later (`operations.wait`), for at most this long.
     Later(Duration),
+}
+
+/// What a request starts and does not wait for.
+pub(crate) enum Work {
+    Execution(jobs::Start),
+}
+
+impl Work {
+    pub(crate) async fn run(self, shared: Arc<Shared>) {
+        match self {
+            Self::Execution(start) => start.run(shared).await,
+        }
+    }
 }
 
 /// The service that a request is for.
@@ -119,6 +137,7 @@ impl World {
             storage: Storage::default(),
             hub: Hub::default(),
             uses: BTreeMap::new(),
+            work: Vec::new(),
             version: 0,
         }
     }

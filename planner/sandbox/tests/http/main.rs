@@ -4,6 +4,7 @@ mod common;
 mod copies;
 mod hub;
 mod hub_files;
+mod jobs;
 mod run;
 mod storage;
 mod upload;

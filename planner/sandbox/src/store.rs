@@ -87,7 +87,6 @@ pub(crate) fn load(path: &Path) -> io::Result<Option<World>> {
         io::Error::new(io::ErrorKind::InvalidData, text)
     })?;
     world.clock.anchor();
-    let now = world.now();
-    world.run.interrupt(now);
+    world.interrupt();
     Ok(Some(world))
 }

@@ -16,6 +16,7 @@ use crate::faults::{Faults, OperationPlan};
 use crate::google::run::{Run, jobs};
 use crate::google::secret_manager::Secrets;
 use crate::google::storage::Storage;
+use crate::google::transfer::{self, Transfer};
 use crate::google::{self, Api};
 use crate::http::{Reply, Request};
 use crate::hub::{self, Hub};
@@ -39,6 +40,8 @@ pub(crate) struct World {
     pub(crate) secrets: Secrets,
     #[serde(default)]
     pub(crate) storage: Storage,
+    #[serde(default)]
+    pub(crate) transfer: Transfer,
     pub(crate) hub: Hub,
     uses: BTreeMap<String, u64>,
     /// Started by a request, and to be done beside the next ones.
@@ -70,12 +73,14 @@ pub(crate) enum Answer {
 /// What a request starts and does not wait for.
 pub(crate) enum Work {
     Execution(jobs::Start),
+    Transfer(transfer::Start),
 }
 
 impl Work {
     pub(crate) async fn run(self, shared: Arc<Shared>) {
         match self {
             Self::Execution(start) => start.run(shared).await,
+            Self::Transfer(start) => start.run(shared).await,
         }
     }
 }
@@ -135,11 +140,19 @@ impl World {
             run: Run::default(),
             secrets: Secrets::default(),
             storage: Storage::default(),
+            transfer: Transfer::default(),
             hub: Hub::default(),
             uses: BTreeMap::new(),
             work: Vec::new(),
             version: 0,
         }
+    }
+
+    /// After a restart from a state file: what went on beside the requests goes on no more.
+    pub(crate) fn interrupt(&mut self) {
+        let now = self.now();
+        self.run.interrupt(now);
+        self.transfer.interrupt(now);
     }
 
     /// Answer a request; the only way into the emulated services.
@@ -180,6 +193,7 @@ impl World {
         let mut assets = self.run.inventory();
         assets.extend(self.secrets.inventory());
         assets.extend(self.storage.inventory(now));
+        assets.extend(self.transfer.inventory());
         assets.sort_by_key(|asset| {
             let text = |member: &str| asset[member].as_str().unwrap_or_default().to_owned();
             (text("type"), text("name"))

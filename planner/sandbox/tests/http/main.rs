@@ -7,6 +7,7 @@ mod hub_files;
 mod jobs;
 mod run;
 mod storage;
+mod transfer;
 mod upload;
 mod volumes;
 mod world;

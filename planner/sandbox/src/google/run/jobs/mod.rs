@@ -43,7 +43,7 @@ const SHOWN: u64 = 64 << 10;
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Jobs {
     /// By full name, `projects/*/locations/*/jobs/*`.
-    jobs: BTreeMap<String, Job>,
+    by_name: BTreeMap<String, Job>,
     /// By the name of an image, or its beginning.
     pub(super) images: BTreeMap<String, Image>,
     pub(super) kills: Vec<Kill>,
@@ -100,12 +100,12 @@ pub(super) fn answer(world: &mut World, request: &Checked<'_>, place: &Place) ->
 impl Jobs {
     fn job(&self, place: &Place) -> Result<&Job, Error> {
         let missing = || place.missing("JOB", &place.id);
-        self.jobs.get(&place.job()).ok_or_else(missing)
+        self.by_name.get(&place.job()).ok_or_else(missing)
     }
 
     fn job_mut(&mut self, place: &Place) -> Result<&mut Job, Error> {
         let missing = || place.missing("JOB", &place.id);
-        self.jobs.get_mut(&place.job()).ok_or_else(missing)
+        self.by_name.get_mut(&place.job()).ok_or_else(missing)
     }
 
     fn find(&self, place: &Place) -> Result<&Execution, Error> {
@@ -115,18 +115,18 @@ impl Jobs {
 
     /// A job by full name.
     pub(super) fn get(&self, name: &str) -> Option<&Job> {
-        self.jobs.get(name)
+        self.by_name.get(name)
     }
 
     /// An execution by full name.
     pub(super) fn execution(&self, name: &str) -> Option<&Execution> {
         let (job, id) = name.split_once("/executions/")?;
-        self.jobs.get(job)?.executions.get(id)
+        self.by_name.get(job)?.executions.get(id)
     }
 
     fn execution_mut(&mut self, name: &str) -> Option<&mut Execution> {
         let (job, id) = name.split_once("/executions/")?;
-        self.jobs.get_mut(job)?.executions.get_mut(id)
+        self.by_name.get_mut(job)?.executions.get_mut(id)
     }
 
     /// Work off the spec of a job, or fail to; why it failed.
@@ -137,7 +137,7 @@ impl Jobs {
         failure: Option<&OperationPlan>,
         now: Time,
     ) -> Result<(), (i32, String)> {
-        let Some(job) = self.jobs.get_mut(name) else {
+        let Some(job) = self.by_name.get_mut(name) else {
             return Err((10, "The job was deleted in the meantime.".to_owned()));
         };
         // A later change has taken over; this one is then told how things stand.
@@ -160,7 +160,7 @@ impl Jobs {
 
     /// Take a job away, with its executions; its tasks are killed.
     pub(super) fn remove(&mut self, name: &str) -> Option<Job> {
-        let job = self.jobs.remove(name)?;
+        let job = self.by_name.remove(name)?;
         for execution in job.executions.values() {
             self.forget(&execution.name);
         }
@@ -171,7 +171,7 @@ impl Jobs {
     pub(super) fn remove_execution(&mut self, name: &str) -> Option<Execution> {
         let (job, id) = name.split_once("/executions/")?;
         self.forget(name);
-        self.jobs.get_mut(job)?.executions.remove(id)
+        self.by_name.get_mut(job)?.executions.remove(id)
     }
 
     fn forget(&mut self, execution: &str) {
@@ -181,7 +181,7 @@ impl Jobs {
 
     /// After a restart from a state file nothing runs any more.
     pub(super) fn interrupt(&mut self, now: Time) {
-        let jobs = self.jobs.values_mut();
+        let jobs = self.by_name.values_mut();
         for execution in jobs.flat_map(|job| job.executions.values_mut()) {
             execution.interrupt(now);
         }
@@ -200,7 +200,7 @@ impl Jobs {
     /// Jobs and executions that exist, without times and ids.
     pub(super) fn inventory(&self) -> Vec<Value> {
         let mut assets = Vec::new();
-        for (name, job) in &self.jobs {
+        for (name, job) in &self.by_name {
             assets.push(asset("run.googleapis.com/Job", name, &job.summary()));
             for execution in job.executions.values() {
                 let kind = "run.googleapis.com/Execution";
@@ -239,7 +239,7 @@ fn create(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
         id: id.to_owned(),
         ..place.clone()
     };
-    if world.run.jobs.jobs.contains_key(&place.job()) {
+    if world.run.jobs.by_name.contains_key(&place.job()) {
         let text = format!("Resource '{}' already exists.", place.id);
         return Err(Error::exists(text));
     }
@@ -254,7 +254,7 @@ fn make(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
 }
 
 fn patch(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
-    let Some(current) = world.run.jobs.jobs.get(&place.job()).cloned() else {
+    let Some(current) = world.run.jobs.by_name.get(&place.job()).cloned() else {
         if request.call.request.flag("allowMissing") {
             return make(world, request, place);
         }
@@ -288,7 +288,7 @@ fn change(
         generation: job.generation,
         failure: failure(request),
     };
-    world.run.jobs.jobs.insert(place.job(), job);
+    world.run.jobs.by_name.insert(place.job(), job);
     Ok(start(world, request, place, place.job(), change, verb))
 }
 
@@ -318,7 +318,7 @@ fn get(world: &mut World, place: &Place) -> Outcome {
 }
 
 fn list(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
-    let jobs = world.run.jobs.jobs.iter().filter(|(_, job)| {
+    let jobs = world.run.jobs.by_name.iter().filter(|(_, job)| {
         job.project == place.project && [&job.location, "-"].contains(&place.location.as_str())
     });
     let found = jobs.map(|(name, job)| (name.clone(), job)).collect();
@@ -383,7 +383,7 @@ fn begin(world: &mut World, name: &str) {
 }
 
 fn list_executions(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
-    let jobs = world.run.jobs.jobs.values().filter(|job| {
+    let jobs = world.run.jobs.by_name.values().filter(|job| {
         job.project == place.project
             && job.location == place.location
             && [&job.id, "-"].contains(&place.id.as_str())

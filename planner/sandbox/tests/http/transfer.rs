@@ -150,8 +150,8 @@ async fn a_list_of_urls_becomes_objects_named_by_host_and_path() {
             "objectsFoundFromSource": "2", "objectsCopiedToSink": "2",
         })
     );
-    let name = format!("in%2F127.0.0.1%2Facme%2Fweights%2Fresolve%2Fmain%2Fmodel.safetensors");
-    assert_eq!(world.content("models", &name).await.body, content);
+    let name = "in%2F127.0.0.1%2Facme%2Fweights%2Fresolve%2Fmain%2Fmodel.safetensors";
+    assert_eq!(world.content("models", name).await.body, content);
     let object = world
         .get(&format!("/storage/v1/b/models/o/{name}"))
         .await

@@ -242,7 +242,10 @@ impl Start {
         };
         let (size, etag) = (head.size, head.etag.clone());
         let key = format!("{bucket}/{name}");
-        if let (Some(there), Some(etag), Overwrite::Different) = (&there, &etag, overwrite) {
+        // Without an MD5 in the list, what tells is the entity tag that it had the last time.
+        if let (Some(there), Some(etag), None, Overwrite::Different) =
+            (&there, &etag, entry.md5, overwrite)
+        {
             let known = self.with(shared, |world, _| {
                 let known = world.transfer.etags.get(&key)?;
                 Some(*known == (there.generation, etag.clone()))

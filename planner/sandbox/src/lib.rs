@@ -80,7 +80,7 @@ pub struct Options {
     pub poll_time: Duration,
     /// Answer Google's APIs without a bearer token too, for clients with anonymous credentials.
     pub allow_anonymous: bool,
-    /// Refuse a Cloud Run revision whose service account may not read the secrets it names.
+    /// Refuse a Cloud Run revision, or job, whose service account may not read the secrets it names.
     /// Off by default: the sandbox knows the policy of a secret, but not that of its project.
     pub strict_secret_access: bool,
 }

@@ -431,25 +431,16 @@ async fn a_secret_reaches_the_task_and_nothing_else() {
 #[tokio::test]
 async fn what_no_job_can_be_is_refused() {
     let world = shell().await;
-    for (pointer, value, words) in [
-        ("/template/taskCount", json!(10_001), "from 1 to 10000"),
-        ("/template/template/maxRetries", json!(11), "from 0 to 10"),
-        (
-            "/template/template/timeout",
-            json!("604801s"),
-            "from 1s to 604800s",
-        ),
-        (
-            "/template/template/containers",
-            json!([]),
-            "exactly one container",
-        ),
+    let (execution, task) = ("/template", "/template/template");
+    for (place, member, value, words) in [
+        (execution, "taskCount", json!(10_001), "from 1 to 10000"),
+        (execution, "parallelism", json!(-1), "must not be negative"),
+        (task, "maxRetries", json!(11), "from 0 to 10"),
+        (task, "timeout", json!("604801s"), "from 1s to 604800s"),
+        (task, "containers", json!([]), "exactly one container"),
     ] {
         let mut body = job(1, 0, "true");
-        *body.pointer_mut(pointer).unwrap_or(&mut Value::Null) = value.clone();
-        if pointer.ends_with("timeout") {
-            body["template"]["template"]["timeout"] = value;
-        }
+        body.pointer_mut(place).expect("a template")[member] = value;
         let (code, status, text) = world
             .post(&format!("{JOBS}?jobId=copy"), body)
             .await

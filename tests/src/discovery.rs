@@ -30,10 +30,11 @@ mod errors;
 mod schema;
 
 /// The documents of the APIs we call: the file names in `googleapiclient`'s cache.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "run.v2",
     "secretmanager.v1",
     "storage.v1",
+    "storagetransfer.v1",
     "iam.v1",
     "iamcredentials.v1",
     "sts.v1",

@@ -105,6 +105,59 @@ fn google_run_client() {
 }
 
 #[test]
+fn google_run_client_of_jobs() {
+    let sandbox = sandbox(Options::default());
+    let images =
+        serde_json::json!({"us-docker.pkg.dev/acme-ml/tools/shell:1": {"program": "/bin/sh"}});
+    tell(&sandbox, "run/images", &images);
+    succeed(PYTHON.client("cloud_run_jobs.py").arg(sandbox.url()));
+    assert_eq!(sandbox.inventory(), serde_json::json!([]));
+    keeps_the_contract(
+        &sandbox,
+        &[
+            "run.projects.locations.jobs.create",
+            "run.projects.locations.jobs.patch",
+            "run.projects.locations.jobs.run",
+            "run.projects.locations.jobs.setIamPolicy",
+            "run.projects.locations.jobs.executions.cancel",
+            "run.projects.locations.jobs.executions.delete",
+            "run.projects.locations.jobs.executions.list",
+            "run.projects.locations.jobs.executions.tasks.get",
+            "run.projects.locations.jobs.executions.tasks.list",
+            "run.projects.locations.operations.wait",
+        ],
+    );
+}
+
+#[test]
+fn google_storage_transfer_client() {
+    let sandbox = sandbox(Options::default());
+    let repository = serde_json::json!({"files": {
+        "config.json": {"text": "{}"},
+        "model.safetensors": {"computed": {"size": 100_000, "seed": 7}},
+    }});
+    tell(&sandbox, "hub/models/acme/weights", &repository);
+    succeed(PYTHON.client("storage_transfer.py").arg(sandbox.url()));
+    assert_eq!(sandbox.inventory(), serde_json::json!([]));
+    keeps_the_contract(
+        &sandbox,
+        &[
+            "storagetransfer.googleServiceAccounts.get",
+            "storagetransfer.transferJobs.create",
+            "storagetransfer.transferJobs.delete",
+            "storagetransfer.transferJobs.list",
+            "storagetransfer.transferJobs.patch",
+            "storagetransfer.transferJobs.run",
+            "storagetransfer.transferOperations.cancel",
+            "storagetransfer.transferOperations.get",
+            "storagetransfer.transferOperations.list",
+            "storagetransfer.transferOperations.pause",
+            "storagetransfer.transferOperations.resume",
+        ],
+    );
+}
+
+#[test]
 fn google_secret_manager_client() {
     let sandbox = sandbox(Options::default());
     succeed(PYTHON.client("secret_manager.py").arg(sandbox.url()));

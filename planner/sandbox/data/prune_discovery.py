@@ -15,7 +15,7 @@ import re
 import sys
 
 KEEP = {
-    "run.v2": r"run\.projects\.locations\.(operations|services)\.(?!.*exportStatus)",
+    "run.v2": r"run\.projects\.locations\.(jobs|operations|services)\.(?!.*exportStatus)",
     "secretmanager.v1": r"secretmanager\.projects\.(locations\.)?secrets\.(?!.*(otat))",
     "iamcredentials.v1": r"iamcredentials\.projects\.serviceAccounts\.generate(Access|Id)Token",
     "sts.v1": r"sts\.token",
@@ -25,10 +25,18 @@ KEEP = {
         r"|buckets\.(delete|get|getIamPolicy|getStorageLayout|insert|list|patch|setIamPolicy|testIamPermissions|update)$"
         r"|objects\.(compose|copy|delete|get|insert|list|patch|restore|rewrite|update)$)"
     ),
+    "storagetransfer.v1": r"storagetransfer\.(googleServiceAccounts|transferJobs|transferOperations)\.",
 }
+# Messages that long-running operations carry, which no method names.
+CARRIED = {"storagetransfer.v1": ["TransferOperation"]}
 FIELD_KEYS = ("type", "format", "enum", "$ref", "readOnly")
 # The member of the request message that the HTTP body fills; other bodies are the message itself.
-BODY_MEMBER = {"GoogleCloudRunV2Service": "service", "Secret": "secret"}
+BODY_MEMBER = {
+    "GoogleCloudRunV2Job": "job",
+    "GoogleCloudRunV2Service": "service",
+    "Secret": "secret",
+    "TransferJob": "transfer_job",
+}
 
 
 def field(node):
@@ -55,7 +63,7 @@ def methods(resource):
         yield from methods(inner)
 
 
-def prune(document, pattern):
+def prune(document, pattern, carried):
     kept = []
     for method in methods(document):
         if not re.match(pattern, method["id"]):
@@ -75,6 +83,7 @@ def prune(document, pattern):
             "response": method.get("response", {}).get("$ref"),
         })
     wanted = [name for method in kept for name in (method["request"], method["response"]) if name]
+    wanted += carried
     schemas = {}
     while wanted:
         name = wanted.pop()
@@ -96,7 +105,7 @@ def main(arguments):
     for api, pattern in KEEP.items():
         document = json.loads((folder / f"{api}.json").read_text())
         target = pathlib.Path(__file__).parent / "discovery" / f"{api}.json"
-        text = json.dumps(prune(document, pattern), indent=1) + "\n"
+        text = json.dumps(prune(document, pattern, CARRIED.get(api, [])), indent=1) + "\n"
         if not check:
             target.write_text(text)
         elif target.read_text() != text:

@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use crate::clock::ClockMode;
 use crate::faults::Rule;
-use crate::google::run::Quota;
-use crate::google::storage;
+use crate::google::{run, storage};
 use crate::http::{Reply, Request};
 use crate::hub;
 use crate::server::Shared;
 use crate::world::World;
 
 /// Every route, as `GET /sandbox` lists them.
-const ROUTES: [(&str, &str); 19] = [
+const ROUTES: [(&str, &str); 22] = [
     ("GET /sandbox", "this list"),
     (
         "GET /sandbox/inventory",
@@ -46,6 +45,18 @@ const ROUTES: [(&str, &str); 19] = [
     (
         "PUT /sandbox/run/quotas",
         "[{region, accelerator, zonalRedundancy, limit}]: GPU quotas",
+    ),
+    (
+        "PUT /sandbox/run/images",
+        "{image or its beginning: {program, env}}: the programs that jobs run, as nothing is pulled",
+    ),
+    (
+        "PUT /sandbox/run/kills",
+        "[{job, task, attempt, afterMillis}]: kill the process of a task in its nth attempt, from 0",
+    ),
+    (
+        "GET /sandbox/run/executions/{full name}/logs",
+        "[{task, attempt, output}]: what tasks have written; ?task=0 for one",
     ),
     (
         "GET|PUT /sandbox/storage",
@@ -173,10 +184,7 @@ fn change(
                 .unwrap_or(world.strict_secret_access);
             Ok(json!({}))
         }
-        ("PUT", ["run", "quotas"]) => {
-            world.run.quotas = body::<Vec<Quota>>(request)?;
-            Ok(json!(world.run.quotas))
-        }
+        (verb, ["run", path @ ..]) => run::administer(world, verb, path, request),
         (verb, ["storage", path @ ..]) => storage::administer(world, verb, path, request),
         (verb, ["hub", path @ ..]) => hub::administer(world, verb, path, request),
         _ => Err(Refusal::NoRoute),

@@ -1,5 +1,5 @@
-//! Emulator of the clouds' HTTP APIs: Hugging Face Hub, Cloud Run, Cloud Storage, Secret Manager,
-//! IAM.
+//! Emulator of the clouds' HTTP APIs: Hugging Face Hub, Cloud Run, Cloud Storage, Storage Transfer
+//! Service, Secret Manager, IAM.
 //!
 //! ```text
 //!             ┌ Host: run.googleapis.com, huggingface.co, *.run.app …
@@ -7,7 +7,7 @@
 //!             └ else by path: /v2/projects/…, /storage/v1/…, /v1/projects/*/secrets, /api/models/…,
 //!                             /run.app/…; what is left is /{bucket}/{object} of the XML API
 //!
-//! /sandbox/…   the sandbox's own side: clock, faults, requests, inventory, hub, storage, reset
+//! /sandbox/…   the sandbox's own side: clock, faults, requests, inventory, hub, run, storage, reset
 //! ```
 //!
 //! It imports no crate of ours, so that it cannot share their mistakes. What it knows of the APIs
@@ -15,7 +15,7 @@
 //! behaviour. State is in memory, or in a file when asked; time is virtual; ids follow from a seed.
 //! Contents of more than 256 KiB lie in temporary files without a name: they are gone with the
 //! sandbox, and after a restart from a state file only the size and checksums of such an object are
-//! left. Resumable uploads that are under way do not outlive it either.
+//! left. Resumable uploads, tasks of jobs and transfers that are under way do not outlive it either.
 //!
 //! ```
 //! use openmodel_sandbox::{Options, Sandbox};
@@ -80,7 +80,7 @@ pub struct Options {
     pub poll_time: Duration,
     /// Answer Google's APIs without a bearer token too, for clients with anonymous credentials.
     pub allow_anonymous: bool,
-    /// Refuse a Cloud Run revision whose service account may not read the secrets it names.
+    /// Refuse a Cloud Run revision, or job, whose service account may not read the secrets it names.
     /// Off by default: the sandbox knows the policy of a secret, but not that of its project.
     pub strict_secret_access: bool,
 }

@@ -162,7 +162,7 @@ fn unread(broken: Broken, line: &Line) -> Reply {
 }
 
 /// Ask the world, as often as it says "later", and make the change durable.
-async fn ask(shared: &Shared, request: &Request, plan: Option<&OperationPlan>) -> Reply {
+async fn ask(shared: &Arc<Shared>, request: &Request, plan: Option<&OperationPlan>) -> Reply {
     let began = Instant::now();
     let mut may_wait = true;
     let reply = loop {
@@ -172,7 +172,13 @@ async fn ask(shared: &Shared, request: &Request, plan: Option<&OperationPlan>) -
             plan,
             may_wait,
         };
-        let answer = shared.world().answer(&call);
+        let (answer, work) = {
+            let mut world = shared.world();
+            (world.answer(&call), std::mem::take(&mut world.work))
+        };
+        for work in work {
+            tokio::spawn(work.run(Arc::clone(shared)));
+        }
         match answer {
             Answer::Reply(reply) => break reply,
             Answer::Later(longest) => {

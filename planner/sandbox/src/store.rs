@@ -87,5 +87,6 @@ pub(crate) fn load(path: &Path) -> io::Result<Option<World>> {
         io::Error::new(io::ErrorKind::InvalidData, text)
     })?;
     world.clock.anchor();
+    world.interrupt();
     Ok(Some(world))
 }

@@ -4,6 +4,7 @@
 //! resource. The whole world is serialisable; that is the state file.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,14 +13,16 @@ use serde_json::{Value, json};
 use crate::Options;
 use crate::clock::{Clock, ClockMode, Time};
 use crate::faults::{Faults, OperationPlan};
-use crate::google::run::Run;
+use crate::google::run::{Run, jobs};
 use crate::google::secret_manager::Secrets;
 use crate::google::storage::Storage;
+use crate::google::transfer::{self, Transfer};
 use crate::google::{self, Api};
 use crate::http::{Reply, Request};
 use crate::hub::{self, Hub};
 use crate::ids;
 use crate::run_app;
+use crate::server::Shared;
 
 /// The state of a sandbox.
 #[derive(Serialize, Deserialize)]
@@ -37,8 +40,13 @@ pub(crate) struct World {
     pub(crate) secrets: Secrets,
     #[serde(default)]
     pub(crate) storage: Storage,
+    #[serde(default)]
+    pub(crate) transfer: Transfer,
     pub(crate) hub: Hub,
     uses: BTreeMap<String, u64>,
+    /// Started by a request, and to be done beside the next ones.
+    #[serde(skip)]
+    pub(crate) work: Vec<Work>,
     /// Counts changes, so that the writer of the state file knows what it has written.
     #[serde(skip)]
     pub(crate) version: u64,
@@ -60,6 +68,21 @@ pub(crate) enum Answer {
     Reply(Reply),
     /// Nothing yet: ask again a little later (`operations.wait`), for at most this long.
     Later(Duration),
+}
+
+/// What a request starts and does not wait for.
+pub(crate) enum Work {
+    Execution(jobs::Start),
+    Transfer(transfer::Start),
+}
+
+impl Work {
+    pub(crate) async fn run(self, shared: Arc<Shared>) {
+        match self {
+            Self::Execution(start) => start.run(shared).await,
+            Self::Transfer(start) => start.run(shared).await,
+        }
+    }
 }
 
 /// The service that a request is for.
@@ -117,10 +140,19 @@ impl World {
             run: Run::default(),
             secrets: Secrets::default(),
             storage: Storage::default(),
+            transfer: Transfer::default(),
             hub: Hub::default(),
             uses: BTreeMap::new(),
+            work: Vec::new(),
             version: 0,
         }
+    }
+
+    /// After a restart from a state file: what went on beside the requests goes on no more.
+    pub(crate) fn interrupt(&mut self) {
+        let now = self.now();
+        self.run.interrupt(now);
+        self.transfer.interrupt(now);
     }
 
     /// Answer a request; the only way into the emulated services.
@@ -161,6 +193,7 @@ impl World {
         let mut assets = self.run.inventory();
         assets.extend(self.secrets.inventory());
         assets.extend(self.storage.inventory(now));
+        assets.extend(self.transfer.inventory());
         assets.sort_by_key(|asset| {
             let text = |member: &str| asset[member].as_str().unwrap_or_default().to_owned();
             (text("type"), text("name"))

@@ -67,6 +67,7 @@ static DOCUMENTS: LazyLock<Vec<Document>> = LazyLock::new(|| {
         include_str!("../../data/discovery/iamcredentials.v1.json"),
         include_str!("../../data/discovery/sts.v1.json"),
         include_str!("../../data/discovery/storage.v1.json"),
+        include_str!("../../data/discovery/storagetransfer.v1.json"),
     ];
     // A document that does not parse is caught by the test below, before anything is shipped.
     texts
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn every_document_is_there() {
-        assert_eq!(DOCUMENTS.len(), 5);
+        assert_eq!(DOCUMENTS.len(), 6);
         for document in DOCUMENTS.iter() {
             assert!(!document.methods.is_empty());
             for name in document

@@ -12,6 +12,7 @@ pub(crate) mod run;
 mod schema;
 pub(crate) mod secret_manager;
 pub(crate) mod storage;
+pub(crate) mod transfer;
 
 use axum::http::Method as Verb;
 use serde_json::Value;
@@ -31,6 +32,7 @@ pub(crate) enum Api {
     Run,
     SecretManager,
     Storage,
+    StorageTransfer,
     IamCredentials,
     Sts,
     OAuth,
@@ -57,6 +59,7 @@ impl Api {
         }
         Some(match name.split('.').next().unwrap_or_default() {
             "secretmanager" => Self::SecretManager,
+            "storagetransfer" => Self::StorageTransfer,
             "iamcredentials" => Self::IamCredentials,
             "sts" => Self::Sts,
             "oauth2" => Self::OAuth,
@@ -77,6 +80,11 @@ impl Api {
             ["v1", "projects", _, "serviceAccounts", ..] => Self::IamCredentials,
             ["v1", "projects", _, "secrets", ..]
             | ["v1", "projects", _, "locations", _, "secrets", ..] => Self::SecretManager,
+            [
+                "v1",
+                "googleServiceAccounts" | "transferJobs" | "transferOperations",
+                ..,
+            ] => Self::StorageTransfer,
             ["v1", "token"] => Self::Sts,
             ["token"] | ["o", "oauth2", "token"] | ["oauth2", "v4", "token"] => Self::OAuth,
             ["v1" | "v3", "projects", _] => Self::ResourceManager,
@@ -96,6 +104,7 @@ impl Api {
             Self::Run => "run",
             Self::SecretManager => "secretmanager",
             Self::Storage => "storage",
+            Self::StorageTransfer => "storagetransfer",
             Self::IamCredentials => "iamcredentials",
             Self::Sts => "sts",
             Self::OAuth => "oauth2",
@@ -110,6 +119,7 @@ impl Api {
             Self::Run => discovery::document("run.v2"),
             Self::SecretManager => discovery::document("secretmanager.v1"),
             Self::Storage => discovery::document("storage.v1"),
+            Self::StorageTransfer => discovery::document("storagetransfer.v1"),
             Self::IamCredentials => discovery::document("iamcredentials.v1"),
             Self::Sts => discovery::document("sts.v1"),
             _ => None,
@@ -163,6 +173,7 @@ pub(crate) fn answer(world: &mut World, api: Api, call: &Call<'_>) -> Answer {
             Err(error) => Err(error),
         },
         Api::SecretManager => secret_manager::answer(world, &checked),
+        Api::StorageTransfer => transfer::answer(world, &checked),
         Api::IamCredentials => identity::credentials(world, &checked),
         _ => Err(Error::no_route()),
     };

@@ -144,9 +144,11 @@ pub(crate) fn check_answer(
             .as_ref()
             .and_then(Value::as_str)
             .and_then(|kind| kind.rsplit('.').next());
-        if let Some(schema) =
-            name.and_then(|name| document.schema(&format!("GoogleCloudRunV2{name}")))
-        {
+        let schema = name.and_then(|name| {
+            let run = document.schema(&format!("GoogleCloudRunV2{name}"));
+            run.or_else(|| document.schema(name))
+        });
+        if let Some(schema) = schema {
             check.value(schema, inner, member);
         }
     }

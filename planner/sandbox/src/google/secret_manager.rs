@@ -381,6 +381,43 @@ impl Secrets {
         version: &str,
         account: Option<&str>,
     ) -> Result<(), String> {
+        let (full, secret, _) = self.referenced(project, secret, version)?;
+        let Some(account) = account else {
+            return Ok(());
+        };
+        if secret.policy.grants(
+            "roles/secretmanager.secretAccessor",
+            &format!("serviceAccount:{account}"),
+        ) {
+            return Ok(());
+        }
+        Err(format!(
+            "Permission denied on secret: {full} for Revision service account {account}. The service \
+             account used must be granted the 'Secret Manager Secret Accessor' role \
+             (roles/secretmanager.secretAccessor) at the secret, project or higher level."
+        ))
+    }
+
+    /// The payload of a version that Cloud Run puts into a variable.
+    pub(super) fn payload(
+        &self,
+        project: &str,
+        secret: &str,
+        version: &str,
+    ) -> Result<String, String> {
+        let (full, _, version) = self.referenced(project, secret, version)?;
+        let bytes = version.data.as_deref().and_then(schema::decode_base64);
+        String::from_utf8(bytes.unwrap_or_default())
+            .map_err(|_| format!("Secret {full} is not UTF-8, which a variable must be"))
+    }
+
+    /// A version that Cloud Run refers to, by the names it takes, and its full name.
+    fn referenced(
+        &self,
+        project: &str,
+        secret: &str,
+        version: &str,
+    ) -> Result<(String, &Secret, &Version), String> {
         let (project, id) = match secret.split('/').collect::<Vec<_>>().as_slice() {
             ["projects", other, "secrets", id] => (number_of(other), *id),
             _ => (number_of(project), secret),
@@ -398,20 +435,7 @@ impl Secrets {
         if known.state != State::Enabled {
             return Err(format!("Secret {full} is in {} state", known.state.name()));
         }
-        let Some(account) = account else {
-            return Ok(());
-        };
-        if secret.policy.grants(
-            "roles/secretmanager.secretAccessor",
-            &format!("serviceAccount:{account}"),
-        ) {
-            return Ok(());
-        }
-        Err(format!(
-            "Permission denied on secret: {full} for Revision service account {account}. The service \
-             account used must be granted the 'Secret Manager Secret Accessor' role \
-             (roles/secretmanager.secretAccessor) at the secret, project or higher level."
-        ))
+        Ok((full, secret, known))
     }
 
     /// Secrets and versions that exist, without payloads, times and ids.

@@ -1,4 +1,4 @@
-//! Cloud Run Admin API v2: services, revisions, operations, IAM.
+//! Cloud Run Admin API v2: services, revisions, jobs, operations, IAM.
 //!
 //!   create, patch ─► spec checked, defaults ─► generation + 1, revision ─► operation
 //!                                                                            │ virtual time
@@ -7,6 +7,9 @@
 //! A service is what was asked for (`spec`) plus what became of it; what `get` shows is computed
 //! from both. Facts: Discovery document run.v2.
 
+mod admin;
+mod condition;
+pub(crate) mod jobs;
 mod limits;
 mod operation;
 mod service;
@@ -23,7 +26,9 @@ use super::{Checked, Error, Outcome, page, policy};
 use crate::clock::Time;
 use crate::ids;
 use crate::world::{World, asset};
-pub(crate) use limits::Quota;
+pub(crate) use admin::administer;
+use jobs::Jobs;
+use limits::Quota;
 use operation::{Change, Operation};
 pub(crate) use service::{Revision, Service};
 
@@ -36,7 +41,9 @@ pub(crate) struct Run {
     operations: BTreeMap<String, Operation>,
     /// Operations under way, by the time they end.
     running: BTreeSet<(Time, String)>,
-    pub(crate) quotas: Vec<Quota>,
+    quotas: Vec<Quota>,
+    #[serde(default)]
+    jobs: Jobs,
     /// Requests that services have answered: whose turn it is when traffic is split.
     turns: u64,
 }
@@ -69,19 +76,28 @@ pub(super) fn answer(world: &mut World, request: &Checked<'_>) -> Result<Progres
         "operations.list" => list_operations(world, request, &place),
         "operations.delete" => delete_operation(world, &place),
         "operations.wait" => return wait(world, request, &place),
+        name if ["jobs.", "executions.", "tasks."]
+            .iter()
+            .any(|collection| name.starts_with(collection)) =>
+        {
+            jobs::answer(world, request, &place)
+        }
         _ => Err(Error::no_route()),
     };
     done.map(Progress::Done)
 }
 
-/// Where a request points: project, location, and the service, revision or operation.
+/// Where a request points: project, location, and what lies there.
 #[derive(Clone)]
 struct Place {
     project: String,
     location: String,
-    /// Service or operation; empty for a collection.
+    /// Service, job or operation; empty for a collection.
     id: String,
-    revision: String,
+    /// Revision of the service, or execution of the job.
+    child: String,
+    /// Task of the execution.
+    task: String,
 }
 
 impl Place {
@@ -92,7 +108,8 @@ impl Place {
             project,
             location: part(1),
             id: part(2),
-            revision: part(3),
+            child: part(3),
+            task: part(4),
         }
     }
 
@@ -102,6 +119,10 @@ impl Place {
 
     fn service(&self) -> String {
         format!("{}/services/{}", self.parent(), self.id)
+    }
+
+    fn job(&self) -> String {
+        format!("{}/jobs/{}", self.parent(), self.id)
     }
 
     fn operation(&self) -> String {
@@ -147,22 +168,42 @@ impl Run {
             }
             self.running.pop_first();
             if let Some(mut operation) = self.operations.remove(&name) {
-                operation.finish(&mut self.services, at);
+                let deletes = operation.finish(&mut self.services, &mut self.jobs, at);
                 self.operations.insert(name, operation);
+                if deletes {
+                    self.sweep(at);
+                }
             }
         }
     }
 
+    /// Let the operations end that wait for an execution which is over, or is gone.
+    fn sweep(&mut self, now: Time) {
+        for operation in self.operations.values_mut() {
+            if operation.waits(&self.jobs) == Some(false) {
+                operation.finish(&mut self.services, &mut self.jobs, now);
+            }
+        }
+    }
+
+    /// After a restart from a state file: the processes of tasks are gone with the old sandbox.
+    pub(crate) fn interrupt(&mut self, now: Time) {
+        self.jobs.interrupt(now);
+        self.sweep(now);
+    }
+
     fn start(&mut self, operation: Operation) -> String {
         let name = operation.name.clone();
-        self.running.insert((operation.ends, name.clone()));
+        if let Some(ends) = operation.ends {
+            self.running.insert((ends, name.clone()));
+        }
         self.operations.insert(name.clone(), operation);
         name
     }
 
-    /// Services and revisions that exist, without times and ids.
+    /// Services, revisions, jobs and executions that exist, without times and ids.
     pub(crate) fn inventory(&self) -> Vec<Value> {
-        let mut assets = Vec::new();
+        let mut assets = self.jobs.inventory();
         for (name, service) in &self.services {
             assets.push(asset(
                 "run.googleapis.com/Service",
@@ -215,7 +256,7 @@ fn patch(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
         }
         return Err(place.missing("SERVICE", &place.id));
     };
-    check_etag(&current, request.body["etag"].as_str())?;
+    check_etag(&current.id, &current.etag(), request.body["etag"].as_str())?;
     let mask = request.call.request.query("updateMask").unwrap_or_default();
     let merged = spec::merge(&current.spec, &request.body, mask)?;
     let mut changed = current.clone();
@@ -270,6 +311,7 @@ fn change(
         world,
         request,
         place,
+        place.service(),
         Change::Apply {
             generation,
             failure,
@@ -280,7 +322,8 @@ fn change(
 
 fn delete(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
     let service = world.run.service(place)?;
-    check_etag(service, request.call.request.query("etag"))?;
+    let given = request.call.request.query("etag");
+    check_etag(&service.id, &service.etag(), given)?;
     if request.call.request.flag("validateOnly") {
         let view = service.view(request.call.base);
         let name = Place {
@@ -297,6 +340,7 @@ fn delete(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
         world,
         request,
         place,
+        place.service(),
         Change::Delete { failure },
         "delete",
     ))
@@ -306,6 +350,7 @@ fn start(
     world: &mut World,
     request: &Checked<'_>,
     place: &Place,
+    target: String,
     change: Change,
     verb: &str,
 ) -> Value {
@@ -315,23 +360,25 @@ fn start(
         .plan
         .and_then(|plan| plan.seconds)
         .map(Duration::from_secs);
-    let id = world.fresh("operation", &format!("{verb} {}", place.service()));
+    let id = world.fresh("operation", &format!("{verb} {target}"));
+    let ends = now.plus(takes.unwrap_or(world.operation_time));
     let operation = Operation {
         name: Place {
             id,
             ..place.clone()
         }
         .operation(),
-        service: place.service(),
-        revision: place.revision.clone(),
+        target,
+        revision: place.child.clone(),
         base: request.call.base.to_owned(),
-        ends: now.plus(takes.unwrap_or(world.operation_time)),
+        // An execution takes as long as its tasks do.
+        ends: (!matches!(change, Change::Execute)).then_some(ends),
         change,
         outcome: None,
     };
     let name = world.run.start(operation);
     world.run.settle(now);
-    world.run.operations[&name].view(&world.run.services)
+    world.run.operations[&name].view(&world.run.services, &world.run.jobs)
 }
 
 fn get(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
@@ -361,8 +408,8 @@ fn list(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
 
 fn get_revision(world: &World, place: &Place) -> Outcome {
     let service = world.run.service(place)?;
-    let revision = service.revisions.get(&place.revision);
-    let revision = revision.ok_or_else(|| place.missing("REVISION", &place.revision))?;
+    let revision = service.revisions.get(&place.child);
+    let revision = revision.ok_or_else(|| place.missing("REVISION", &place.child))?;
     Ok(revision.view(service))
 }
 
@@ -389,14 +436,15 @@ fn list_revisions(world: &mut World, request: &Checked<'_>, place: &Place) -> Ou
 
 fn delete_revision(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
     let service = world.run.service(place)?;
-    if !service.revisions.contains_key(&place.revision) {
-        return Err(place.missing("REVISION", &place.revision));
+    if !service.revisions.contains_key(&place.child) {
+        return Err(place.missing("REVISION", &place.child));
     }
-    service.check_unused(&place.revision)?;
+    service.check_unused(&place.child)?;
     Ok(start(
         world,
         request,
         place,
+        place.service(),
         Change::DeleteRevision,
         "delete revision",
     ))
@@ -418,15 +466,18 @@ fn get_operation(world: &mut World, place: &Place) -> Outcome {
         world.run.settle(now);
     }
     let operation = world.run.operations.get(&name).ok_or_else(missing)?;
-    Ok(operation.view(&world.run.services))
+    Ok(operation.view(&world.run.services, &world.run.jobs))
 }
 
 /// `operations.wait`: in automatic time the wait itself lets the time pass.
 fn wait(world: &mut World, request: &Checked<'_>, place: &Place) -> Result<Progress, Error> {
     let name = place.operation();
     let missing = || Error::not_found(format!("Operation {name} was not found."));
-    let ends = world.run.operations.get(&name).ok_or_else(missing)?.ends;
-    let come = world.clock.wait_until(ends);
+    let operation = world.run.operations.get(&name).ok_or_else(missing)?;
+    let come = match operation.ends {
+        Some(ends) => world.clock.wait_until(ends),
+        None => operation.outcome.is_some(),
+    };
     let now = world.now();
     world.run.settle(now);
     if !come && request.call.may_wait {
@@ -438,7 +489,9 @@ fn wait(world: &mut World, request: &Checked<'_>, place: &Place) -> Result<Progr
         return Ok(Progress::Wait(longest));
     }
     let operation = world.run.operations.get(&name).ok_or_else(missing)?;
-    Ok(Progress::Done(operation.view(&world.run.services)))
+    Ok(Progress::Done(
+        operation.view(&world.run.services, &world.run.jobs),
+    ))
 }
 
 fn list_operations(world: &mut World, request: &Checked<'_>, place: &Place) -> Outcome {
@@ -454,7 +507,7 @@ fn list_operations(world: &mut World, request: &Checked<'_>, place: &Place) -> O
     let (operations, next) = page(request.call, found, 100)?;
     let views: Vec<Value> = operations
         .iter()
-        .map(|operation| operation.view(&world.run.services))
+        .map(|operation| operation.view(&world.run.services, &world.run.jobs))
         .collect();
     Ok(listing("operations", views, next))
 }
@@ -473,13 +526,11 @@ fn delete_operation(world: &mut World, place: &Place) -> Outcome {
 }
 
 /// An etag that is given must be the current one.
-fn check_etag(service: &Service, given: Option<&str>) -> Result<(), Error> {
-    let current = service.etag();
+fn check_etag(id: &str, current: &str, given: Option<&str>) -> Result<(), Error> {
     match given.filter(|etag| !etag.is_empty()) {
         Some(given) if given != current => Err(Error::aborted(format!(
-            "Conflict for resource '{}': version '{given}' was specified but current version is \
-             '{current}'.",
-            service.id
+            "Conflict for resource '{id}': version '{given}' was specified but current version is \
+             '{current}'."
         ))),
         _ => Ok(()),
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::jobs::{Job, Jobs};
 use super::service::Service;
 use crate::clock::Time;
 use crate::faults::OperationPlan;
@@ -13,12 +14,14 @@ use crate::faults::OperationPlan;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Operation {
     pub(super) name: String,
-    pub(super) service: String,
+    /// Full name of the service, job or execution that it is about.
+    pub(super) target: String,
     /// Only for operations on a revision.
     pub(super) revision: String,
     /// Base URL, for the view of the service in the answer.
     pub(super) base: String,
-    pub(super) ends: Time,
+    /// When it ends; nothing where it ends with an execution.
+    pub(super) ends: Option<Time>,
     pub(super) change: Change,
     pub(super) outcome: Option<Finished>,
 }
@@ -35,6 +38,21 @@ pub(super) enum Change {
         failure: Option<OperationPlan>,
     },
     DeleteRevision,
+    /// Bring a generation of a job into being, or fail to.
+    ApplyJob {
+        generation: u64,
+        failure: Option<OperationPlan>,
+    },
+    DeleteJob {
+        failure: Option<OperationPlan>,
+    },
+    /// Wait until an execution is over.
+    Execute,
+    /// A run that a fault rule lets fail before anything is started.
+    RefuseRun {
+        failure: OperationPlan,
+    },
+    DeleteExecution,
 }
 
 /// How it ended.
@@ -45,8 +63,13 @@ pub(super) struct Finished {
 }
 
 impl Operation {
-    /// End it, at its time.
-    pub(super) fn finish(&mut self, services: &mut BTreeMap<String, Service>, now: Time) {
+    /// End it, at its time; whether it was one that takes away what others may wait for.
+    pub(super) fn finish(
+        &mut self,
+        services: &mut BTreeMap<String, Service>,
+        jobs: &mut Jobs,
+        now: Time,
+    ) -> bool {
         let finished = match &self.change {
             Change::Apply {
                 generation,
@@ -54,14 +77,89 @@ impl Operation {
             } => self.apply(services, *generation, failure.as_ref(), now),
             Change::Delete {
                 failure: Some(failure),
-            } => Finished {
+            }
+            | Change::DeleteJob {
+                failure: Some(failure),
+            }
+            | Change::RefuseRun { failure } => Finished {
                 metadata: json!({}),
-                result: Err(status(failure)),
+                result: Err(status(failure.code, &failure.message)),
             },
             Change::Delete { failure: None } => self.delete(services, now),
             Change::DeleteRevision => self.delete_revision(services, now),
+            Change::ApplyJob {
+                generation,
+                failure,
+            } => self.apply_job(jobs, *generation, failure.as_ref(), now),
+            Change::DeleteJob { failure: None } => {
+                let job = jobs.remove(&self.target).map(|job| job.view());
+                self.deleted("Job", job, now)
+            }
+            Change::Execute => self.executed(jobs),
+            Change::DeleteExecution => {
+                let execution = jobs.remove_execution(&self.target);
+                let view = execution.map(|execution| execution.view(&self.base));
+                self.deleted("Execution", view, now)
+            }
         };
         self.outcome = Some(finished);
+        matches!(
+            self.change,
+            Change::DeleteJob { failure: None } | Change::DeleteExecution
+        )
+    }
+
+    /// Whether the execution that it waits for still runs; nothing when it waits for none.
+    pub(super) fn waits(&self, jobs: &Jobs) -> Option<bool> {
+        let waits = matches!(self.change, Change::Execute) && self.outcome.is_none();
+        let execution = || jobs.execution(&self.target);
+        waits.then(|| execution().is_some_and(|execution| !execution.is_over()))
+    }
+
+    fn apply_job(
+        &self,
+        jobs: &mut Jobs,
+        generation: u64,
+        failure: Option<&OperationPlan>,
+        now: Time,
+    ) -> Finished {
+        let settled = jobs.settle(&self.target, generation, failure, now);
+        let view = jobs.get(&self.target).map(Job::view);
+        let view = any("Job", view.unwrap_or_default());
+        Finished {
+            metadata: view.clone(),
+            result: settled
+                .map(|()| view)
+                .map_err(|(code, message)| status(code, &message)),
+        }
+    }
+
+    /// A failed execution is an error of its operation; a cancelled one is not.
+    fn executed(&self, jobs: &Jobs) -> Finished {
+        let Some(execution) = jobs.execution(&self.target) else {
+            return Finished {
+                metadata: json!({}),
+                result: Err(status(10, "The execution was deleted in the meantime.")),
+            };
+        };
+        let view = any("Execution", execution.view(&self.base));
+        Finished {
+            metadata: view.clone(),
+            result: match execution.failure() {
+                Some(message) => Err(status(2, message)),
+                None => Ok(view),
+            },
+        }
+    }
+
+    fn deleted(&self, message: &str, view: Option<Value>, now: Time) -> Finished {
+        let mut view = view.unwrap_or_else(|| json!({"name": self.target}));
+        view["deleteTime"] = now.rfc3339().into();
+        let view = any(message, view);
+        Finished {
+            metadata: view.clone(),
+            result: Ok(view),
+        }
     }
 
     fn apply(
@@ -71,7 +169,7 @@ impl Operation {
         failure: Option<&OperationPlan>,
         now: Time,
     ) -> Finished {
-        let Some(service) = services.get_mut(&self.service) else {
+        let Some(service) = services.get_mut(&self.target) else {
             let gone = json!({"code": 10, "message": "The service was deleted in the meantime."});
             return Finished {
                 metadata: json!({}),
@@ -83,7 +181,10 @@ impl Operation {
             service.settle(now, failure);
         }
         let view = any("Service", service.view(&self.base));
-        let result = failure.map_or_else(|| Ok(view.clone()), |failure| Err(status(failure)));
+        let result = match failure {
+            Some(failure) => Err(status(failure.code, &failure.message)),
+            None => Ok(view.clone()),
+        };
         Finished {
             metadata: view,
             result,
@@ -91,35 +192,24 @@ impl Operation {
     }
 
     fn delete(&self, services: &mut BTreeMap<String, Service>, now: Time) -> Finished {
-        let mut view = match services.remove(&self.service) {
-            Some(service) => service.view(&self.base),
-            None => json!({"name": self.service}),
-        };
-        view["deleteTime"] = now.rfc3339().into();
-        let view = any("Service", view);
-        Finished {
-            metadata: view.clone(),
-            result: Ok(view),
-        }
+        let service = services.remove(&self.target);
+        let view = service.map(|service| service.view(&self.base));
+        self.deleted("Service", view, now)
     }
 
     fn delete_revision(&self, services: &mut BTreeMap<String, Service>, now: Time) -> Finished {
-        let mut view = json!({"name": format!("{}/revisions/{}", self.service, self.revision)});
-        if let Some(service) = services.get_mut(&self.service)
+        let name = format!("{}/revisions/{}", self.target, self.revision);
+        let mut view = json!({"name": name});
+        if let Some(service) = services.get_mut(&self.target)
             && let Some(revision) = service.revisions.remove(&self.revision)
         {
             view = revision.view(service);
         }
-        view["deleteTime"] = now.rfc3339().into();
-        let view = any("Revision", view);
-        Finished {
-            metadata: view.clone(),
-            result: Ok(view),
-        }
+        self.deleted("Revision", Some(view), now)
     }
 
     /// The operation as the API shows it.
-    pub(super) fn view(&self, services: &BTreeMap<String, Service>) -> Value {
+    pub(super) fn view(&self, services: &BTreeMap<String, Service>, jobs: &Jobs) -> Value {
         match &self.outcome {
             Some(Finished {
                 metadata,
@@ -134,9 +224,15 @@ impl Operation {
                 json!({"name": self.name, "metadata": metadata, "done": true, "error": error})
             }
             None => {
-                let service = services.get(&self.service);
-                let view = service.map(|service| service.view(&self.base));
-                json!({"name": self.name, "metadata": any("Service", view.unwrap_or_default())})
+                let service = services.get(&self.target);
+                let service = service.map(|it| any("Service", it.view(&self.base)));
+                let job = || jobs.get(&self.target).map(|job| any("Job", job.view()));
+                let execution = || {
+                    let execution = jobs.execution(&self.target)?;
+                    Some(any("Execution", execution.view(&self.base)))
+                };
+                let view = service.or_else(job).or_else(execution);
+                json!({"name": self.name, "metadata": view.unwrap_or_else(|| json!({}))})
             }
         }
     }
@@ -149,6 +245,6 @@ pub(super) fn any(message: &str, value: Value) -> Value {
     value
 }
 
-fn status(failure: &OperationPlan) -> Value {
-    json!({"code": failure.code, "message": failure.message})
+fn status(code: i32, message: &str) -> Value {
+    json!({"code": code, "message": message})
 }

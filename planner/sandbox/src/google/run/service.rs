@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::error::Error;
 use super::super::policy::Policy;
 use super::Place;
+use super::condition::{Condition, Reason, State};
 use crate::clock::Time;
 use crate::faults::OperationPlan;
 use crate::ids;
@@ -57,22 +58,6 @@ pub(crate) struct Revision {
     created: Time,
     pub(crate) template: Value,
     ready: Condition,
-}
-
-/// A condition of type `Ready`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Condition {
-    state: State,
-    at: Time,
-    message: String,
-    reason: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum State {
-    Reconciling,
-    Succeeded,
-    Failed,
 }
 
 impl Service {
@@ -178,8 +163,10 @@ impl Service {
     /// The spec is worked off, or could not be.
     pub(super) fn settle(&mut self, now: Time, failure: Option<&OperationPlan>) {
         self.observed = self.generation;
-        let condition =
-            failure.map_or_else(|| Condition::succeeded(now), |f| Condition::failed(now, f));
+        let condition = failure.map_or_else(
+            || Condition::succeeded(now),
+            |failure| Condition::planned(now, failure, Reason::Revision),
+        );
         if let Some(revision) = self.revisions.get_mut(&self.latest_created)
             && revision.ready.state != State::Succeeded
         {
@@ -190,11 +177,7 @@ impl Service {
             self.traffic = self.routes();
             self.ready = condition;
         } else {
-            let reason = Some("REVISION_FAILED".to_owned());
-            self.ready = Condition {
-                reason,
-                ..condition
-            };
+            self.ready = condition.because(Reason::Common("REVISION_FAILED".to_owned()));
         }
     }
 
@@ -376,62 +359,6 @@ impl Revision {
     /// What the inventory says of it.
     pub(super) fn summary(&self) -> Value {
         json!({"state": self.ready.state.name()})
-    }
-}
-
-impl State {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Reconciling => "CONDITION_RECONCILING",
-            Self::Succeeded => "CONDITION_SUCCEEDED",
-            Self::Failed => "CONDITION_FAILED",
-        }
-    }
-}
-
-impl Condition {
-    fn reconciling(at: Time) -> Self {
-        Self {
-            state: State::Reconciling,
-            at,
-            message: String::new(),
-            reason: None,
-        }
-    }
-
-    fn succeeded(at: Time) -> Self {
-        Self {
-            state: State::Succeeded,
-            ..Self::reconciling(at)
-        }
-    }
-
-    fn failed(at: Time, failure: &OperationPlan) -> Self {
-        let reason = failure.reason.clone();
-        Self {
-            state: State::Failed,
-            at,
-            message: failure.message.clone(),
-            reason,
-        }
-    }
-
-    fn view(&self, kind: &str) -> Value {
-        let mut view = json!({
-            "type": kind,
-            "state": self.state.name(),
-            "lastTransitionTime": self.at.rfc3339(),
-        });
-        if self.state == State::Failed {
-            view["severity"] = "ERROR".into();
-            view["message"] = self.message.clone().into();
-        }
-        match self.reason.as_deref() {
-            Some("REVISION_FAILED") => view["reason"] = "REVISION_FAILED".into(),
-            Some(reason) => view["revisionReason"] = reason.into(),
-            None => {}
-        }
-        view
     }
 }
 

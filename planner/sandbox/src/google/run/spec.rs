@@ -16,7 +16,7 @@ const SYSTEM: [&str; 4] = [
     "serving.knative.dev",
     "autoscaling.knative.dev",
 ];
-/// Environment variables that Cloud Run sets itself.
+/// Environment variables that Cloud Run sets itself in a service.
 const RESERVED: [&str; 4] = ["PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
 
 /// A service id: a letter first, no hyphen last, fewer than 50 characters (Discovery, `serviceId`).
@@ -185,12 +185,12 @@ fn complete_container(container: &mut Map<String, Value>, first: bool) {
     }
 }
 
-fn default(members: &mut Map<String, Value>, name: &str, value: Value) {
+pub(super) fn default(members: &mut Map<String, Value>, name: &str, value: Value) {
     members.entry(name.to_owned()).or_insert(value);
 }
 
 /// Members at protobuf's default are not shown: false, zero, empty text, empty list, empty map.
-fn prune(members: &mut Map<String, Value>) {
+pub(super) fn prune(members: &mut Map<String, Value>) {
     members.retain(|_, value| {
         if let Some(inner) = value.as_object_mut() {
             prune(inner);
@@ -213,7 +213,7 @@ fn prune(members: &mut Map<String, Value>) {
 }
 
 /// A map of texts that is empty is not shown, unlike a message that is empty.
-fn drop_empty_maps(members: &mut Map<String, Value>) {
+pub(super) fn drop_empty_maps(members: &mut Map<String, Value>) {
     members.retain(|name, value| {
         !matches!(name.as_str(), "labels" | "annotations") || *value != json!({})
     });
@@ -269,6 +269,7 @@ pub(super) fn check(
             place,
             secrets,
             strict,
+            &RESERVED,
         )?;
     }
     limits::check_template(template, &place.location)
@@ -327,13 +328,15 @@ fn check_scaling(template: &Value) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_container(
+/// Refuse a container that no instance or task can have; `reserved` are names of variables.
+pub(super) fn check_container(
     container: &Value,
     path: &str,
     template: &Value,
     place: &Place,
     secrets: &Secrets,
     strict: bool,
+    reserved: &[&str],
 ) -> Result<(), Error> {
     if container["image"].as_str().unwrap_or_default().is_empty() {
         return Err(Error::field(&format!("{path}.image"), "is required"));
@@ -359,7 +362,7 @@ fn check_container(
         if name.is_empty() {
             return Err(Error::field(&path, "name is required"));
         }
-        if RESERVED.contains(&name) {
+        if reserved.contains(&name) {
             return Err(Error::field(
                 &path,
                 format!(
@@ -389,7 +392,7 @@ fn check_container(
 }
 
 /// Labels by the rules of Google Cloud's labels; neither they nor annotations of the system's.
-fn check_marks(holder: &Value, path: &str) -> Result<(), Error> {
+pub(super) fn check_marks(holder: &Value, path: &str) -> Result<(), Error> {
     for kind in ["labels", "annotations"] {
         for (key, value) in holder[kind].as_object().into_iter().flatten() {
             let space = key.split_once('/').map_or("", |(space, _)| space);
@@ -439,7 +442,7 @@ fn check_marks(holder: &Value, path: &str) -> Result<(), Error> {
 }
 
 /// Lowercase letters, digits and hyphens; a letter first, no hyphen last.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && !name.ends_with('-')
         && name

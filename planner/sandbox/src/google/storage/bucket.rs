@@ -198,6 +198,11 @@ impl Bucket {
         self.settle_caches(name, now);
     }
 
+    /// Whether a member holds a role here.
+    pub(super) fn grants(&self, role: &str, member: &str) -> bool {
+        self.policy.grants(role, member)
+    }
+
     pub(super) fn keeps_versions(&self) -> bool {
         self.settings
             .plain

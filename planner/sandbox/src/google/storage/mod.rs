@@ -12,6 +12,7 @@
 //! retention (kept and shown, not carried out), folders of hierarchical namespaces, notifications,
 //! gRPC.
 
+mod agent;
 mod bucket;
 mod cache;
 mod compose;
@@ -42,6 +43,7 @@ use crate::admin::{Refusal, body};
 use crate::clock::Time;
 use crate::http::{Reply, Request};
 use crate::world::{Call, World};
+pub(super) use agent::{Found, Need};
 use bucket::Bucket;
 pub(crate) use intake::{Broken, drained, receive};
 use resumable::Session;

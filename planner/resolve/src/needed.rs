@@ -127,8 +127,8 @@ fn has_ending(path: &str, ending: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use openmodel_schemas::model_card::RepoFile;
     use openmodel_schemas::quantity::Bytes;
+    use openmodel_schemas::repository::RepoFile;
 
     use super::*;
     use crate::engines::engine;

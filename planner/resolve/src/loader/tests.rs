@@ -1,6 +1,7 @@
 //! Which way is taken from a snapshot, and what the container is given for it.
 
-use openmodel_schemas::model_card::{ModelCard, RepoFile};
+use openmodel_schemas::model_card::ModelCard;
+use openmodel_schemas::repository::RepoFile;
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::report::Placement;
 use openmodel_schemas::spec::{CacheSpec, EndpointSpec, Loader, Quantization};

@@ -121,29 +121,35 @@ fn licence(gates: &Gates, card: &RepositoryCard) -> Option<Finding> {
     if by_id || by_name {
         return None;
     }
-    let name = match (has.id(), &has.name) {
-        (None, _) => {
-            return Some(Finding {
-                attribute: LICENSES,
-                summary: "Licence is not known",
-                detail: format!(
-                    "{} states no licence, and licenses allows {} only. Ask its authors, choose another \
-                     repository, or leave licenses out.",
-                    card.repository.id,
-                    listing(allowed)
-                ),
-            });
+    if has.ids.is_empty() {
+        return Some(Finding {
+            attribute: LICENSES,
+            summary: "Licence is not known",
+            detail: format!(
+                "{} states no licence, and licenses allows {} only. Ask its authors, choose another \
+                 repository, or leave licenses out.",
+                card.repository.id,
+                listing(allowed)
+            ),
+        });
+    }
+    let by_its_name = has.name.as_ref().filter(|_| has.id() == Some("other"));
+    let missing: Vec<String> = match by_its_name {
+        Some(name) => vec![format!("{name:?}")],
+        None => {
+            let missing = has.ids.iter().filter(|id| !listed(id));
+            missing.map(|id| format!("{id:?}")).collect()
         }
-        (Some("other"), Some(name)) => name.clone(),
-        _ => has.ids.join(", "),
     };
     Some(Finding {
         attribute: LICENSES,
         summary: "Licence is not allowed",
         detail: format!(
-            "The licence of {} is {has}; licenses allows {}. Choose another repository, or add {name:?}.",
+            "The licence of {} is {has}; licenses allows {}. Choose another repository, or add {} if its \
+             terms suit you.",
             card.repository.id,
-            listing(allowed)
+            listing(allowed),
+            missing.join(" and ")
         ),
     })
 }
@@ -177,7 +183,7 @@ fn code(card: &RepositoryCard, kept: &[RepoFile], verdict: &mut Verdict) {
     let python: Vec<&str> = kept
         .iter()
         .map(|file| file.path.as_str())
-        .filter(|path| path.ends_with(".py"))
+        .filter(|path| formats::ending(path).as_deref() == Some("py"))
         .collect();
     // The code of an application is what it is; a dataset's is not run by what loads it any more.
     let model = card.repository.kind == RepositoryType::Model;

@@ -15,7 +15,7 @@ use crate::server::Shared;
 use crate::world::World;
 
 /// Every route, as `GET /sandbox` lists them.
-const ROUTES: [(&str, &str); 22] = [
+const ROUTES: [(&str, &str); 23] = [
     ("GET /sandbox", "this list"),
     (
         "GET /sandbox/inventory",
@@ -81,6 +81,10 @@ const ROUTES: [(&str, &str); 22] = [
     (
         "PUT /sandbox/hub/links",
         "{lifetimeSeconds}: how long the signed URLs of large files are good for",
+    ),
+    (
+        "PUT /sandbox/virus-total",
+        "{sha256: {malicious, suspicious, undetected, harmless}}: the files that VirusTotal knows",
     ),
     (
         "POST /sandbox/reset",
@@ -185,6 +189,10 @@ fn change(
             Ok(json!({}))
         }
         (verb, ["run", path @ ..]) => run::administer(world, verb, path, request),
+        ("PUT", ["virus-total"]) => {
+            world.virus_total.set(body(request)?);
+            Ok(json!({}))
+        }
         (verb, ["storage", path @ ..]) => storage::administer(world, verb, path, request),
         (verb, ["hub", path @ ..]) => hub::administer(world, verb, path, request),
         _ => Err(Refusal::NoRoute),

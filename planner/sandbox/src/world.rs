@@ -23,6 +23,7 @@ use crate::hub::{self, Hub};
 use crate::ids;
 use crate::run_app;
 use crate::server::Shared;
+use crate::virus_total::{self, VirusTotal};
 
 /// The state of a sandbox.
 #[derive(Serialize, Deserialize)]
@@ -43,6 +44,8 @@ pub(crate) struct World {
     #[serde(default)]
     pub(crate) transfer: Transfer,
     pub(crate) hub: Hub,
+    #[serde(default)]
+    pub(crate) virus_total: VirusTotal,
     uses: BTreeMap<String, u64>,
     /// Started by a request, and to be done beside the next ones.
     #[serde(skip)]
@@ -90,6 +93,7 @@ impl Work {
 pub(crate) enum Service {
     Google(Api),
     Hub,
+    VirusTotal,
     RunApp,
 }
 
@@ -104,6 +108,9 @@ impl Service {
             "huggingface.co" | "hf.co" | "www.huggingface.co"
         ) {
             return Self::Hub;
+        }
+        if request.host == "www.virustotal.com" || virus_total::is_path(request) {
+            return Self::VirusTotal;
         }
         if request.host.ends_with(".run.app")
             || request.segments.first().is_some_and(|s| s == "run.app")
@@ -122,6 +129,7 @@ impl Service {
         match self {
             Self::Google(api) => api.name(),
             Self::Hub => "hub",
+            Self::VirusTotal => "virustotal",
             Self::RunApp => "run.app",
         }
     }
@@ -142,6 +150,7 @@ impl World {
             storage: Storage::default(),
             transfer: Transfer::default(),
             hub: Hub::default(),
+            virus_total: VirusTotal::default(),
             uses: BTreeMap::new(),
             work: Vec::new(),
             version: 0,
@@ -165,6 +174,7 @@ impl World {
         let answer = match Service::of(call.request) {
             Service::Google(api) => google::answer(self, api, call),
             Service::Hub => Answer::Reply(hub::answer(self, call)),
+            Service::VirusTotal => Answer::Reply(self.virus_total.answer(call.request)),
             Service::RunApp => Answer::Reply(run_app::answer(self, call)),
         };
         // A read changes something only where it lets time pass; real time passes by itself.

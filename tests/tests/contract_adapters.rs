@@ -10,6 +10,7 @@ use acceptance::python::Python;
 use openmodel_apply::executor::{self, apply};
 use openmodel_apply::report::{End, Report};
 use openmodel_apply::run::Run;
+use openmodel_cloud::google::SnapshotState;
 use openmodel_cloud::transport::{self, Api, Endpoints, Request};
 use openmodel_cloud::{GoogleCloud, Secret, Transport, auth};
 use openmodel_graph::graph::GraphBuilder;
@@ -18,12 +19,14 @@ use openmodel_graph::operation::{
 };
 use openmodel_sandbox::{Options, Sandbox};
 use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::report::{Volume, VolumeSource};
+use openmodel_schemas::snapshot::{MANIFEST, SnapshotUri};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 /// Every method of Google's APIs that openmodel calls. The test fails for one that is missing
 /// here, and for one here that was not exercised.
-const METHODS: [&str; 21] = [
+const METHODS: [&str; 27] = [
     "cloudresourcemanager.projects.get",
     "iamcredentials.projects.serviceAccounts.generateAccessToken",
     "iamcredentials.projects.serviceAccounts.generateIdToken",
@@ -44,6 +47,12 @@ const METHODS: [&str; 21] = [
     "secretmanager.projects.secrets.versions.destroy",
     "secretmanager.projects.secrets.versions.get",
     "secretmanager.projects.secrets.versions.list",
+    "storage.buckets.get",
+    "storage.buckets.getIamPolicy",
+    "storage.buckets.insert",
+    "storage.buckets.setIamPolicy",
+    "storage.objects.get",
+    "storage.objects.insert",
     "sts.token",
 ];
 
@@ -114,6 +123,7 @@ fn service(concurrency: u32, token: Input) -> Box<ServiceSpec> {
         args: vec!["--max-model-len=8192".to_owned()],
         env: tags(&[("VLLM_LOGGING_LEVEL", "INFO")]),
         secret_env: BTreeMap::from([("HF_TOKEN".to_owned(), token)]),
+        volumes: Vec::new(),
         cpu: 8,
         memory: Bytes::gib(32),
         accelerator: "nvidia-l4".to_owned(),
@@ -167,6 +177,7 @@ fn create(graph: &mut GraphBuilder) {
     let service = graph.step(Operation::CreateService {
         identity: identity(),
         service,
+        after: Vec::new(),
     });
     finish(
         graph,
@@ -188,6 +199,7 @@ fn update(graph: &mut GraphBuilder) {
     let service = graph.step(Operation::UpdateService {
         identity: identity(),
         service,
+        after: Vec::new(),
     });
     finish(
         graph,
@@ -259,6 +271,74 @@ async fn live_and_die(sandbox: &Sandbox) {
     assert_eq!(sandbox.inventory(), json!([]));
 }
 
+/// A service that mounts a snapshot: its bucket is there, its manifest comes while it is waited for.
+async fn serve_from_a_snapshot(sandbox: &Sandbox) {
+    let client = acceptance::http_client();
+    let post = async |path: &str, body: &Value| {
+        let request = client.post(format!("{}{path}", sandbox.url()));
+        let answer = request.bearer_auth("a-token").json(body).send().await;
+        assert!(answer.expect("an answer").status().is_success(), "{path}");
+    };
+    let commit = "0e9e39f249a16976918f6564b8830bc894c89659";
+    let snapshot: SnapshotUri = format!("gs://acme-models/models/Qwen/Qwen3-8B/{commit}")
+        .parse()
+        .expect("a snapshot");
+    let bucket = json!({"name": "acme-models", "location": "US"});
+    post("/storage/v1/b?project=acme-ml", &bucket).await;
+
+    let (cloud, region) = (cloud(sandbox, "hf_first"), identity().region);
+    let look = || cloud.look_at_snapshot(&snapshot, &region, &[], soon());
+    assert_eq!(look().await, Ok(SnapshotState::Incomplete));
+    let manifest = json!({"version": 1, "repository": {"type": "model", "id": "Qwen/Qwen3-8B"}, "commit": commit,
+        "digest": "", "files": []});
+    let name = snapshot.object(MANIFEST).replace('/', "%2F");
+    let path = format!("/upload/storage/v1/b/acme-models/o?uploadType=media&name={name}");
+    post(&path, &manifest).await;
+    assert_eq!(look().await, Ok(SnapshotState::Complete));
+
+    let serve = |graph: &mut GraphBuilder| {
+        let complete = graph.step(Operation::AwaitSnapshot {
+            snapshot: snapshot.clone(),
+            region: region.clone(),
+            files: Vec::new(),
+        });
+        let granted = graph.step(Operation::GrantBucketRead {
+            project: identity().project,
+            bucket: "acme-models".to_owned(),
+            after: vec![complete],
+        });
+        let mut service = service(16, Input::Known(String::new()));
+        service.secret_env.clear();
+        service.volumes = vec![
+            Volume {
+                name: "openmodel-cache".to_owned(),
+                mount_path: "/mnt/models-cache".to_owned(),
+                source: VolumeSource::Memory {
+                    size: Bytes::gib(16),
+                },
+            },
+            Volume {
+                name: "openmodel-models".to_owned(),
+                mount_path: "/mnt/models".to_owned(),
+                source: VolumeSource::Bucket {
+                    bucket: "acme-models".to_owned(),
+                    mount_options: vec!["cache-dir=cr-volume:openmodel-cache".to_owned()],
+                },
+            },
+        ];
+        let service = graph.step(Operation::CreateService {
+            identity: identity(),
+            service,
+            after: vec![granted],
+        });
+        finish(graph, service, &["allUsers"]);
+    };
+    completed(&run(&cloud, serve).await);
+    let live = cloud.read_endpoint(&identity(), soon()).await;
+    let live = live.expect("an answer").expect("a service");
+    assert_eq!(live.volumes.len(), 2, "{live:#?}");
+}
+
 /// Every way to a token that can be pointed at a sandbox.
 async fn ask_for_tokens(sandbox: &Sandbox) {
     let url = sandbox.url();
@@ -317,6 +397,7 @@ fn tempfile() -> String {
 async fn every_request_and_every_answer_keeps_googles_contract() {
     let sandbox = sandbox();
     live_and_die(&sandbox).await;
+    serve_from_a_snapshot(&sandbox).await;
     ask_for_tokens(&sandbox).await;
 
     let audit = CONTRACTS.check_log(&sandbox.log());

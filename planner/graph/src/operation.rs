@@ -136,6 +136,8 @@ pub enum Operation {
         project: ProjectId,
         /// The bucket, of this project or another.
         bucket: String,
+        /// Steps that must be done before: what is to be read has been looked at.
+        after: Vec<StepId>,
     },
     /// Wait until a snapshot is complete, and check that it serves. Output: its address.
     AwaitSnapshot {
@@ -435,7 +437,8 @@ impl Operation {
     #[must_use]
     pub fn after(&self) -> &[StepId] {
         match self {
-            Self::CreateService { after, .. }
+            Self::GrantBucketRead { after, .. }
+            | Self::CreateService { after, .. }
             | Self::MirrorSnapshot { after, .. }
             | Self::SetAnywhereCache { after, .. }
             | Self::MarkSnapshotReady { after, .. }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! ```text
-//!   GrantBucketRead, AwaitSnapshot ─► CreateService
+//!   AwaitSnapshot ─► GrantBucketRead ─► CreateService
 //! ```
 //!
 //! A snapshot stands before the service that mounts it, and takes the place of the Hub: such a service
@@ -146,16 +146,17 @@ fn snapshot(
     let Some(cache) = &spec.cache else {
         return Vec::new();
     };
-    let granted = graph.step(Operation::GrantBucketRead {
-        project: spec.project.clone(),
-        bucket: cache.uri.bucket().to_owned(),
-    });
+    // No bucket is opened before it is known to hold what is to be read.
     let complete = graph.step(Operation::AwaitSnapshot {
         snapshot: cache.uri.clone(),
         region: spec.region.clone(),
         files: loading.map_or_else(Vec::new, |loading| loading.files.clone()),
     });
-    vec![granted, complete]
+    vec![graph.step(Operation::GrantBucketRead {
+        project: spec.project.clone(),
+        bucket: cache.uri.bucket().to_owned(),
+        after: vec![complete],
+    })]
 }
 
 /// The secret version the container reads its token from.
@@ -332,9 +333,9 @@ mod tests {
             lower(&spec, shape, serving, loading, change, Tags::new()).expect("sound")
         };
         insta::assert_snapshot!(graph(&Change::Create), @"
-        s0 = GrantBucketRead(acme-ml, acme)
-        s1 = AwaitSnapshot(gs://acme/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659, us-central1, 0 files)
-        s2 = CreateService(acme-ml/us-central1/chat, nvidia-l4 x 1, 6 vCPU, 24.00 GiB, vllm/vllm-openai:v0.27.1-cu129, /mnt/models, /mnt/models-cache) after s0, s1
+        s0 = AwaitSnapshot(gs://acme/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659, us-central1, 0 files)
+        s1 = GrantBucketRead(acme-ml, acme) after s0
+        s2 = CreateService(acme-ml/us-central1/chat, nvidia-l4 x 1, 6 vCPU, 24.00 GiB, vllm/vllm-openai:v0.27.1-cu129, /mnt/models-cache, /mnt/models) after s1
         s3 = MarkReady(s2.id)
         ");
         // The token of the time before goes once the service does not read it.
@@ -343,9 +344,9 @@ mod tests {
             secret_version: "projects/7/secrets/s/versions/1".to_owned(),
         });
         insta::assert_snapshot!(graph(&Change::Update { token }), @"
-        s0 = GrantBucketRead(acme-ml, acme)
-        s1 = AwaitSnapshot(gs://acme/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659, us-central1, 0 files)
-        s2 = UpdateService(acme-ml/us-central1/chat, nvidia-l4 x 1, 6 vCPU, 24.00 GiB, vllm/vllm-openai:v0.27.1-cu129, /mnt/models, /mnt/models-cache) after s0, s1
+        s0 = AwaitSnapshot(gs://acme/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659, us-central1, 0 files)
+        s1 = GrantBucketRead(acme-ml, acme) after s0
+        s2 = UpdateService(acme-ml/us-central1/chat, nvidia-l4 x 1, 6 vCPU, 24.00 GiB, vllm/vllm-openai:v0.27.1-cu129, /mnt/models-cache, /mnt/models) after s1
         s3 = SetInvokers(s2.id, [])
         s4 = DeleteSecret(projects/acme-ml/secrets/openmodel-us-central1-chat-hugging-face-token) after s2
         s5 = MarkReady(s2.id) after s3, s4

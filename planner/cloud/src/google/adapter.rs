@@ -189,9 +189,9 @@ impl Cloud for GoogleCloud {
                 secrets.observe_version(known(secret)?, &call.key).await
             }
             Operation::GrantSecretAccess { secret } => access.observe_grant(known(secret)?).await,
-            Operation::GrantBucketRead { project, bucket } => {
-                access.observe_bucket(bucket, project.as_str()).await
-            }
+            Operation::GrantBucketRead {
+                project, bucket, ..
+            } => access.observe_bucket(bucket, project.as_str()).await,
             Operation::AwaitSnapshot {
                 snapshot,
                 region,
@@ -260,9 +260,9 @@ impl Cloud for GoogleCloud {
                 Ok(secret) => access.grant(secret).await,
                 Err(failure) => Outcome::Refused(failure),
             },
-            Operation::GrantBucketRead { project, bucket } => {
-                access.grant_bucket(bucket, project.as_str()).await
-            }
+            Operation::GrantBucketRead {
+                project, bucket, ..
+            } => access.grant_bucket(bucket, project.as_str()).await,
             Operation::AwaitSnapshot {
                 snapshot,
                 region,

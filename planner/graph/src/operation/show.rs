@@ -21,7 +21,9 @@ impl fmt::Display for Operation {
                 write!(f, "{secret}, {} v{version}", payload.0)?;
             }
             Self::GrantSecretAccess { secret } => write!(f, "{secret}")?,
-            Self::GrantBucketRead { project, bucket } => write!(f, "{project}, {bucket}")?,
+            Self::GrantBucketRead {
+                project, bucket, ..
+            } => write!(f, "{project}, {bucket}")?,
             Self::AwaitSnapshot {
                 snapshot,
                 region,

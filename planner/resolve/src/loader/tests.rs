@@ -3,7 +3,7 @@
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::report::Placement;
-use openmodel_schemas::repository::RepoFile;
+use openmodel_schemas::repository::{Gating, RepoFile};
 use openmodel_schemas::spec::{CacheBinding, EndpointSpec, Loader, Quantization};
 
 use crate::error::ResolveError;
@@ -100,8 +100,8 @@ fn a_mounted_bucket_is_cached_in_the_memory_that_is_left() {
     insta::assert_snapshot!(picture(&cached(&llama(), Some(Loader::Fuse)), &llama()), @r#"
     --model /mnt/models/cache/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659 --served-model-name meta-llama/Llama-3.1-8B-Instruct --port 8000 --max-model-len 8192 --max-num-seqs 8 --max-num-batched-tokens 2048 --gpu-memory-utilization 0.92
     HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
-    /mnt/models Bucket { bucket: "acme", mount_options: ["implicit-dirs", "metadata-cache-ttl-secs=-1", "cache-dir=cr-volume:models-cache", "file-cache-max-size-mb=15573", "file-cache-enable-parallel-downloads=true", "file-cache-cache-file-for-range-read=true"] }
     /mnt/models-cache Memory { size: Bytes(16329474048) }
+    /mnt/models Bucket { bucket: "acme", mount_options: ["implicit-dirs", "metadata-cache-ttl-secs=-1", "cache-dir=cr-volume:openmodel-cache", "file-cache-max-size-mb=15573", "file-cache-enable-parallel-downloads=true", "file-cache-cache-file-for-range-read=true"] }
     fuse: a start of about 75 s, $0.03; loader asks for it
     Some(["config.json", "model.safetensors", "tokenizer.json"])
     14.96 GiB of weights from the Hub at 0.04 to 0.6 GB/s, a mounted bucket at 0.1 to 1.6 GB/s, the streamer at 0.3 to 1.6 GB/s
@@ -186,7 +186,7 @@ fn a_snapshot_of_something_else_is_refused() {
 #[test]
 fn a_gated_model_needs_no_token_where_a_snapshot_is_served() {
     let mut card = llama();
-    card.gating = openmodel_schemas::repository::Gating::Manual;
+    card.gating = Gating::Manual;
     assert!(placed(&testing::spec(&card, 8192, 8), &card).is_err());
     assert!(placed(&cached(&card, None), &card).is_ok());
 }

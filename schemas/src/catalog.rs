@@ -434,8 +434,18 @@ pub enum PricedItem {
         /// `us`, `eu`, `nam4`, …
         location: String,
     },
+    /// Cloud Storage: one GiB read from a multi-region or dual-region by a machine in one of its
+    /// regions.
+    MultiRegionReadGib {
+        /// `us`, …
+        location: String,
+    },
     /// Anywhere Cache: one GiB for an hour.
     AnywhereCacheGib,
+    /// Anywhere Cache: one GiB that it takes from the bucket.
+    AnywhereCacheIngestGib,
+    /// Anywhere Cache: one GiB that is read from it.
+    AnywhereCacheReadGib,
     /// A persistent disk or Hyperdisk: one GiB for a month.
     DiskGib {
         /// `pd-balanced`, `hyperdisk-ml`, …

@@ -9,8 +9,12 @@ use crate::fresh::SurfaceWord;
 use crate::quantity::{Bytes, Tokens, Usd, UsdPerHour};
 use crate::spec::{Loader, Surface};
 
+mod cache;
 mod pool;
 
+pub use self::cache::{
+    AnywhereCacheCost, CacheCost, CacheCostLine, LoadEstimate, LoadTimes, LocationCost, Per,
+};
 pub use self::pool::{POOL_SCHEMA, PoolMachine, PoolModel, PoolReport, PoolSeat};
 
 /// The JSON Schema of a [`Ranking`].

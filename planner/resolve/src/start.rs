@@ -27,6 +27,10 @@ pub(crate) enum Origin {
     Fuse,
     /// A bucket in the region, read by the engine's streamer.
     Streamer,
+    /// Anywhere Cache in the zone, filled.
+    AnywhereCache,
+    /// The machine's local SSDs, which hold the files already.
+    LocalSsd,
 }
 
 impl Origin {
@@ -37,12 +41,19 @@ impl Origin {
     /// GiB/s that parallel copies reach (rclone). The streamer reads as much or more at once; it was
     /// seen at 319 to 390 MB/s too (vllm-project/vllm#3090, 2025-05). Mounted: from 7.2 GB in 67 s,
     /// one stream as Cloud Run mounts a bucket without more (a public deployment's measurement,
-    /// 2026), to the same copies, as the file cache downloads in parallel.
+    /// 2026), to the same copies, as the file cache downloads in parallel. Anywhere Cache: no slower
+    /// than the bucket behind it, up to the 100 Gbit/s that an empty one gives to all who read it
+    /// (<https://docs.cloud.google.com/storage/docs/rapid/rapid-cache>). Local SSD: the 660 MiB/s of one
+    /// disk (<https://cloud.google.com/compute/docs/disks/local-ssd>, as
+    /// scylladb/scylla-machine-image#1003 has it, 2026-08) to the 4.3 GB/s at which a
+    /// streamer read an a2-highgpu-4g's four (anyscale/ai-infra-cookbook#57, 2026-04).
     const fn rate(self) -> (f64, f64) {
         match self {
             Self::Hub => (40e6, 600e6),
             Self::Bucket | Self::Streamer => (312e6, 1610e6),
             Self::Fuse => (107e6, 1610e6),
+            Self::AnywhereCache => (312e6, 12.5e9),
+            Self::LocalSsd => (692e6, 4.3e9),
         }
     }
 
@@ -53,6 +64,8 @@ impl Origin {
             Self::Bucket => "Cloud Storage at 0.3 to 1.6 GB/s",
             Self::Fuse => "a mounted bucket at 0.1 to 1.6 GB/s",
             Self::Streamer => "the streamer at 0.3 to 1.6 GB/s",
+            Self::AnywhereCache => "Anywhere Cache at 0.3 to 12.5 GB/s",
+            Self::LocalSsd => "local SSD at 0.7 to 4.3 GB/s",
         }
     }
 }

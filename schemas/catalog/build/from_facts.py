@@ -54,6 +54,7 @@ SOURCES = {
     "run-prices": ("Cloud Run list prices, instance-based billing, transcribed from the Cloud Billing Catalog", "https://cloud.google.com/run/pricing", "2026-08"),
     "hf-prices": ("Inference Endpoints documentation, prices on Google Cloud", "huggingface/hf-endpoints-documentation:pricing.md@6b7307a", "2026-05-19"),
     "storage-page": ("Cloud Storage price page, stored copy; US prices", "https://cloud.google.com/storage/pricing", "2026"),
+    "rapid-cache-page": ("Cloud Storage price page as API Evangelist read it; Rapid Cache, as it calls Anywhere Cache by now; US prices", "api-evangelist/gcp-cloud-storage:plans/gcp-cloud-storage-plans-pricing.yml@013caa2", "2026-09-20"),
     "from-memory": ("Remembered from Google's network price page, in no source at hand", "https://cloud.google.com/vpc/network-pricing", "2026"),
 }
 
@@ -95,6 +96,8 @@ NOT_ON_DEMAND = re.compile(r"a4-|a4x-|a3-ultragpu-|a3-highgpu-[124]g")
 # Cloud Run's host sizes: accelerator, vCPUs, least and most GiB.
 CLOUD_RUN_HOSTS = [("L4", 4, 16, 16), ("L4", 6, 16, 24), ("L4", 8, 16, 32), ("RTXPRO6000", 20, 80, 80)]
 HUGGING_FACE_REGION = "us-east4"
+# Anywhere Cache, US, by the page of "rapid-cache-page"; the facts know its storage alone, from an older copy.
+RAPID_CACHE = [("anywhere_cache_gib", "0.0001233"), ("anywhere_cache_ingest_gib", "0.0032"), ("anywhere_cache_read_gib", "0.0006")]
 RANK = {"high": 0, "medium": 1, "low": 2}
 
 left_out = Counter()
@@ -458,6 +461,8 @@ def service_prices(prices_csv, prices):
             for region in regions:
                 if region.startswith("us-"):  # the page's price is that of the US
                     prices.add({"kind": "anywhere_cache_gib"}, "on_demand", region, price, "medium", "storage-page")
+                    for kind, usd_now in RAPID_CACHE:
+                        prices.add({"kind": kind}, "on_demand", region, Decimal(usd_now), "medium", "rapid-cache-page")
         elif p["surface"] == "disk":
             disk = {"balanced": "pd-balanced", "ssd": "pd-ssd", "local": "local-ssd"}.get(p["shape"], p["shape"])
             prices.add({"kind": "disk_gib", "disk": disk}, "on_demand", p["region"], price, "high", "billing-catalog")
@@ -477,6 +482,8 @@ def service_prices(prices_csv, prices):
     europe = [r for r in regions if r.startswith("europe-")]
     asia = [r for r in regions if r.startswith("asia-")]
     memory = {p["shape"]: Decimal(p["price_usd"]) for p in prices_csv if p["surface"] == "network" and p["confidence"] == "low"}
+    reads = memory["GCS multi-region(us) -> us region read"]
+    prices.add({"kind": "multi_region_read_gib", "location": "us"}, "on_demand", None, reads, "low", "from-memory")
     for to, leaving, fact in (
         ("same-continent", america, "inter-region within North America"),
         ("same-continent", europe, "inter-region within Europe"),

@@ -162,6 +162,9 @@ fn limits(catalog: &Catalog, row: &PriceRow) -> Limits {
         PricedItem::AnywhereCacheGib => up_to(cents(10), "a GiB for an hour"),
         PricedItem::StorageGib { .. }
         | PricedItem::MultiRegionStorageGib { .. }
+        | PricedItem::MultiRegionReadGib { .. }
+        | PricedItem::AnywhereCacheIngestGib
+        | PricedItem::AnywhereCacheReadGib
         | PricedItem::DiskGib { .. }
         | PricedItem::EgressGib { .. } => up_to(cents(500), "a GiB"),
     }

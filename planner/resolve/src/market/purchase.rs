@@ -142,6 +142,24 @@ impl Catalog {
         dates.min().unwrap_or_else(|| self.date())
     }
 
+    /// Where a price stands, with its date.
+    pub(crate) fn whence(&self, row: &PriceRow) -> String {
+        self.source(&row.source).map_or_else(
+            || row.source.clone(),
+            |source| match row.confidence {
+                Confidence::High => {
+                    let at = source.at.trim_start_matches("https://");
+                    format!("{at}, {}", source.date)
+                }
+                // Whoever relies on it should read how it came about.
+                Confidence::Medium => {
+                    format!("{}, {}; medium confidence", source.name, source.date)
+                }
+                Confidence::Low => format!("{}, {}; low confidence", source.name, source.date),
+            },
+        )
+    }
+
     fn part(&self, part: &Part, purchase: &Purchase<'_>) -> Option<(UsdPerHour, &PriceRow)> {
         let (usd, row) = self.item(&part.item, option(&part.item, purchase), purchase.region)?;
         let hourly = usd.checked_mul(part.per_hour)?;
@@ -162,20 +180,7 @@ impl Catalog {
         let usd = usd
             .and_then(|usd| usd.checked_mul(units))
             .unwrap_or_default();
-        let whence = self.source(&row.source).map_or_else(
-            || row.source.clone(),
-            |source| match row.confidence {
-                Confidence::High => {
-                    let at = source.at.trim_start_matches("https://");
-                    format!("{at}, {}", source.date)
-                }
-                // Whoever relies on it should read how it came about.
-                Confidence::Medium => {
-                    format!("{}, {}; medium confidence", source.name, source.date)
-                }
-                Confidence::Low => format!("{}, {}; low confidence", source.name, source.date),
-            },
-        );
+        let whence = self.whence(row);
         let shared = if part.shared {
             "; one for the whole cluster, in no replica's cost"
         } else {

@@ -93,6 +93,11 @@ assert not weights.security.safe and weights.last_commit, weights
 path = pathlib.Path(hf_hub_download(XET, "model.safetensors", cache_dir=FOLDER))
 assert sha256(path) == weights.lfs.sha256
 
+# Searched by a part of the name, and by who made it.
+assert [each.id for each in api.list_models(search="TINY-random-llama", limit=5)] == [TINY]
+assert PROMPTS in [each.id for each in api.list_datasets(author="openmodel", sort="downloads")]
+assert not list(api.list_spaces(search="openmodel/nowhere"))
+
 # Gated: everyone sees the facts, who has no access gets no file.
 gated = api.model_info(GATED)
 assert gated.gated == "manual" and gated.safetensors.total == 8_030_261_248, gated

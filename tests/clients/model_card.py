@@ -20,14 +20,13 @@ def read(repository, commit, name):
 
 
 def card(repository):
-    info = api.model_info(repository, securityStatus=True, files_metadata=True)
+    info = api.model_info(repository, files_metadata=True)
     sizes = {file.rfilename: file.size for file in info.siblings}
     if INDEX in sizes:
         weights = set(read(repository, info.sha, INDEX)["weight_map"].values())
     else:
         weights = {"model.safetensors"}
     config = read(repository, info.sha, "config.json")
-    scanned = info.security_repo_status
     files = [
         {
             "path": file.rfilename,
@@ -47,7 +46,6 @@ def card(repository):
         "licence": info.card_data.license,
         "gating": info.gated or "none",
         "private": info.private,
-        "safe": scanned["scansDone"] and not scanned["filesWithIssues"],
         "library": info.library_name,
         "pipeline_tag": info.pipeline_tag,
         "architecture": config["architectures"][0],

@@ -121,29 +121,34 @@ fn licence(gates: &Gates, card: &RepositoryCard) -> Option<Finding> {
     if by_id || by_name {
         return None;
     }
-    let name = match (has.id(), &has.name) {
-        (None, _) => {
-            return Some(Finding {
-                attribute: LICENSES,
-                summary: "Licence is not known",
-                detail: format!(
-                    "{} states no licence, and licenses allows {} only. Ask its authors, choose another \
-                     repository, or leave licenses out.",
-                    card.repository.id,
-                    listing(allowed)
-                ),
-            });
+    if has.ids.is_empty() {
+        return Some(Finding {
+            attribute: LICENSES,
+            summary: "Licence is not known",
+            detail: format!(
+                "{} states no licence, and licenses allows {} only. Ask its authors, choose another \
+                 repository, or leave licenses out.",
+                card.repository.id,
+                listing(allowed)
+            ),
+        });
+    }
+    let missing: Vec<String> = match (has.id(), &has.name) {
+        (Some("other"), Some(name)) => vec![format!("{name:?}")],
+        _ => {
+            let missing = has.ids.iter().filter(|id| !listed(id));
+            missing.map(|id| format!("{id:?}")).collect()
         }
-        (Some("other"), Some(name)) => name.clone(),
-        _ => has.ids.join(", "),
     };
     Some(Finding {
         attribute: LICENSES,
         summary: "Licence is not allowed",
         detail: format!(
-            "The licence of {} is {has}; licenses allows {}. Choose another repository, or add {name:?}.",
+            "The licence of {} is {has}; licenses allows {}. Choose another repository, or add {} if its \
+             terms suit you.",
             card.repository.id,
-            listing(allowed)
+            listing(allowed),
+            missing.join(" and ")
         ),
     })
 }

@@ -3,5 +3,6 @@
 mod create;
 mod credentials;
 mod hub;
+mod repository;
 mod update;
 mod world;

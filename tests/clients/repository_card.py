@@ -35,7 +35,7 @@ def card(kind, repository):
     return {
         "repository": {"type": kind, "id": info.id},
         "commit": info.sha,
-        "last_modified": info.last_modified.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "last_modified": info.last_modified.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3],
         "files": [
             {
                 "path": path,

@@ -61,6 +61,12 @@ fn repository_facts(card: &RepositoryCard) -> Value {
         // Hugging Face's client does not ask for it.
         facts["scan"] = Value::Null;
     }
+    // To the millisecond, as the Hub has it.
+    let when = card
+        .last_modified
+        .as_deref()
+        .and_then(|text| text.get(..23));
+    facts["last_modified"] = json!(when);
     let facts = facts.as_object_mut().expect("an object");
     facts.remove("scans");
     Value::Object(facts.clone())

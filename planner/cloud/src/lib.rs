@@ -21,6 +21,7 @@ pub mod huggingface;
 mod pinned;
 mod secret;
 pub mod transport;
+pub mod virus_total;
 
 use download::download;
 pub use google::GoogleCloud;

@@ -25,7 +25,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use url::Url;
@@ -54,6 +54,8 @@ pub struct Options {
     pub auth: auth::Options,
     /// Token for the Hub; sent to the Hub's own address and nowhere else.
     pub hugging_face_token: Option<Secret>,
+    /// Key for VirusTotal; sent to its own address and nowhere else.
+    pub virus_total_key: Option<Secret>,
     /// Bound of one exchange.
     pub request_timeout: Duration,
     /// Bound of making a connection.
@@ -91,6 +93,7 @@ impl Default for Options {
             endpoints: Endpoints::default(),
             auth: auth::Options::default(),
             hugging_face_token: None,
+            virus_total_key: None,
             request_timeout: Duration::from_mins(1),
             connect_timeout: Duration::from_secs(10),
             backoff: Backoff::default(),
@@ -105,6 +108,7 @@ impl fmt::Debug for Options {
             .field("endpoints", &self.endpoints)
             .field("auth", &self.auth)
             .field("hugging_face_token", &self.hugging_face_token)
+            .field("virus_total_key", &self.virus_total_key)
             .finish_non_exhaustive()
     }
 }
@@ -289,18 +293,40 @@ impl Transport {
         headers: &mut HeaderMap,
         deadline: Instant,
     ) -> Result<(), ApiError> {
-        if request.api != Api::Hub {
-            let found = self.0.auth.headers(request.credential, deadline).await;
-            headers.extend(found.map_err(|error| error.into_api_error(request))?);
-            return Ok(());
-        }
-        if let Some(token) = &self.0.options.hugging_face_token {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| {
-                let message = "the Hugging Face token has characters that no token has; is there a line break in it?";
+        let options = &self.0.options;
+        let (name, text, what) = match request.api {
+            Api::Hub => {
+                let token = options.hugging_face_token.as_ref();
+                let text = token.map(|token| format!("Bearer {}", token.expose()));
+                (header::AUTHORIZATION, text, "the Hugging Face token")
+            }
+            Api::VirusTotal => {
+                let key = options.virus_total_key.as_ref();
+                let text = key.map(|key| key.expose().to_owned());
+                (
+                    HeaderName::from_static("x-apikey"),
+                    text,
+                    "the VirusTotal key",
+                )
+            }
+            Api::Run
+            | Api::SecretManager
+            | Api::IamCredentials
+            | Api::ResourceManager
+            | Api::Storage => {
+                let found = self.0.auth.headers(request.credential, deadline).await;
+                headers.extend(found.map_err(|error| error.into_api_error(request))?);
+                return Ok(());
+            }
+        };
+        if let Some(text) = text {
+            let mut value = HeaderValue::try_from(text).map_err(|_| {
+                let message =
+                    format!("{what} has characters that none has; is there a line break in it?");
                 ApiError::local(request, "UNAUTHENTICATED", message)
             })?;
             value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
+            headers.insert(name, value);
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::server::Shared;
 use crate::world::World;
 
 /// Every route, as `GET /sandbox` lists them.
-const ROUTES: [(&str, &str); 19] = [
+const ROUTES: [(&str, &str); 20] = [
     ("GET /sandbox", "this list"),
     (
         "GET /sandbox/inventory",
@@ -70,6 +70,10 @@ const ROUTES: [(&str, &str); 19] = [
     (
         "PUT /sandbox/hub/links",
         "{lifetimeSeconds}: how long the signed URLs of large files are good for",
+    ),
+    (
+        "PUT /sandbox/virus-total",
+        "{sha256: {malicious, suspicious, undetected, harmless}}: the files that VirusTotal knows",
     ),
     (
         "POST /sandbox/reset",
@@ -176,6 +180,10 @@ fn change(
         ("PUT", ["run", "quotas"]) => {
             world.run.quotas = body::<Vec<Quota>>(request)?;
             Ok(json!(world.run.quotas))
+        }
+        ("PUT", ["virus-total"]) => {
+            world.virus_total.set(body(request)?);
+            Ok(json!({}))
         }
         (verb, ["storage", path @ ..]) => storage::administer(world, verb, path, request),
         (verb, ["hub", path @ ..]) => hub::administer(world, verb, path, request),

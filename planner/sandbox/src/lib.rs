@@ -39,6 +39,7 @@ mod log;
 mod run_app;
 mod server;
 mod store;
+mod virus_total;
 mod world;
 
 use std::io;

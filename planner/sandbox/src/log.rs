@@ -79,7 +79,10 @@ impl Log {
 /// Write down a request and its answer.
 pub(crate) fn entry(request: &Request, reply: &Reply, api: &'static str, time: String) -> Entry {
     let headers = request.headers.iter().map(|(name, value)| {
-        let secret = matches!(name.as_str(), "authorization" | "cookie" | "x-goog-api-key");
+        let secret = matches!(
+            name.as_str(),
+            "authorization" | "cookie" | "x-goog-api-key" | "x-apikey"
+        );
         let value = if secret {
             REDACTED
         } else {

@@ -21,7 +21,7 @@ use crate::http::{Content, Line, Reply, Request};
 use crate::log::{self, Log};
 use crate::store::Store;
 use crate::world::{Answer, Call, Service, World};
-use crate::{Options, admin, hub};
+use crate::{Options, admin, hub, virus_total};
 
 /// What all requests share.
 pub(crate) struct Shared {
@@ -198,6 +198,9 @@ fn made_up(canned: &Canned, request: &Request) -> Reply {
             google::Error::of_status(status, "An injected fault."),
         ),
         (None, Service::Hub) => hub::error(status, None, "An injected fault."),
+        (None, Service::VirusTotal) => {
+            virus_total::error(status, "TransientError", "An injected fault.")
+        }
         (None, _) => google::Error::of_status(status, "An injected fault.").reply(),
     };
     for (name, value) in &canned.headers {

@@ -20,6 +20,7 @@ use crate::http::{Reply, Request};
 use crate::hub::{self, Hub};
 use crate::ids;
 use crate::run_app;
+use crate::virus_total::{self, VirusTotal};
 
 /// The state of a sandbox.
 #[derive(Serialize, Deserialize)]
@@ -38,6 +39,8 @@ pub(crate) struct World {
     #[serde(default)]
     pub(crate) storage: Storage,
     pub(crate) hub: Hub,
+    #[serde(default)]
+    pub(crate) virus_total: VirusTotal,
     uses: BTreeMap<String, u64>,
     /// Counts changes, so that the writer of the state file knows what it has written.
     #[serde(skip)]
@@ -67,6 +70,7 @@ pub(crate) enum Answer {
 pub(crate) enum Service {
     Google(Api),
     Hub,
+    VirusTotal,
     RunApp,
 }
 
@@ -81,6 +85,9 @@ impl Service {
             "huggingface.co" | "hf.co" | "www.huggingface.co"
         ) {
             return Self::Hub;
+        }
+        if request.host == "www.virustotal.com" || virus_total::is_path(request) {
+            return Self::VirusTotal;
         }
         if request.host.ends_with(".run.app")
             || request.segments.first().is_some_and(|s| s == "run.app")
@@ -99,6 +106,7 @@ impl Service {
         match self {
             Self::Google(api) => api.name(),
             Self::Hub => "hub",
+            Self::VirusTotal => "virustotal",
             Self::RunApp => "run.app",
         }
     }
@@ -118,6 +126,7 @@ impl World {
             secrets: Secrets::default(),
             storage: Storage::default(),
             hub: Hub::default(),
+            virus_total: VirusTotal::default(),
             uses: BTreeMap::new(),
             version: 0,
         }
@@ -133,6 +142,7 @@ impl World {
         let answer = match Service::of(call.request) {
             Service::Google(api) => google::answer(self, api, call),
             Service::Hub => Answer::Reply(hub::answer(self, call)),
+            Service::VirusTotal => Answer::Reply(self.virus_total.answer(call.request)),
             Service::RunApp => Answer::Reply(run_app::answer(self, call)),
         };
         // A read changes something only where it lets time pass; real time passes by itself.

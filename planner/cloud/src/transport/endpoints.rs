@@ -17,17 +17,20 @@ pub enum Api {
     Storage,
     /// The Hugging Face Hub.
     Hub,
+    /// VirusTotal, v3.
+    VirusTotal,
 }
 
 impl Api {
     /// Every API, in the order of their names.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Hub,
         Self::IamCredentials,
         Self::ResourceManager,
         Self::Run,
         Self::SecretManager,
         Self::Storage,
+        Self::VirusTotal,
     ];
 
     /// The name used in configurations: `secret_manager`.
@@ -40,6 +43,7 @@ impl Api {
             Self::ResourceManager => "resource_manager",
             Self::Storage => "storage",
             Self::Hub => "hub",
+            Self::VirusTotal => "virus_total",
         }
     }
 
@@ -53,6 +57,7 @@ impl Api {
             Self::ResourceManager => "https://cloudresourcemanager.googleapis.com",
             Self::Storage => "https://storage.googleapis.com",
             Self::Hub => "https://huggingface.co",
+            Self::VirusTotal => "https://www.virustotal.com",
         }
     }
 
@@ -66,6 +71,7 @@ impl Api {
             Self::ResourceManager => "Resource Manager",
             Self::Storage => "Cloud Storage",
             Self::Hub => "the Hugging Face Hub",
+            Self::VirusTotal => "VirusTotal",
         }
     }
 }

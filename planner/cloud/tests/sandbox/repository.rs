@@ -1,13 +1,14 @@
 //! Repositories of every kind on the sandbox's Hub: scans, access, and names that do not exist.
 
 use openmodel_cloud::huggingface::{HubOptions, content};
+use openmodel_cloud::virus_total::VirusTotal;
 use openmodel_cloud::{Hub, HubError};
 use openmodel_schemas::name::Revision;
 use openmodel_schemas::repository::{RepositoryCard, ScanState, ScanStatus};
 use openmodel_schemas::snapshot::{Repository, RepositoryType};
 use serde_json::{Value, json};
 
-use super::world::{World, hub, transport};
+use super::world::{TOKEN, World, hub, soon, transport, with_virus_total};
 
 fn named(kind: RepositoryType, id: &str) -> Repository {
     Repository {
@@ -223,6 +224,42 @@ async fn a_name_that_does_not_exist_is_told_what_is_near_it() {
     the Hub has no dataset openmodel/tiny-promts, or it is private. Did you mean openmodel/tiny-prompts? Check the name; for a private one set hugging_face_token or HF_TOKEN
     the Hub has no model zzz/qqq, or it is private. Check the name; for a private one set hugging_face_token or HF_TOKEN
     ");
+}
+
+#[tokio::test]
+async fn what_virus_total_knows_stands_beside_what_the_hub_says() {
+    let world = World::new();
+    let repository = model("openmodel/tiny-random-llama");
+    let card = read(&hub(&world.sandbox, None), &repository)
+        .await
+        .expect("a card");
+    let weights = card
+        .files
+        .iter()
+        .find(|file| file.path == "model.safetensors");
+    let sha256 = weights
+        .and_then(|file| file.sha256.clone())
+        .expect("a large file");
+    let known = json!({sha256: {"malicious": 9, "undetected": 51}});
+    world.tell("PUT", "virus-total", &known).await;
+    let deadline = soon();
+    let files = card.files.clone();
+    let with_key = |key: Option<&str>| VirusTotal::new(with_virus_total(&world.sandbox, key));
+    let asked = with_key(Some(TOKEN))
+        .add_to(card.clone(), &files, deadline)
+        .await;
+    let asked = asked.expect("an answer");
+    assert_eq!(asked.scans["model.safetensors"].worst(), ScanState::Unsafe);
+    assert_eq!(asked.scans["config.json"], card.scans["config.json"]);
+    let requests = world.sandbox.log();
+    let shown = format!("{requests:?}");
+    assert!(shown.contains("x-apikey") && !shown.contains(TOKEN));
+    let error = with_key(None).add_to(card, &files, deadline).await;
+    let error = error.expect_err("no key").to_string();
+    assert!(
+        error.contains("VirusTotal: X-Apikey header is missing"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

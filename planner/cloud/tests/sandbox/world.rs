@@ -134,18 +134,32 @@ impl World {
 
 pub(crate) fn transport(sandbox: &Sandbox, token: Option<&str>) -> Transport {
     Transport::new(transport::Options {
+        hugging_face_token: token.map(Secret::new),
+        ..transport_options(sandbox)
+    })
+}
+
+/// One that may ask VirusTotal.
+pub(crate) fn with_virus_total(sandbox: &Sandbox, key: Option<&str>) -> Transport {
+    Transport::new(transport::Options {
+        virus_total_key: key.map(Secret::new),
+        ..transport_options(sandbox)
+    })
+}
+
+fn transport_options(sandbox: &Sandbox) -> transport::Options {
+    transport::Options {
         endpoints: Endpoints::sandbox(sandbox.url()).expect("a base URL"),
         auth: auth::Options {
             sandbox: true,
             ..auth::Options::default()
         },
-        hugging_face_token: token.map(Secret::new),
         backoff: transport::Backoff {
             base: Duration::from_millis(5),
             ..transport::Backoff::default()
         },
         ..transport::Options::default()
-    })
+    }
 }
 
 pub(crate) fn hub(sandbox: &Sandbox, token: Option<&str>) -> Hub {

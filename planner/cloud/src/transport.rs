@@ -54,7 +54,7 @@ pub struct Options {
     pub auth: auth::Options,
     /// Token for the Hub; sent to the Hub's own address and nowhere else.
     pub hugging_face_token: Option<Secret>,
-    /// Key for VirusTotal; sent to its own address and nowhere else.
+    /// Key for `VirusTotal`; sent to its own address and nowhere else.
     pub virus_total_key: Option<Secret>,
     /// Bound of one exchange.
     pub request_timeout: Duration,

@@ -1,4 +1,4 @@
-//! What VirusTotal says of a file, by its SHA-256 and with the user's own key: no byte is sent.
+//! What `VirusTotal` says of a file, by its SHA-256 and with the user's own key: no byte is sent.
 //!
 //! Its word stands beside those of the Hub's scanners, so that the same gate judges it. Files without a
 //! SHA-256 (the small ones that the Hub keeps in Git) are not known there under a name that we have.
@@ -16,20 +16,20 @@ pub const SCANNER: &str = "VirusTotal (your key)";
 /// Bound of a description: 100 engines, and what each of them says.
 const LARGEST: u64 = 4 << 20;
 
-/// Asks VirusTotal. Its key is the transport's.
+/// Asks `VirusTotal`. Its key is the transport's.
 #[derive(Debug, Clone)]
 pub struct VirusTotal {
     transport: Transport,
 }
 
 impl VirusTotal {
-    /// VirusTotal behind a transport that has a key for it.
+    /// `VirusTotal` behind a transport that has a key for it.
     #[must_use]
     pub const fn new(transport: Transport) -> Self {
         Self { transport }
     }
 
-    /// The card with VirusTotal's word on each of these files that has a SHA-256, until a deadline. One
+    /// The card with `VirusTotal`'s word on each of these files that has a SHA-256, until a deadline. One
     /// after the other: a free key is good for four questions a minute.
     ///
     /// # Errors

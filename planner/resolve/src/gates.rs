@@ -133,12 +133,12 @@ fn licence(gates: &Gates, card: &RepositoryCard) -> Option<Finding> {
             ),
         });
     }
-    let missing: Vec<String> = match (has.id(), &has.name) {
-        (Some("other"), Some(name)) => vec![format!("{name:?}")],
-        _ => {
-            let missing = has.ids.iter().filter(|id| !listed(id));
-            missing.map(|id| format!("{id:?}")).collect()
-        }
+    let by_its_name = has.name.as_ref().filter(|_| has.id() == Some("other"));
+    let missing: Vec<String> = if let Some(name) = by_its_name {
+        vec![format!("{name:?}")]
+    } else {
+        let missing = has.ids.iter().filter(|id| !listed(id));
+        missing.map(|id| format!("{id:?}")).collect()
     };
     Some(Finding {
         attribute: LICENSES,
@@ -182,7 +182,7 @@ fn code(card: &RepositoryCard, kept: &[RepoFile], verdict: &mut Verdict) {
     let python: Vec<&str> = kept
         .iter()
         .map(|file| file.path.as_str())
-        .filter(|path| path.ends_with(".py"))
+        .filter(|path| formats::ending(path).as_deref() == Some("py"))
         .collect();
     // The code of an application is what it is; a dataset's is not run by what loads it any more.
     let model = card.repository.kind == RepositoryType::Model;

@@ -1,6 +1,6 @@
-//! VirusTotal: what is known of a file by its SHA-256. It knows what it was told under `/sandbox`.
+//! `VirusTotal`: what is known of a file by its SHA-256. It knows what it was told under `/sandbox`.
 //!
-//! Source: VirusTotal's reference of its API, version 3 (2026): Files, Errors.
+//! Source: `VirusTotal`'s reference of its API, version 3 (2026): Files, Errors.
 
 use std::collections::BTreeMap;
 
@@ -51,21 +51,19 @@ impl VirusTotal {
                 "Resource not found.",
             );
         };
-        match self.0.get(*sha256).filter(|_| request.is_read()) {
-            Some(stats) => Reply::ok(json!({"data": {
-                "id": sha256,
-                "type": "file",
-                "attributes": {"sha256": sha256, "last_analysis_stats": stats},
-            }})),
-            None => {
-                let text = format!("File \"{sha256}\" not found");
-                error(StatusCode::NOT_FOUND, "NotFoundError", &text)
-            }
-        }
+        let Some(stats) = self.0.get(*sha256).filter(|_| request.is_read()) else {
+            let text = format!("File \"{sha256}\" not found");
+            return error(StatusCode::NOT_FOUND, "NotFoundError", &text);
+        };
+        Reply::ok(json!({"data": {
+            "id": sha256,
+            "type": "file",
+            "attributes": {"sha256": sha256, "last_analysis_stats": stats},
+        }}))
     }
 }
 
-/// Whether a path is one of VirusTotal's.
+/// Whether a path is one of `VirusTotal`'s.
 pub(crate) fn is_path(request: &Request) -> bool {
     let start: Vec<&str> = request
         .segments

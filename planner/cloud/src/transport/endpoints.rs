@@ -17,7 +17,7 @@ pub enum Api {
     Storage,
     /// The Hugging Face Hub.
     Hub,
-    /// VirusTotal, v3.
+    /// `VirusTotal`, v3.
     VirusTotal,
 }
 

@@ -139,7 +139,7 @@ pub(crate) fn transport(sandbox: &Sandbox, token: Option<&str>) -> Transport {
     })
 }
 
-/// One that may ask VirusTotal.
+/// One that may ask `VirusTotal`.
 pub(crate) fn with_virus_total(sandbox: &Sandbox, key: Option<&str>) -> Transport {
     Transport::new(transport::Options {
         virus_total_key: key.map(Secret::new),

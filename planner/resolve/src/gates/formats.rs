@@ -125,7 +125,7 @@ fn format_of(file: &RepoFile, card: &RepositoryCard) -> Option<&'static str> {
     FORMATS.iter().find(of).map(|(word, _)| *word)
 }
 
-fn ending(path: &str) -> Option<String> {
+pub(super) fn ending(path: &str) -> Option<String> {
     let name = path.rsplit('/').next()?;
     Some(name.rsplit_once('.')?.1.to_ascii_lowercase())
 }

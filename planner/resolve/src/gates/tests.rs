@@ -198,11 +198,11 @@ fn licences() {
     ];
     insta::assert_snapshot!(refused.join("\n"), @r#"
     does not pass
-    refused licenses: Licence is not allowed: The licence of acme/tiny is llama3.1; licenses allows apache-2.0, mit. Choose another repository, or add "llama3.1".
+    refused licenses: Licence is not allowed: The licence of acme/tiny is llama3.1; licenses allows apache-2.0, mit. Choose another repository, or add "llama3.1" if its terms suit you.
     does not pass
-    refused licenses: Licence is not allowed: The licence of acme/tiny is other (nvidia-open-model); licenses allows mit. Choose another repository, or add "nvidia-open-model".
+    refused licenses: Licence is not allowed: The licence of acme/tiny is other (nvidia-open-model); licenses allows mit. Choose another repository, or add "nvidia-open-model" if its terms suit you.
     does not pass
-    refused licenses: Licence is not allowed: The licence of acme/tiny is mit, gpl-3.0; licenses allows mit. Choose another repository, or add "mit, gpl-3.0".
+    refused licenses: Licence is not allowed: The licence of acme/tiny is mit, gpl-3.0; licenses allows mit. Choose another repository, or add "gpl-3.0" if its terms suit you.
     does not pass
     refused licenses: Licence is not known: acme/tiny states no licence, and licenses allows mit only. Ask its authors, choose another repository, or leave licenses out.
     "#);

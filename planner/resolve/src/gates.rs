@@ -134,12 +134,11 @@ fn licence(gates: &Gates, card: &RepositoryCard) -> Option<Finding> {
         });
     }
     let by_its_name = has.name.as_ref().filter(|_| has.id() == Some("other"));
-    let missing: Vec<String> = match by_its_name {
-        Some(name) => vec![format!("{name:?}")],
-        None => {
-            let missing = has.ids.iter().filter(|id| !listed(id));
-            missing.map(|id| format!("{id:?}")).collect()
-        }
+    let missing: Vec<String> = if let Some(name) = by_its_name {
+        vec![format!("{name:?}")]
+    } else {
+        let missing = has.ids.iter().filter(|id| !listed(id));
+        missing.map(|id| format!("{id:?}")).collect()
     };
     Some(Finding {
         attribute: LICENSES,

@@ -17,6 +17,7 @@ use crate::bucket::{BucketStore, Source};
 use crate::file::{Meter, Mover, Patience, SPAN};
 use crate::ports::{Body, Origin, Store, Trouble, Wanted};
 use crate::repository::{Moved, move_all};
+use crate::select::Patterns;
 use crate::snapshot::{manifest, sources};
 use crate::throttle::Throttle;
 
@@ -110,6 +111,26 @@ impl Mirror {
             meter: self.meter.clone(),
         }
     }
+}
+
+/// What the content of each file is that these patterns keep, by its path. A file that cannot be kept is
+/// left out: who moves it says why.
+#[must_use]
+pub fn identities(
+    files: &[RepoFile],
+    include: &[String],
+    exclude: &[String],
+) -> BTreeMap<String, String> {
+    let patterns = Patterns {
+        include: include.to_vec(),
+        exclude: exclude.to_vec(),
+    };
+    let kept = patterns.select(files).map(|selection| selection.files);
+    let kept = kept.unwrap_or_default();
+    let wanted = kept.iter().filter_map(|file| Wanted::of(file).ok());
+    wanted
+        .map(|file| (file.path, file.identity.to_string()))
+        .collect()
 }
 
 impl Task {

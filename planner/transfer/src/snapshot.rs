@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use openmodel_cloud::Transport;
 use openmodel_cloud::google::storage::{self, Description, Object};
+use openmodel_schemas::repository::RepoFile;
 use openmodel_schemas::snapshot::{MANIFEST, Manifest, ManifestFile, Repository, SnapshotUri};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
@@ -21,6 +22,12 @@ use crate::bucket::{BucketStore, IDENTITY, MOVING, Source, list};
 use crate::digest::{Crc32c, Digest};
 use crate::ports::{Trouble, Wanted};
 use crate::repository::Moved;
+
+/// What openmodel keeps of its own beside the files of a snapshot.
+const OWN: &str = ".openmodel/";
+
+/// The record of the cache that a snapshot belongs to: enough to import it.
+const RECORD: &str = ".openmodel/cache.json";
 
 /// The form of manifests that this version writes and reads.
 const VERSION: u32 = 1;
@@ -53,6 +60,12 @@ pub enum Difference {
 }
 
 impl Difference {
+    /// Whether the files are moved again for it. What is foreign is left alone.
+    #[must_use]
+    pub const fn is_mendable(&self) -> bool {
+        !matches!(self, Self::Foreign { .. })
+    }
+
     /// The path.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -70,6 +83,24 @@ impl fmt::Display for Difference {
             Self::Foreign { path } => write!(f, "{path} is foreign: no manifest lists it"),
         }
     }
+}
+
+/// A manifest and what is noted on its object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marked {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The notes.
+    pub marks: BTreeMap<String, String>,
+}
+
+/// The digest of a choice of files as the Hub lists them.
+pub fn wanted_digest(files: &[RepoFile]) -> Result<Digest<32>, Trouble> {
+    let wanted = files
+        .iter()
+        .map(Wanted::of)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(manifest_digest(&wanted))
 }
 
 /// The digest of a choice of files: SHA-256 over the lines `IDENTITY SIZE PATH`, in the order of paths.
@@ -193,12 +224,100 @@ impl BucketStore {
         crc32c: &str,
         bytes: &[u8],
     ) -> Result<(), Trouble> {
-        let request = storage::get_object(description.bucket, description.name);
-        let there = self.transport().json::<Object>(&request, soon()).await;
-        let there = there.map_err(|error| self.trouble("", &error))?;
-        let request = storage::insert_object(description, crc32c, bytes, there.generation);
+        let there = self.object(MANIFEST).await?;
+        let expected = there.map_or(0, |object| object.generation);
+        let request = storage::insert_object(description, crc32c, bytes, expected);
         let written = self.transport().json::<Object>(&request, soon()).await;
         written.map(drop).map_err(|error| self.trouble("", &error))
+    }
+
+    /// The manifest and its notes; `None`: there is no snapshot.
+    pub async fn marked(&self) -> Result<Option<Marked>, Trouble> {
+        let Some(manifest) = find(self.transport(), self.uri()).await? else {
+            return Ok(None);
+        };
+        let object = self.object(MANIFEST).await?;
+        Ok(object.map(|object| Marked {
+            manifest,
+            marks: object.metadata,
+        }))
+    }
+
+    /// Write the record of the cache, then lay notes over those of the manifest's object.
+    pub async fn mark(
+        &self,
+        record: &[u8],
+        marks: &BTreeMap<String, String>,
+    ) -> Result<(), Trouble> {
+        let there = self.object(RECORD).await?;
+        let (name, none) = (self.uri().object(RECORD), BTreeMap::new());
+        let description = Description {
+            bucket: self.uri().bucket(),
+            name: &name,
+            metadata: &none,
+            storage_class: Some("STANDARD"),
+        };
+        let crc32c = Crc32c(crc32c::crc32c(record)).to_string();
+        let expected = there.map_or(0, |object| object.generation);
+        let request = storage::insert_object(&description, &crc32c, record, expected);
+        let written = self.transport().json::<Object>(&request, soon()).await;
+        written.map_err(|error| self.trouble("", &error))?;
+        let manifest = self.object(MANIFEST).await?.ok_or_else(|| {
+            let uri = self.uri();
+            Trouble::last(format!("{uri}: its manifest was removed meanwhile"))
+        })?;
+        let mut notes = manifest.metadata;
+        notes.extend(marks.clone());
+        let exact = storage::Exact {
+            bucket: self.uri().bucket(),
+            name: &manifest.name,
+            generation: manifest.generation,
+        };
+        let request = storage::patch_metadata(exact, &notes);
+        let noted = self.transport().send(&request, soon()).await;
+        noted.map(drop).map_err(|error| self.trouble("", &error))
+    }
+
+    /// Whether the manifest's object has these notes, and the record is this one.
+    pub async fn is_marked_ready(
+        &self,
+        record: &[u8],
+        marks: &BTreeMap<String, String>,
+    ) -> Result<bool, Trouble> {
+        let (manifest, there) = (self.object(MANIFEST).await?, self.object(RECORD).await?);
+        let noted = manifest.is_some_and(|object| {
+            let has = |(name, value)| object.metadata.get(name) == Some(value);
+            marks.iter().all(has)
+        });
+        let crc32c = Crc32c(crc32c::crc32c(record)).to_string();
+        Ok(noted && there.is_some_and(|object| object.crc32c == crc32c))
+    }
+
+    /// The record of the cache that the snapshot belongs to.
+    pub async fn record(&self) -> Result<Option<Vec<u8>>, Trouble> {
+        let request = storage::read_object(self.uri().bucket(), &self.uri().object(RECORD));
+        match self.transport().send(&request, soon()).await {
+            Ok(answer) => Ok(Some(answer.body.to_vec())),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(self.trouble("", &error)),
+        }
+    }
+
+    /// Whether nothing of the snapshot is there: no manifest, and nothing that a run wrote.
+    pub async fn is_gone(&self) -> Result<bool, Trouble> {
+        let there = self.list().await?;
+        let ours =
+            |(path, object): (&String, &Object)| path.starts_with(OWN) || is_of_a_run(object);
+        Ok(!there.iter().any(ours))
+    }
+
+    async fn object(&self, path: &str) -> Result<Option<Object>, Trouble> {
+        let request = storage::get_object(self.uri().bucket(), &self.uri().object(path));
+        match self.transport().json(&request, soon()).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(self.trouble("", &error)),
+        }
     }
 
     /// Remove what is left of claims: no run needs them once the manifest is there.
@@ -215,7 +334,7 @@ impl BucketStore {
     /// How what lies there differs from a manifest, by one listing.
     pub async fn compare(&self, manifest: &Manifest) -> Result<Vec<Difference>, Trouble> {
         let mut there = self.list().await?;
-        there.retain(|path, _| path != MANIFEST && !path.starts_with(MOVING));
+        there.retain(|path, _| !path.starts_with(OWN));
         let mut found = Vec::new();
         for file in &manifest.files {
             let path = file.path.clone();
@@ -257,8 +376,10 @@ impl BucketStore {
     pub async fn remove(&self) -> Result<Vec<String>, Trouble> {
         let manifest = find(self.transport(), self.uri()).await?;
         let mut there = self.list().await?;
-        if let Some(object) = there.remove(MANIFEST) {
-            self.delete(&object.name, object.generation).await?;
+        for own in [MANIFEST, RECORD] {
+            if let Some(object) = there.remove(own) {
+                self.delete(&object.name, object.generation).await?;
+            }
         }
         for file in manifest.iter().flat_map(|manifest| &manifest.files) {
             if there

@@ -12,11 +12,14 @@ use openmodel_cloud::{GoogleCloud, Hub, Secret, Transport, auth};
 use openmodel_graph::operation::SecretSlot;
 use openmodel_resolve::Catalog;
 use tfplug::serve::log;
-use tfplug::value::Value;
+use tfplug::value::{Refinement, Value};
 use tfplug::{Diagnostic, Diagnostics};
 
 use crate::catalog;
 use crate::provider::{EndpointsModel, ProviderModel};
+
+/// Labels by key.
+type Labels = BTreeMap<String, Value<String>>;
 
 /// The configured provider.
 pub(crate) struct Client {
@@ -162,6 +165,29 @@ impl Client {
     /// The arguments without which no cloud can be called, where they are not known yet.
     pub(crate) fn waits_for(&self) -> Option<String> {
         (!self.waiting.is_empty()).then(|| self.waiting.join(", "))
+    }
+
+    /// A resource's labels over the provider's.
+    pub(crate) fn effective_labels(&self, labels: &Value<Labels>) -> Value<Labels> {
+        let unknown = || Value::Unknown(Refinement::default().with_not_null());
+        let set = |labels: &Labels| -> Labels {
+            labels
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
+        };
+        let mut merged: Labels = match &self.default_labels {
+            Value::Known(defaults) => set(defaults),
+            Value::Null => Labels::new(),
+            Value::Unknown(_) => return unknown(),
+        };
+        match labels {
+            Value::Known(labels) => merged.extend(set(labels)),
+            Value::Null => {}
+            Value::Unknown(_) => return unknown(),
+        }
+        Value::Known(merged)
     }
 
     /// Shapes and prices; none while it is not known yet which.

@@ -71,6 +71,15 @@ pub(crate) fn hub_of_draft(client: &Client, error: &HubError) -> Diagnostics {
     unread(client, error, DRAFT_MODEL)
 }
 
+/// The same of the repository of a cache.
+pub(crate) fn hub_of_cache(client: &Client, error: &HubError) -> Diagnostics {
+    let path = match error {
+        HubError::RevisionNotFound { .. } => "revision",
+        _ => "repository",
+    };
+    unread(client, error, path)
+}
+
 fn unread(client: &Client, error: &HubError, path: &str) -> Diagnostics {
     let summary = match error {
         HubError::NotFound { .. } => "Model not found",

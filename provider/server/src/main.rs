@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! provider.rs        the provider block          client.rs    what its settings make
-//! resources/         openmodel_endpoint          data_sources/  openmodel_model, openmodel_shapes
+//! resources/         openmodel_cache, openmodel_endpoint   data_sources/  openmodel_model, openmodel_shapes
 //! functions/         parse_shape, memory_estimate, … ephemeral/     openmodel_access_token
 //! catalog.rs         shapes and prices
+//! execute.rs         graphs, run                 mirroring.rs  the hands that move files
 //! errors.rs          our errors as diagnostics on attributes
 //! workload.rs        the load, wherever it is asked for      show.rs      figures as text
 //! engines.rs         names of serving engines
@@ -16,8 +17,10 @@ mod data_sources;
 mod engines;
 mod ephemeral;
 mod errors;
+mod execute;
 mod facts;
 mod functions;
+mod mirroring;
 mod provider;
 mod resources;
 mod schema_parts;

@@ -17,6 +17,7 @@ use crate::functions::memory_estimate::MemoryEstimate;
 use crate::functions::monthly_cost::MonthlyCost;
 use crate::functions::parse_model_id::ParseModelId;
 use crate::functions::parse_shape::ParseShape;
+use crate::resources::cache::Cache;
 use crate::resources::endpoint::Endpoint;
 use crate::schema_parts::{checked, labels};
 use openmodel_cloud::is_url;
@@ -145,6 +146,7 @@ impl Provider for OpenModel {
 
     fn parts(&self) -> Parts<Client> {
         Parts::new()
+            .resource(Cache)
             .resource(Endpoint)
             .data_source(ModelDataSource)
             .data_source(ShapesDataSource)

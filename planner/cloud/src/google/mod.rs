@@ -38,6 +38,7 @@ pub mod storage;
 mod testing;
 
 pub use adapter::GoogleCloud;
+pub use buckets::Bucket;
 pub use live::{LiveService, Readiness};
 pub use marks::{KEY_LABEL, MANAGED_LABEL, NAME_LABEL, PHASE_LABEL, Phase};
 pub use snapshots::SnapshotState;

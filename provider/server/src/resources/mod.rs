@@ -1,3 +1,4 @@
 //! Resources, a folder each.
 
+pub(crate) mod cache;
 pub(crate) mod endpoint;

@@ -12,10 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openmodel_apply::cloud::Failure;
-use openmodel_apply::event::Event;
-use openmodel_apply::executor::{Options, apply};
 use openmodel_apply::report::{End, Report};
-use openmodel_apply::run::Run;
 use openmodel_cloud::google::LiveService;
 use openmodel_cloud::{GoogleCloud, Secret};
 use openmodel_graph::graph::ExecutionGraph;
@@ -39,12 +36,7 @@ use super::read::{RECORD, Record, from_record, openai_base_url, overlay, without
 use super::{identity, schema};
 use crate::client::Client;
 use crate::errors;
-
-/// Operations of one endpoint that may run at once; its graph is no wider.
-const WIDTH: usize = 4;
-
-/// Longest time limit that is taken as it is.
-const LONGEST: Duration = Duration::from_hours(7 * 24);
+use crate::execute::{execute, refused};
 
 /// When a single look at an endpoint must have answered.
 pub(crate) fn read_deadline() -> Instant {
@@ -389,35 +381,4 @@ impl Job {
         };
         format!("{exists} {cost} {ways_on}")
     }
-}
-
-async fn execute(
-    context: &Context<Client>,
-    google: &GoogleCloud,
-    graph: &ExecutionGraph,
-    limit: std::time::Duration,
-) -> Report {
-    let mut run = Run::new(graph.clone());
-    // The seed only spreads retries; the keys in the graph differ from endpoint to endpoint.
-    let options = Options {
-        width: WIDTH,
-        // A clock cannot count further than some centuries; nobody waits longer than a week.
-        deadline: limit.min(LONGEST),
-        seed: u64::from(std::process::id()),
-        ..Options::default()
-    };
-    let stop = context.stop().clone();
-    let progress = |event: &Event| log::info("apply", &event.to_string(), &[]);
-    apply(
-        &mut run,
-        google,
-        options,
-        async move { stop.requested().await },
-        &progress,
-    )
-    .await
-}
-
-fn refused(summary: &str, failure: &Failure, after: &str) -> Diagnostic {
-    Diagnostic::error(summary).detail(format!("{failure}\n{after}"))
 }

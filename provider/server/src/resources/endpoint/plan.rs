@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use super::advice;
 use super::frozen::{Frozen, digest, fingerprint};
 use super::inputs::{Identity, Inputs, fill_defaults, inputs, parse};
-use super::model::{EndpointModel, EngineModel, ShapeModel, StringMap};
+use super::model::{EndpointModel, EngineModel, ShapeModel};
 use crate::client::Client;
 use crate::{errors, workload};
 
@@ -54,7 +54,7 @@ pub(crate) async fn plan(
         &mut planned,
         &mut requires_replace,
     )?;
-    planned.effective_labels = effective_labels(client, &config.labels);
+    planned.effective_labels = client.effective_labels(&config.labels);
     planned.status = Value::from("ready");
 
     let mut found = Diagnostics::new();
@@ -397,26 +397,4 @@ fn stand_in<T: std::str::FromStr<Err = openmodel_schemas::name::NameError>>(
 /// Whether the configuration sets something of the engine.
 fn sets(config: &EndpointModel, what: impl Fn(&EngineModel) -> bool) -> bool {
     config.engine.as_known().is_some_and(what)
-}
-
-fn effective_labels(client: &Client, labels: &Value<StringMap>) -> Value<StringMap> {
-    let unknown = || Value::Unknown(Refinement::default().with_not_null());
-    let set = |labels: &StringMap| -> StringMap {
-        labels
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    };
-    let mut merged: StringMap = match &client.default_labels {
-        Value::Known(defaults) => set(defaults),
-        Value::Null => BTreeMap::new(),
-        Value::Unknown(_) => return unknown(),
-    };
-    match labels {
-        Value::Known(labels) => merged.extend(set(labels)),
-        Value::Null => {}
-        Value::Unknown(_) => return unknown(),
-    }
-    Value::Known(merged)
 }

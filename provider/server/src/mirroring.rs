@@ -1,0 +1,348 @@
+//! Google Cloud with the hands that move files: what the executor of a cache works with.
+//!
+//! ```text
+//!   MirrorSnapshot     manifest there, and all it lists? ─no─► move what is missing ─► manifest, marked with the key
+//!   MarkSnapshotReady  the record of the cache beside it, the mark `ready` on it
+//!   DeleteSnapshot     what the manifest lists
+//!   others             Google Cloud's own adapter
+//! ```
+//!
+//! A transfer that is cut keeps what it has verified: the next run goes on from there. One that is refused
+//! for good leaves nothing, as long as no manifest was there before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openmodel_apply::cloud::{Call, Cloud, Failure, Outcome, Output, Seen};
+use openmodel_cloud::GoogleCloud;
+use openmodel_cloud::google::{KEY_LABEL, PHASE_LABEL, Phase};
+use openmodel_graph::key::StepKey;
+use openmodel_graph::operation::{MirrorSpec, Operation};
+use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::repository::RepositoryCard;
+use openmodel_schemas::snapshot::SnapshotUri;
+use openmodel_transfer::bucket::BucketStore;
+use openmodel_transfer::file::Meter;
+use openmodel_transfer::hub::HubOrigin;
+use openmodel_transfer::mirror::Mirror;
+use openmodel_transfer::ports::{Kind, Trouble};
+use openmodel_transfer::progress::{progress, size};
+use openmodel_transfer::repository::Moved;
+use openmodel_transfer::select::Patterns;
+use openmodel_transfer::snapshot::{Marked, wanted_digest};
+use openmodel_transfer::throttle::Throttle;
+use serde_json::Value;
+use tfplug::serve::log;
+use tokio::time::Instant;
+
+/// How often a running transfer says how far it is.
+const REPORT: Duration = Duration::from_secs(5);
+
+/// How long a transfer waits that was tried as often as a file is, before all of it is tried again.
+const REST: Duration = Duration::from_secs(30);
+
+/// Google Cloud, and the repository whose files are moved.
+pub(crate) struct Mirroring {
+    pub(crate) google: GoogleCloud,
+    /// The facts of the repository at the commit; none where files are only removed.
+    pub(crate) card: Option<Arc<RepositoryCard>>,
+    /// What is written beside the manifest: enough to import the cache.
+    pub(crate) record: Vec<u8>,
+}
+
+impl Cloud for Mirroring {
+    async fn observe(&self, call: &Call, deadline: Instant) -> Result<Seen, Failure> {
+        match &call.operation {
+            Operation::MirrorSnapshot {
+                snapshot,
+                mirror,
+                take,
+                ..
+            } => self.look(snapshot, mirror, *take, &call.key).await,
+            Operation::MarkSnapshotReady { snapshot, .. } => {
+                let store = self.open(snapshot).await.map_err(failure)?;
+                let ready = store.is_marked_ready(&self.record, &ready()).await;
+                Ok(if ready.map_err(failure)? {
+                    Seen::Ours(output(snapshot))
+                } else {
+                    Seen::Absent
+                })
+            }
+            Operation::DeleteSnapshot { snapshot, .. } => {
+                let store = match self.open(snapshot).await {
+                    Ok(store) => store,
+                    Err(trouble) if is_no_bucket(&trouble) => {
+                        return Ok(Seen::Ours(output(snapshot)));
+                    }
+                    Err(trouble) => return Err(failure(trouble)),
+                };
+                let gone = store.is_gone().await.map_err(failure)?;
+                Ok(if gone {
+                    Seen::Ours(output(snapshot))
+                } else {
+                    Seen::Absent
+                })
+            }
+            _ => self.google.observe(call, deadline).await,
+        }
+    }
+
+    async fn perform(&self, call: &Call, deadline: Instant) -> Outcome {
+        match &call.operation {
+            Operation::MirrorSnapshot {
+                snapshot, mirror, ..
+            } => {
+                let moving = self.mirror(snapshot, mirror, &call.key);
+                match tokio::time::timeout_at(deadline, moving).await {
+                    Ok(Ok(())) => Outcome::Done(output(snapshot)),
+                    Ok(Err(trouble)) => Outcome::Refused(failure(trouble)),
+                    Err(_) => Outcome::Unknown(Failure::passing(
+                        "DEADLINE_EXCEEDED",
+                        format!("{snapshot} was not complete when the time was up"),
+                    )),
+                }
+            }
+            Operation::MarkSnapshotReady { snapshot, .. } => {
+                let marked = async {
+                    let store = self.open(snapshot).await?;
+                    store.mark(&self.record, &ready()).await
+                };
+                outcome(snapshot, marked.await)
+            }
+            Operation::DeleteSnapshot { snapshot, .. } => {
+                outcome(snapshot, self.remove(snapshot).await)
+            }
+            _ => self.google.perform(call, deadline).await,
+        }
+    }
+
+    async fn undo(&self, call: &Call, done: &Output, deadline: Instant) -> Outcome {
+        match &call.operation {
+            Operation::MirrorSnapshot { snapshot, .. } => {
+                outcome(snapshot, self.remove(snapshot).await)
+            }
+            _ => self.google.undo(call, done, deadline).await,
+        }
+    }
+}
+
+impl Mirroring {
+    /// A snapshot in its folder, as it is to be, is ours if this step wrote it or the cache has it already.
+    async fn look(
+        &self,
+        snapshot: &SnapshotUri,
+        mirror: &MirrorSpec,
+        take: bool,
+        key: &StepKey,
+    ) -> Result<Seen, Failure> {
+        let store = match self.open(snapshot).await {
+            Ok(store) => store,
+            // Its step comes before: it is made, or it is the user's and is gone.
+            Err(trouble) if is_no_bucket(&trouble) => return Ok(Seen::Absent),
+            Err(trouble) => return Err(failure(trouble)),
+        };
+        let Some(found) = store.marked().await.map_err(failure)? else {
+            return Ok(Seen::Absent);
+        };
+        let Marked { manifest, marks } = &found;
+        let begun = marks.get(KEY_LABEL).map(String::as_str) == Some(key.as_str())
+            && marks.get(PHASE_LABEL).map(String::as_str) == Some(Phase::Provisioning.as_str());
+        if !take && !begun {
+            return Ok(Seen::Conflict(taken(snapshot)));
+        }
+        if manifest.digest != mirror.digest {
+            return Ok(Seen::Absent);
+        }
+        let differs = store.compare(manifest).await.map_err(failure)?;
+        Ok(if differs.iter().any(|one| one.is_mendable()) {
+            Seen::Absent
+        } else {
+            Seen::Ours(output(snapshot))
+        })
+    }
+
+    /// Move what is missing, with rests, until it is there or refused for good.
+    async fn mirror(
+        &self,
+        snapshot: &SnapshotUri,
+        spec: &MirrorSpec,
+        key: &StepKey,
+    ) -> Result<(), Trouble> {
+        let mirror = self.prepare(snapshot, spec, key)?;
+        let store = self.open(snapshot).await?;
+        let before = store.marked().await?;
+        if let Some(before) = &before {
+            store.clear(&store.compare(&before.manifest).await?).await?;
+        }
+        loop {
+            let class = spec.storage_class.as_deref();
+            let moving = mirror.to(snapshot, class, &spec.near);
+            let trouble = match reported(snapshot, &mirror, moving).await {
+                Ok((_, moved)) => {
+                    said(snapshot, &mirror.meter, &moved);
+                    return Ok(());
+                }
+                Err(trouble) => trouble,
+            };
+            if trouble.kind == Kind::Final {
+                if before.is_none() {
+                    store.remove().await?;
+                }
+                return Err(trouble);
+            }
+            log::warn("cache", &format!("{snapshot}: {trouble}"), &[]);
+            tokio::time::sleep(REST).await;
+        }
+    }
+
+    fn prepare(
+        &self,
+        snapshot: &SnapshotUri,
+        spec: &MirrorSpec,
+        key: &StepKey,
+    ) -> Result<Mirror, Trouble> {
+        let card = self
+            .card
+            .as_ref()
+            .ok_or_else(|| Trouble::last("the repository was not read"))?;
+        let patterns = Patterns {
+            include: spec.include.clone(),
+            exclude: spec.exclude.clone(),
+        };
+        let selection = patterns.select(&card.files);
+        let selection = selection.map_err(|error| Trouble::last(error.to_string()))?;
+        if wanted_digest(&selection.files)?.to_string() != spec.digest {
+            return Err(Trouble::last(format!(
+                "{}: the Hub lists other files at {} than it did while planning; plan again",
+                card.repository.id, card.commit
+            )));
+        }
+        let transport = self.google.transport().clone();
+        Ok(Mirror {
+            origin: Arc::new(HubOrigin {
+                transport: transport.clone(),
+                repository: card.repository.clone(),
+                commit: snapshot.commit(),
+            }),
+            transport,
+            repository: card.repository.clone(),
+            license: card.licence.id().map(str::to_owned),
+            files: selection.files,
+            marks: BTreeMap::from([
+                (KEY_LABEL.to_owned(), key.to_string()),
+                (
+                    PHASE_LABEL.to_owned(),
+                    Phase::Provisioning.as_str().to_owned(),
+                ),
+            ]),
+            parallelism: usize::try_from(spec.parallelism).unwrap_or(1),
+            throttle: spec
+                .max_bandwidth_mib
+                .map(|mib| Arc::new(Throttle::new(u64::from(mib) << 20))),
+            meter: Arc::new(Meter::default()),
+        })
+    }
+
+    async fn remove(&self, snapshot: &SnapshotUri) -> Result<(), Trouble> {
+        let store = match self.open(snapshot).await {
+            Ok(store) => store,
+            Err(trouble) if is_no_bucket(&trouble) => return Ok(()),
+            Err(trouble) => return Err(trouble),
+        };
+        let left = store.remove().await?;
+        if !left.is_empty() {
+            log::warn(
+                "cache",
+                &format!(
+                    "{snapshot}: these are not of the snapshot and stay: {}",
+                    left.join(", ")
+                ),
+                &[],
+            );
+        }
+        Ok(())
+    }
+
+    async fn open(&self, snapshot: &SnapshotUri) -> Result<BucketStore, Trouble> {
+        BucketStore::open(self.google.transport().clone(), snapshot.clone()).await
+    }
+}
+
+/// Drive a transfer, and log now and then how far it is.
+async fn reported<T>(
+    snapshot: &SnapshotUri,
+    mirror: &Mirror,
+    moving: impl Future<Output = T>,
+) -> T {
+    let all: Bytes = mirror.files.iter().map(|file| file.size).sum();
+    let started = Instant::now();
+    let mut ticks = tokio::time::interval_at(started + REPORT, REPORT);
+    tokio::pin!(moving);
+    loop {
+        tokio::select! {
+            done = &mut moving => return done,
+            _ = ticks.tick() => {
+                let line = progress(&mirror.meter, all, started.elapsed());
+                log::info("cache", &format!("{snapshot}: {line}"), &[]);
+            }
+        }
+    }
+}
+
+fn said(snapshot: &SnapshotUri, meter: &Meter, moved: &[Moved]) {
+    let all: Bytes = moved.iter().map(|one| one.file.size).sum();
+    log::info(
+        "cache",
+        &format!(
+            "{snapshot}: {} files, {}, verified; {} read from the Hub",
+            moved.len(),
+            size(all),
+            size(Bytes(meter.read()))
+        ),
+        &[],
+    );
+}
+
+fn ready() -> BTreeMap<String, String> {
+    BTreeMap::from([(PHASE_LABEL.to_owned(), Phase::Ready.as_str().to_owned())])
+}
+
+fn taken(snapshot: &SnapshotUri) -> Failure {
+    Failure {
+        hint: Some(format!(
+            "If it is to be this resource's, import it: import {{ to = openmodel_cache.NAME, id = \"{snapshot}\" }}. \
+             Else let the other configuration keep it and use its address, or choose another prefix."
+        )),
+        ..Failure::lasting(
+            "ALREADY_EXISTS",
+            format!("the snapshot {snapshot} exists already, and this resource did not make it"),
+        )
+    }
+}
+
+fn outcome(snapshot: &SnapshotUri, done: Result<(), Trouble>) -> Outcome {
+    match done {
+        Ok(()) => Outcome::Done(output(snapshot)),
+        Err(trouble) if trouble.kind == Kind::Final => Outcome::Refused(failure(trouble)),
+        Err(trouble) => Outcome::Unknown(failure(trouble)),
+    }
+}
+
+fn is_no_bucket(trouble: &Trouble) -> bool {
+    trouble.message.contains("NOT_FOUND")
+}
+
+pub(crate) fn failure(trouble: Trouble) -> Failure {
+    match trouble.kind {
+        Kind::Final => Failure::lasting("FAILED_PRECONDITION", trouble.message),
+        Kind::Passing(_) | Kind::Spent => Failure::passing("UNAVAILABLE", trouble.message),
+    }
+}
+
+fn output(snapshot: &SnapshotUri) -> Output {
+    Output {
+        id: snapshot.to_string(),
+        facts: Value::Null,
+    }
+}

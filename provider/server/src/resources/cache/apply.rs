@@ -1,0 +1,263 @@
+//! Create, update and delete: the graph of a cache, run until it is done, refused or cut.
+//!
+//! | end of a run | state | what lies in Cloud Storage |
+//! |---|---|---|
+//! | completed | as planned | the snapshots |
+//! | refused, a create | none | nothing of it |
+//! | refused, an update | what was before | the snapshots before |
+//! | interrupted | as planned, tainted or to be mended | what was verified: the next apply goes on from there |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openmodel_apply::report::{End, Report};
+use openmodel_graph::graph::ExecutionGraph;
+use openmodel_resolve::caching::lowering::{Leaving, identity, lower_cache, lower_cache_delete};
+use openmodel_resolve::gates::judge;
+use openmodel_schemas::repository::RepositoryCard;
+use openmodel_transfer::select::Patterns;
+use tfplug::framework::{
+    Context, CreateRequest, DeleteRequest, Failed, Private, State, UpdateRequest,
+};
+use tfplug::serve::log;
+use tfplug::{Diagnostic, Diagnostics};
+use tokio::time::Instant;
+
+use super::model::CacheModel;
+use super::plan::{Decided, diagnostic};
+use super::read::Record;
+use super::{change, inputs, schema};
+use crate::client::Client;
+use crate::errors;
+use crate::execute::{execute, refused};
+use crate::mirroring::Mirroring;
+
+/// How often the Hub is asked again whether its scanners are done.
+const ASK: Duration = Duration::from_secs(30);
+
+/// Makes a cache.
+pub(crate) async fn create(
+    context: &Context<Client>,
+    request: CreateRequest<CacheModel>,
+) -> Result<State<CacheModel>, Failed<CacheModel>> {
+    let job = Job::new(context, "create", &request.planned, &request.private).await?;
+    let graph = job.lower(false, &Leaving::default())?;
+    let report = job.run(context, &graph).await;
+    if report.end == End::Completed {
+        return Ok(State::with_private(request.planned, request.private));
+    }
+    let diagnostic = job.explain(&report);
+    if let End::Refused { .. } = report.end {
+        return Err(diagnostic.into());
+    }
+    Err(Failed::with_state(
+        State::with_private(request.planned, request.private),
+        diagnostic,
+    ))
+}
+
+/// Brings a cache to its new plan: another commit, other places, or what is missing.
+pub(crate) async fn update(
+    context: &Context<Client>,
+    request: UpdateRequest<CacheModel>,
+) -> Result<State<CacheModel>, Failed<CacheModel>> {
+    let job = Job::new(context, "update", &request.planned, &request.private).await?;
+    let before = job.decided.before.clone();
+    let before = before.unwrap_or_else(|| job.decided.spec.clone());
+    let now = (&request.planned, &job.decided.spec);
+    let leaving = change::leaving(&request.prior, &before, Some(now));
+    let graph = job.lower(true, &leaving)?;
+    let report = job.run(context, &graph).await;
+    if report.end == End::Completed {
+        return Ok(State::with_private(request.planned, request.private));
+    }
+    // What is not done shows again in the next plan.
+    let mut private = request.private;
+    let spec = before;
+    Decided { spec, before: None }.write(&mut private)?;
+    Err(Failed::with_state(
+        State::with_private(request.prior, private),
+        job.explain(&report),
+    ))
+}
+
+/// Removes what the manifests of a cache list, unless its policy is to abandon them.
+pub(crate) async fn delete(
+    context: &Context<Client>,
+    request: DeleteRequest<CacheModel>,
+) -> Result<(), Failed<CacheModel>> {
+    let state = request.state;
+    let id = state.id.as_known().cloned().unwrap_or_default();
+    if state.deletion_policy.as_known().map(String::as_str) == Some("ABANDON") {
+        log::info(
+            "cache",
+            &format!("{id} is abandoned: it stays, and costs"),
+            &[],
+        );
+        return Ok(());
+    }
+    let decided = Decided::read(&request.private)?
+        .ok_or_else(|| errors::bug("the state of a cache does not say what was decided"))?;
+    let leaving = change::leaving(&state, &decided.spec, None);
+    let graph = lower_cache_delete(&identity(&decided.spec), &leaving)
+        .map_err(|error| errors::bug(&error.to_string()))?;
+    let cloud = Mirroring {
+        google: context.client()?.google(BTreeMap::new())?,
+        card: None,
+        record: Vec::new(),
+    };
+    let limit = schema::TIMEOUTS.of(&state.timeouts, "delete");
+    let report = execute(context, &cloud, &graph, limit).await;
+    match &report.end {
+        End::Completed => Ok(()),
+        End::Refused { failure, .. } | End::UndoFailed { failure, .. } => {
+            Err(refused("Cache cannot be deleted", failure, "It is still in the state.").into())
+        }
+        End::Interrupted { why } => Err(Diagnostic::error("Deletion was interrupted")
+            .detail(format!(
+                "Deleting {id} did not end: {why}. What is left may still cost. `terraform destroy` goes on."
+            ))
+            .into()),
+    }
+}
+
+/// All that one create or update works with.
+struct Job {
+    decided: Decided,
+    cloud: Mirroring,
+    limit: Duration,
+    operation: &'static str,
+    has_bucket: bool,
+}
+
+impl Job {
+    async fn new(
+        context: &Context<Client>,
+        operation: &'static str,
+        planned: &CacheModel,
+        private: &Private,
+    ) -> Result<Self, Diagnostics> {
+        let client = context.client()?;
+        let decided = Decided::read(private)?
+            .ok_or_else(|| errors::bug("the plan of a cache does not say what was decided"))?;
+        let limit = schema::TIMEOUTS.of(&planned.timeouts, operation);
+        let card = scanned(client, planned, &decided, Instant::now() + limit).await?;
+        let record = Record::new(planned, &decided).to_bytes();
+        Ok(Self {
+            cloud: Mirroring {
+                google: client.google(BTreeMap::new())?,
+                card: Some(card),
+                record: record.map_err(|error| errors::bug(&error.to_string()))?,
+            },
+            limit,
+            operation,
+            has_bucket: decided.spec.bucket.is_some(),
+            decided,
+        })
+    }
+
+    fn lower(&self, take: bool, leaving: &Leaving) -> Result<ExecutionGraph, Diagnostic> {
+        lower_cache(&self.decided.spec, take, leaving)
+            .map_err(|error| errors::bug(&error.to_string()))
+    }
+
+    async fn run(&self, context: &Context<Client>, graph: &ExecutionGraph) -> Report {
+        execute(context, &self.cloud, graph, self.limit).await
+    }
+
+    fn explain(&self, report: &Report) -> Diagnostic {
+        let operation = self.operation;
+        let place = identity(&self.decided.spec);
+        match &report.end {
+            End::Completed => errors::bug("a completed run was taken for a failed one"),
+            End::Refused { failure, .. } => {
+                let after = if operation == "create" {
+                    "What this run had moved was removed again; nothing is left."
+                } else {
+                    "The snapshots that were there before stay as they are."
+                };
+                let diagnostic = refused(&format!("Cache cannot be {operation}d"), failure, after);
+                if self.has_bucket && failure.message.contains("NOT_FOUND") {
+                    diagnostic.at("bucket")
+                } else {
+                    diagnostic
+                }
+            }
+            End::UndoFailed { failure, .. } => {
+                let left: Vec<&str> = report
+                    .left
+                    .iter()
+                    .map(|left| left.output.id.as_str())
+                    .collect();
+                let after = format!(
+                    "These could not be removed again, and cost: {}. `terraform apply` tries again.",
+                    left.join(", ")
+                );
+                refused(
+                    &format!("Cache was not {operation}d, and something is left"),
+                    failure,
+                    &after,
+                )
+            }
+            End::Interrupted { why } => {
+                let ways_on = if operation == "create" {
+                    "Two ways on: `terraform untaint` for this address and `terraform apply` go on where this run \
+                     stopped; `terraform apply` alone removes what is there and begins anew."
+                } else {
+                    "`terraform apply` goes on where this run stopped."
+                };
+                Diagnostic::error(format!("Cache was not {operation}d completely")).detail(format!(
+                    "{place}: {why}. Files that were verified stay in the bucket and cost what their storage costs. \
+                     {ways_on}"
+                ))
+            }
+        }
+    }
+}
+
+/// The repository, once its scanners have said what the gates wait for.
+async fn scanned(
+    client: &Client,
+    planned: &CacheModel,
+    decided: &Decided,
+    deadline: Instant,
+) -> Result<Arc<RepositoryCard>, Diagnostics> {
+    let spec = &decided.spec;
+    let revision = spec.commit.clone().into();
+    let unread = |error| errors::hub_of_cache(client, &error);
+    let card = client.hub().repository(&spec.repository, &revision).await;
+    let mut card = card.map_err(unread)?;
+    let gates = inputs::gates(planned, &mut None);
+    let patterns = Patterns {
+        include: spec.include.clone(),
+        exclude: spec.exclude.clone(),
+    };
+    loop {
+        let selection = patterns
+            .select(&card.files)
+            .map_err(|error| errors::bug(&error.to_string()))?;
+        let verdict = judge(&gates, &card, &selection.files);
+        let mut found = Diagnostics::new();
+        for refused in &verdict.refused {
+            found.push(diagnostic(Diagnostic::error(refused.summary), refused));
+        }
+        let late = Instant::now() + ASK >= deadline;
+        for waiting in verdict.waiting.iter().filter(|_| late) {
+            found.push(diagnostic(Diagnostic::error(waiting.summary), waiting));
+        }
+        if found.has_errors() {
+            return Err(found);
+        }
+        if verdict.waiting.is_empty() {
+            return Ok(card);
+        }
+        log::info(
+            "cache",
+            "the Hub's scanners are not done: asking again",
+            &[],
+        );
+        tokio::time::sleep(ASK).await;
+        card = Arc::new(client.hub().rescan(&card).await.map_err(unread)?);
+    }
+}

@@ -1,0 +1,185 @@
+//! The snapshots as they lie in Cloud Storage: what is missing, altered or foreign shows.
+
+use std::collections::BTreeMap;
+
+use openmodel_cloud::GoogleCloud;
+use openmodel_schemas::snapshot::SnapshotUri;
+use openmodel_transfer::bucket::BucketStore;
+use openmodel_transfer::ports::Trouble;
+use serde::{Deserialize, Serialize};
+use tfplug::framework::Private;
+use tfplug::value::Value;
+use tfplug::{Diagnostic, Diagnostics};
+
+use super::inputs::texts;
+use super::model::CacheModel;
+use super::plan::Decided;
+use super::show;
+
+/// What is written beside the manifest: enough to import a cache with an empty plan. No secrets.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Raised when older records can no longer be read.
+    version: u32,
+    /// The state.
+    model: CacheModel,
+    /// What was decided.
+    decided: Decided,
+}
+
+impl Record {
+    const VERSION: u32 = 1;
+
+    /// Of a planned cache.
+    pub(crate) fn new(planned: &CacheModel, decided: &Decided) -> Self {
+        Self {
+            version: Self::VERSION,
+            model: planned.clone(),
+            decided: Decided {
+                spec: decided.spec.clone(),
+                before: None,
+            },
+        }
+    }
+
+    /// As bytes.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+}
+
+/// The state with what is there now; `None`: nothing of it is.
+pub(crate) async fn overlay(
+    google: &GoogleCloud,
+    mut state: CacheModel,
+) -> Result<Option<CacheModel>, Diagnostics> {
+    let uris: BTreeMap<String, String> = state
+        .uri
+        .as_known()
+        .into_iter()
+        .flatten()
+        .filter_map(|(place, uri)| Some((place.clone(), uri.as_known()?.clone())))
+        .collect();
+    let several = uris.len() > 1;
+    let (mut drift, mut foreign, mut any) = (Vec::new(), Vec::new(), false);
+    for (place, uri) in &uris {
+        let found = look(google, uri)
+            .await
+            .map_err(|trouble| unreadable(uri, &trouble))?;
+        let named = |line: String| {
+            if several {
+                format!("{place}: {line}")
+            } else {
+                line
+            }
+        };
+        any |= found.any;
+        drift.extend(found.drift.into_iter().map(named));
+        foreign.extend(found.foreign.into_iter().map(named));
+    }
+    if !any {
+        return Ok(None);
+    }
+    let mut kept = Vec::new();
+    for uri in texts(&state.snapshots, "snapshots", &mut None) {
+        let newest = uris.values().any(|newest| *newest == uri);
+        if newest
+            || exists(google, &uri)
+                .await
+                .map_err(|trouble| unreadable(&uri, &trouble))?
+        {
+            kept.push(uri);
+        }
+    }
+    state.drift = show::list(drift);
+    state.foreign_objects = show::list(foreign);
+    state.snapshots = show::list(kept);
+    Ok(Some(state))
+}
+
+/// The state of a snapshot from its own record.
+pub(crate) async fn from_record(
+    google: &GoogleCloud,
+    uri: &SnapshotUri,
+    private: &mut Private,
+) -> Result<CacheModel, Diagnostics> {
+    let refuse = |why: &str| {
+        Diagnostic::error("Snapshot cannot be imported").detail(format!(
+            "{uri} {why}. A snapshot that `openmodel transfer` made can be served from as it is; to manage it here, \
+             remove it and let openmodel_cache make it: what is in the bucket under another prefix is copied, not \
+             fetched again."
+        ))
+    };
+    let store = BucketStore::open(google.transport().clone(), uri.clone()).await;
+    let store = store.map_err(|trouble| refuse(&format!("cannot be read: {trouble}")))?;
+    let record = store.record().await;
+    let record = record.map_err(|trouble| refuse(&format!("cannot be read: {trouble}")))?;
+    let record = record.ok_or_else(|| refuse("was not made by openmodel_cache"))?;
+    let record: Record = serde_json::from_slice(&record)
+        .map_err(|error| refuse(&format!("has a damaged record: {error}")))?;
+    if record.version != Record::VERSION {
+        return Err(refuse("was made by another version of openmodel").into());
+    }
+    record.decided.write(private)?;
+    Ok(record.model)
+}
+
+struct Found {
+    any: bool,
+    drift: Vec<String>,
+    foreign: Vec<String>,
+}
+
+async fn look(google: &GoogleCloud, uri: &str) -> Result<Found, Trouble> {
+    let uri: SnapshotUri = uri
+        .parse()
+        .map_err(|error| Trouble::last(format!("{error}")))?;
+    let mut found = Found {
+        any: false,
+        drift: Vec::new(),
+        foreign: Vec::new(),
+    };
+    let store = match BucketStore::open(google.transport().clone(), uri.clone()).await {
+        Ok(store) => store,
+        Err(trouble) if trouble.message.contains("NOT_FOUND") => {
+            found.drift.push("the bucket is gone".to_owned());
+            return Ok(found);
+        }
+        Err(trouble) => return Err(trouble),
+    };
+    let Some(marked) = store.marked().await? else {
+        found.any = !store.is_gone().await?;
+        found.drift.push("the manifest is missing".to_owned());
+        return Ok(found);
+    };
+    found.any = true;
+    for difference in store.compare(&marked.manifest).await? {
+        if difference.is_mendable() {
+            found.drift.push(difference.to_string());
+        } else {
+            found.foreign.push(difference.path().to_owned());
+        }
+    }
+    Ok(found)
+}
+
+async fn exists(google: &GoogleCloud, uri: &str) -> Result<bool, Trouble> {
+    let Ok(uri) = uri.parse::<SnapshotUri>() else {
+        return Ok(false);
+    };
+    let found = openmodel_transfer::snapshot::find(google.transport(), &uri).await?;
+    Ok(found.is_some())
+}
+
+fn unreadable(uri: &str, trouble: &Trouble) -> Diagnostic {
+    Diagnostic::error("Snapshot cannot be read")
+        .detail(crate::errors::sentence(&format!("{uri}: {trouble}")))
+}
+
+/// An address and nothing else, for a first look.
+pub(crate) fn only(id: &str) -> CacheModel {
+    CacheModel {
+        id: Value::from(id),
+        ..CacheModel::default()
+    }
+}

@@ -57,7 +57,8 @@ impl Resource for Endpoint {
         request: PlanRequest<EndpointModel>,
     ) -> Result<Plan<EndpointModel>, Diagnostics> {
         let prior = request.prior.clone();
-        let plan = plan::plan(context.client()?, request).await?;
+        // Large, as it holds all that is asked of the Hub and of the bucket.
+        let plan = Box::pin(plan::plan(context.client()?, request)).await?;
         if let Some(prior) = prior
             && moves(&prior, &plan.planned)
         {

@@ -214,15 +214,14 @@ fn no_bucket(snapshot: &SnapshotUri) -> Failure {
     )
 }
 
+/// Lasting: waiting again would only pass the deadline, and then nobody says what was waited for.
 fn late(snapshot: &SnapshotUri) -> Failure {
-    Failure {
-        transient: true,
-        ..hinted(
-            "DEADLINE_EXCEEDED",
-            format!("{snapshot} is not complete, and the time is up"),
-            "See whether its openmodel_cache was applied; raise the endpoint's timeouts and apply again.".to_owned(),
-        )
-    }
+    hinted(
+        "DEADLINE_EXCEEDED",
+        format!("{snapshot} is not complete, and the time is up"),
+        "See whether its openmodel_cache was applied; raise the endpoint's timeouts and apply again."
+            .to_owned(),
+    )
 }
 
 fn hinted(code: &str, message: String, hint: String) -> Failure {

@@ -13,6 +13,8 @@
 mod formats;
 mod scans;
 
+use std::path::Path;
+
 use openmodel_schemas::repository::{RepoFile, RepositoryCard, ScanState};
 use openmodel_schemas::snapshot::RepositoryType;
 
@@ -177,7 +179,7 @@ fn code(card: &RepositoryCard, kept: &[RepoFile], verdict: &mut Verdict) {
     let python: Vec<&str> = kept
         .iter()
         .map(|file| file.path.as_str())
-        .filter(|path| path.ends_with(".py"))
+        .filter(|path| Path::new(path).extension().is_some_and(|end| end == "py"))
         .collect();
     // The code of an application is what it is; a dataset's is not run by what loads it any more.
     let model = card.repository.kind == RepositoryType::Model;

@@ -334,7 +334,7 @@ mod tests {
         insta::assert_snapshot!(graph(&Change::Create), @"
         s0 = GrantBucketRead(acme-ml, acme)
         s1 = AwaitSnapshot(gs://acme/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659, us-central1, 0 files)
-        s2 = CreateService(acme-ml/us-central1/chat, nvidia-l4 x 1, 6 vCPU, 24.00 GiB, vllm/vllm-openai:v0.27.1-cu129, /mnt/models, /mnt/models-cache) after s0, s1
+        s2 = CreateService(acme-ml/us-central1/chat, nvidia-l4 x 1, 6 vCPU, 24.00 GiB, vllm/vllm-openai:v0.27.1-cu129, /mnt/models-cache, /mnt/models) after s0, s1
         s3 = MarkReady(s2.id)
         ");
         // The token of the time before goes once the service does not read it.
@@ -345,7 +345,7 @@ mod tests {
         insta::assert_snapshot!(graph(&Change::Update { token }), @"
         s0 = GrantBucketRead(acme-ml, acme)
         s1 = AwaitSnapshot(gs://acme/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659, us-central1, 0 files)
-        s2 = UpdateService(acme-ml/us-central1/chat, nvidia-l4 x 1, 6 vCPU, 24.00 GiB, vllm/vllm-openai:v0.27.1-cu129, /mnt/models, /mnt/models-cache) after s0, s1
+        s2 = UpdateService(acme-ml/us-central1/chat, nvidia-l4 x 1, 6 vCPU, 24.00 GiB, vllm/vllm-openai:v0.27.1-cu129, /mnt/models-cache, /mnt/models) after s0, s1
         s3 = SetInvokers(s2.id, [])
         s4 = DeleteSecret(projects/acme-ml/secrets/openmodel-us-central1-chat-hugging-face-token) after s2
         s5 = MarkReady(s2.id) after s3, s4

@@ -49,8 +49,8 @@ fn card(files: &[(&str, &str)]) -> RepositoryCard {
     }
 }
 
-fn words(words: &[&str]) -> Option<Vec<String>> {
-    Some(words.iter().map(ToString::to_string).collect())
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
 }
 
 fn gate(on_unsafe: OnUnsafe, on_unscanned: OnUnscanned) -> Gates {
@@ -130,7 +130,7 @@ fn a_pickle_is_refused_unless_it_is_named() {
     refused formats: A pickle runs code when it is loaded: optimizer.PT, notes.dat, pytorch_model.bin are pickles, by name or by what the Hub found inside. Leave them out with exclude if safetensors are there too, choose a repository or revision with safetensors, or add "pickle" to formats if you trust acme/tiny.
     "#);
     let formats = |list: &[&str]| Gates {
-        formats: words(list),
+        formats: Some(words(list)),
         ..Gates::default()
     };
     assert_eq!(
@@ -157,7 +157,7 @@ fn other_formats_are_as_the_list_says() {
         ("rows.csv", "safe"),
     ]);
     let gates = Gates {
-        formats: words(&["safetensors"]),
+        formats: Some(words(&["safetensors"])),
         ..Gates::default()
     };
     insta::assert_snapshot!(said(&gates, &repository), @"
@@ -182,7 +182,7 @@ fn licences() {
             link: None,
         };
         let gates = Gates {
-            licenses: words(allowed),
+            licenses: Some(words(allowed)),
             ..Gates::default()
         };
         said(&gates, &card)
@@ -225,7 +225,7 @@ fn what_a_scanner_reports_is_refused_with_its_words() {
         name: "os.system".to_owned(),
         safety: "dangerous".to_owned(),
     });
-    let formats = words(&["safetensors", "pickle"]);
+    let formats = Some(words(&["safetensors", "pickle"]));
     let strict = Gates {
         formats: formats.clone(),
         ..Gates::default()
@@ -280,7 +280,7 @@ fn what_is_not_scanned_is_as_the_gate_says() {
     );
     assert!(wait.refused.is_empty() && !wait.passes());
     let pickles = Gates {
-        formats: words(&["safetensors", "pt"]),
+        formats: Some(words(&["safetensors", "pt"])),
         ..Gates::default()
     };
     insta::assert_snapshot!(said_of(&pickles, &repository, coming), @r#"

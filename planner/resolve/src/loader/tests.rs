@@ -100,8 +100,8 @@ fn a_mounted_bucket_is_cached_in_the_memory_that_is_left() {
     insta::assert_snapshot!(picture(&cached(&llama(), Some(Loader::Fuse)), &llama()), @r#"
     --model /mnt/models/cache/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659 --served-model-name meta-llama/Llama-3.1-8B-Instruct --port 8000 --max-model-len 8192 --max-num-seqs 8 --max-num-batched-tokens 2048 --gpu-memory-utilization 0.92
     HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
-    /mnt/models Bucket { bucket: "acme", mount_options: ["implicit-dirs", "metadata-cache-ttl-secs=-1", "cache-dir=cr-volume:models-cache", "file-cache-max-size-mb=15573", "file-cache-enable-parallel-downloads=true", "file-cache-cache-file-for-range-read=true"] }
     /mnt/models-cache Memory { size: Bytes(16329474048) }
+    /mnt/models Bucket { bucket: "acme", mount_options: ["implicit-dirs", "metadata-cache-ttl-secs=-1", "cache-dir=cr-volume:openmodel-cache", "file-cache-max-size-mb=15573", "file-cache-enable-parallel-downloads=true", "file-cache-cache-file-for-range-read=true"] }
     fuse: a start of about 75 s, $0.03; loader asks for it
     Some(["config.json", "model.safetensors", "tokenizer.json"])
     14.96 GiB of weights from the Hub at 0.04 to 0.6 GB/s, a mounted bucket at 0.1 to 1.6 GB/s, the streamer at 0.3 to 1.6 GB/s

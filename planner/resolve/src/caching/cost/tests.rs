@@ -22,68 +22,35 @@ fn priced(rows: &[Value]) -> Catalog {
     Catalog::parse(document.to_string().as_bytes()).expect("it is sound")
 }
 
-fn row(item: Value, usd: Value, source: &str) -> Value {
-    let confidence = match source {
-        "billing-catalog" => "high",
-        "storage-page" => "medium",
-        _ => "low",
-    };
-    let field = if usd.is_string() { "everywhere" } else { "usd" };
-    json!({"item": item, "option": "on_demand", field: usd, "confidence": confidence, "source": source})
-}
-
-/// Prices of 2026-07 of a few places.
+/// Prices of a few places: each item with its units, where the list has them from, how sure it is.
 fn catalog() -> &'static Catalog {
     static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
-        let storage = |class: &str, usd| {
-            row(
-                json!({"kind": "storage_gib", "class": class}),
-                usd,
-                "billing-catalog",
-            )
+        let rows = json!([
+            [{"kind": "storage_gib", "class": "STANDARD"}, "billing-catalog", "high", {
+                "us-central1": "0.02", "us-east1": "0.02", "europe-west1": "0.02", "europe-west4": "0.02",
+                "asia-east1": "0.02", "asia-southeast1": "0.02", "australia-southeast1": "0.023"
+            }],
+            [{"kind": "storage_gib", "class": "NEARLINE"}, "billing-catalog", "high", {"us-central1": "0.01"}],
+            [{"kind": "multi_region_storage_gib", "location": "us"}, "billing-catalog", "high", "0.026"],
+            [{"kind": "multi_region_storage_gib", "location": "eu"}, "billing-catalog", "high", "0.026"],
+            [{"kind": "multi_region_storage_gib", "location": "nam4"}, "billing-catalog", "high", "0.044"],
+            [{"kind": "multi_region_read_gib", "location": "us"}, "from-memory", "low", "0.02"],
+            [{"kind": "egress_gib", "to": "same-continent"}, "from-memory", "low", {
+                "us-central1": "0.02", "us-east1": "0.02", "europe-west1": "0.02", "asia-east1": "0.08"
+            }],
+            [{"kind": "egress_gib", "to": "europe"}, "from-memory", "low", {"us-central1": "0.05"}],
+            [{"kind": "egress_gib", "to": "asia"}, "from-memory", "low", {"europe-west4": "0.08"}],
+            [{"kind": "anywhere_cache_gib"}, "storage-page", "medium", {"us-central1": "0.0003", "us-east1": "0.0003"}],
+            [{"kind": "anywhere_cache_ingest_gib"}, "storage-page", "medium", {"us-central1": "0.0032", "us-east1": "0.0032"}],
+            [{"kind": "anywhere_cache_read_gib"}, "storage-page", "medium", {"us-central1": "0.0006", "us-east1": "0.0006"}],
+        ]);
+        let row = |row: &Value| {
+            let (item, usd) = (&row[0], &row[3]);
+            let field = if usd.is_string() { "everywhere" } else { "usd" };
+            json!({"item": item, "option": "on_demand", field: usd, "confidence": row[2], "source": row[1]})
         };
-        let multi = |location: &str, usd: &str| {
-            let item = json!({"kind": "multi_region_storage_gib", "location": location});
-            row(item, json!(usd), "billing-catalog")
-        };
-        let egress =
-            |to: &str, usd| row(json!({"kind": "egress_gib", "to": to}), usd, "from-memory");
-        let cache = |kind: &str, usd: &str| {
-            row(
-                json!({"kind": kind}),
-                json!({"us-central1": usd, "us-east1": usd}),
-                "storage-page",
-            )
-        };
-        priced(&[
-            storage(
-                "STANDARD",
-                json!({
-                    "us-central1": "0.02", "us-east1": "0.02", "europe-west1": "0.02", "europe-west4": "0.02",
-                    "asia-east1": "0.02", "asia-southeast1": "0.02", "australia-southeast1": "0.023",
-                }),
-            ),
-            storage("NEARLINE", json!({"us-central1": "0.01"})),
-            multi("us", "0.026"),
-            multi("eu", "0.026"),
-            multi("nam4", "0.044"),
-            egress(
-                "same-continent",
-                json!({
-                    "us-central1": "0.02", "us-east1": "0.02", "europe-west1": "0.02", "asia-east1": "0.08",
-                }),
-            ),
-            egress("europe", json!({"us-central1": "0.05"})),
-            egress("asia", json!({"europe-west4": "0.08"})),
-            row(
-                json!({"kind": "multi_region_read_gib", "location": "us"}),
-                json!("0.02"),
-                "from-memory",
-            ),
-            cache("anywhere_cache_gib", "0.0003"),
-            cache("anywhere_cache_ingest_gib", "0.0032"),
-            cache("anywhere_cache_read_gib", "0.0006"),
-        ])
+        let rows: Vec<Value> = rows.as_array().expect("rows").iter().map(row).collect();
+        priced(&rows)
     });
     &CATALOG
 }

@@ -160,7 +160,8 @@ pub(crate) async fn plan(
             };
             let placement = place(&spec, &card, draft.as_deref(), catalog)
                 .map_err(|error| errors::resolve(&error))?;
-            check_snapshot(client, &spec, &placement).await?;
+            // Boxed: a plan that looks for a snapshot holds more than one that does not.
+            Box::pin(check_snapshot(client, &spec, &placement)).await?;
             advice::show(&placement, &mut planned);
             Frozen {
                 inputs,

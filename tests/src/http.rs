@@ -56,6 +56,22 @@ impl Http {
         self.send(self.client.post(url).json(body))
     }
 
+    /// Puts something.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn put(&self, url: &str, body: &Value) -> Result<Value> {
+        self.send(self.client.put(url).json(body))
+    }
+
+    /// Deletes something that goes at once.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn remove(&self, url: &str) -> Result<Value> {
+        self.send(self.client.delete(url))
+    }
+
     /// Deletes, and waits for the operation.
     ///
     /// # Errors

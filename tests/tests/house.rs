@@ -48,6 +48,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "openmodel-graph",
             "openmodel-resolve",
             "openmodel-schemas",
+            "openmodel-transfer",
             "tfplug",
         ],
     ),

@@ -28,13 +28,16 @@ pub fn progress(meter: &Meter, all: Bytes, elapsed: Duration) -> String {
     )
 }
 
-/// In GiB, or in MiB below a tenth of one.
+/// In the unit that a reader wants: `14.99 GiB`, `1.2 MiB`, `650 bytes`.
 #[must_use]
+#[expect(clippy::cast_precision_loss, reason = "a size to read")]
 pub fn size(bytes: Bytes) -> String {
-    if bytes.as_gib() < 0.1 {
-        format!("{:.2} MiB", bytes.as_gib() * 1024.0)
-    } else {
-        bytes.to_string()
+    let of = |shift: u32| bytes.0 as f64 / (1_u64 << shift) as f64;
+    match bytes.0 {
+        0..1024 => format!("{} bytes", bytes.0),
+        0..0x10_0000 => format!("{:.1} KiB", of(10)),
+        0..0x4000_0000 => format!("{:.1} MiB", of(20)),
+        _ => bytes.to_string(),
     }
 }
 
@@ -45,6 +48,6 @@ mod tests {
     #[test]
     fn progress_says_how_far_how_fast_and_how_long() {
         let line = progress(&Meter::default(), Bytes::gib(2), Duration::from_secs(1));
-        assert_eq!(line, "0.00 MiB of 2.00 GiB, 0 MiB/s");
+        assert_eq!(line, "0 bytes of 2.00 GiB, 0 MiB/s");
     }
 }

@@ -136,7 +136,7 @@ fn a_repository_is_mirrored_served_from_imported_and_removed() -> Result<()> {
         @r#"
     files = 6
     bytes = 34679
-    left_out = "1 file, 1.5 KiB: configures Git (1)"
+    left_out = "1 file, 50 bytes: configures Git (1)"
     license = "apache-2.0"
     scan_status = "safe"
     location = "us-central1"
@@ -174,7 +174,7 @@ fn a_repository_is_mirrored_served_from_imported_and_removed() -> Result<()> {
     let reads = world.reads();
     let endpoint = "}\nresource \"openmodel_endpoint\" \"chat\" {\n  name = \"chat\"\n  model = \
                     openmodel_cache.model.repository\n  cache = openmodel_cache.model.id\n  workload = { \
-                    context_length = 512, max_concurrency = 2 }\n";
+                    context_length = 256, max_concurrency = 2 }\n";
     world.set(TINY, endpoint)?;
     world.bench.apply()?;
     world.bench.assert_plan_is_empty()?;

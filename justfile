@@ -26,7 +26,8 @@ docs:
     cargo doc --workspace --no-deps
 
 # Ratios against terraform_data in the same run; start-up, schema, memory, binary size; time and
-# memory of a recommendation, beside SkyPilot's optimizer on the same prices.
+# memory of a recommendation, beside SkyPilot's optimizer on the same prices; a transfer of 8 GiB, beside a
+# bare copy loop, rclone and the usual way.
 bench *args:
     cargo run --release --bin bench -- {{args}}
     cargo bench -p tfplug --bench process -- "$PWD/target/release/terraform-provider-openmodel"
@@ -34,6 +35,14 @@ bench *args:
     python3 -m venv target/peers/skypilot
     target/peers/skypilot/bin/pip install --quiet -r tests/bench/requirements.txt
     cargo bench -p openmodel-resolve --bench choose | target/peers/skypilot/bin/python tests/bench/skypilot.py target/debug/openmodel
+    just bench-transfer
+
+# The transfer alone: `just bench-transfer --gib 1` for a quick look.
+bench-transfer *args:
+    cargo build --release --bin openmodel
+    python3 -m venv target/peers/transfer
+    target/peers/transfer/bin/pip install --quiet -r tests/bench/transfer.txt
+    cargo run --release --bin transfer -- {{args}}
 
 # The binaries for a release.
 release:

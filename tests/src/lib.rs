@@ -6,6 +6,7 @@
 //! | [`discovery`] | checks HTTP exchanges against Google's published Discovery documents |
 //! | [`http`] | a client that is somebody else's |
 //! | [`terraform`] | the real `terraform` with our provider against a sandbox |
+//! | [`usage`] | what a command took: time, CPU and memory |
 
 use openmodel_sandbox::Sandbox;
 use serde_json::Value;
@@ -14,6 +15,7 @@ pub mod discovery;
 pub mod http;
 pub mod python;
 pub mod terraform;
+pub mod usage;
 
 /// A client for the sandbox's own side: plain HTTP on loopback.
 ///

@@ -26,9 +26,9 @@ use crate::throttle::Throttle;
 /// Cloud Storage takes one note a second about a file.
 pub const SPAN: u64 = 256 << 20;
 
-/// Chunks between reader, digests and writer: with some 64 KiB each they are what a stream holds in
-/// memory.
-const IN_FLIGHT: usize = 8;
+/// Chunks between reader, digests and writer, and as many at the digests: with up to some 400 KiB each,
+/// as a fast connection gives them, they are what a stream holds in memory.
+const IN_FLIGHT: usize = 4;
 
 /// How often a step is tried without any progress.
 const ATTEMPTS: u32 = 8;
@@ -183,15 +183,15 @@ impl Mover {
             None => fresh(file),
         };
         progress.add(digests.length());
+        let mut reading = Reading::new(&self.meter);
         loop {
             let offset = digests.length();
             let span = Span {
                 offset,
                 length: self.span.min(file.size.0 - offset),
             };
-            let under_way = UnderWay::new(&self.meter);
-            digests = self.span(file, span, digests, &under_way).await?;
-            drop(under_way);
+            digests = self.span(file, span, digests, &mut reading).await?;
+            reading.arrived();
             progress.add(span.length);
             if span.end() == file.size.0 {
                 break;
@@ -216,12 +216,12 @@ impl Mover {
         file: &Wanted,
         span: Span,
         before: Running,
-        under_way: &UnderWay<'_>,
+        reading: &mut Reading<'_>,
     ) -> Result<Running, Failed> {
         let (sender, receiver) = mpsc::channel(IN_FLIGHT);
         let body: Body = ReceiverStream::new(receiver).boxed();
         let write = self.store.append(file, span, body);
-        let read = self.read(file, span, before, sender, under_way);
+        let read = self.read(file, span, before, reading, sender);
         let (written, read) = tokio::join!(write, read);
         // Where both failed, the reader knows why: a body that ended early is its doing.
         match (read, written) {
@@ -240,8 +240,8 @@ impl Mover {
         file: &Wanted,
         span: Span,
         digests: Running,
+        reading: &mut Reading<'_>,
         body: mpsc::Sender<Result<Bytes, Trouble>>,
-        under_way: &UnderWay<'_>,
     ) -> Result<Running, Stopped> {
         let hasher = Hasher::start(digests);
         let mut done = 0;
@@ -249,13 +249,14 @@ impl Mover {
         while done < span.length {
             let before = done;
             let ended = self
-                .pump(file, span, &mut done, (&hasher, &body, under_way))
+                .pump(file, span, &mut done, reading, &hasher, &body)
                 .await;
             let trouble = match ended {
                 Ok(()) => break,
                 Err(Stopped::Writer) => return Err(Stopped::Writer),
                 Err(Stopped::Reader(trouble)) => trouble,
             };
+            reading.close();
             if done > before {
                 attempt = 0;
             }
@@ -276,21 +277,21 @@ impl Mover {
         file: &Wanted,
         span: Span,
         done: &mut u64,
-        (hasher, body, under_way): (
-            &Hasher,
-            &mpsc::Sender<Result<Bytes, Trouble>>,
-            &UnderWay<'_>,
-        ),
+        reading: &mut Reading<'_>,
+        hasher: &Hasher,
+        body: &mpsc::Sender<Result<Bytes, Trouble>>,
     ) -> Result<(), Stopped> {
-        let opened = self.origin.open(file, span.offset + *done).await;
-        let mut chunks = opened.map_err(Stopped::Reader)?;
-        while let Some(chunk) = chunks.next().await {
+        if reading.body.is_none() {
+            let opened = self.origin.open(file, span.offset + *done).await;
+            reading.body = Some(opened.map_err(Stopped::Reader)?);
+        }
+        while let Some(chunk) = reading.next().await {
             let mut chunk = chunk.map_err(Stopped::Reader)?;
-            let left = span.length - *done;
+            let left = usize::try_from(span.length - *done).unwrap_or(usize::MAX);
             // What follows belongs to the next span.
-            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            reading.over = chunk.split_off(left.min(chunk.len()));
             *done += chunk.len() as u64;
-            under_way.add(chunk.len() as u64);
+            reading.under_way.add(chunk.len() as u64);
             self.meter
                 .read
                 .fetch_add(chunk.len() as u64, Ordering::Relaxed);
@@ -310,6 +311,42 @@ impl Mover {
             file.size.0
         );
         Err(Stopped::Reader(Trouble::passing(why)))
+    }
+}
+
+/// A file that is being read: the next span goes on where the one before ended.
+struct Reading<'a> {
+    body: Option<Body>,
+    /// What was read beyond the end of a span.
+    over: Bytes,
+    under_way: UnderWay<'a>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(meter: &'a Meter) -> Self {
+        Self {
+            body: None,
+            over: Bytes::new(),
+            under_way: UnderWay::new(meter),
+        }
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, Trouble>> {
+        if !self.over.is_empty() {
+            return Some(Ok(std::mem::take(&mut self.over)));
+        }
+        self.body.as_mut()?.next().await
+    }
+
+    /// It broke off: what comes next is asked for anew.
+    fn close(&mut self) {
+        self.body = None;
+        self.over = Bytes::new();
+    }
+
+    /// What was on its way is there.
+    fn arrived(&mut self) {
+        self.under_way = UnderWay::new(self.under_way.meter);
     }
 }
 
@@ -386,8 +423,12 @@ impl Hasher {
     fn start(mut digests: Running) -> Self {
         let (sender, mut receiver) = mpsc::channel::<Bytes>(IN_FLIGHT);
         let thread = tokio::task::spawn_blocking(move || {
-            while let Some(chunk) = receiver.blocking_recv() {
-                digests.update(&chunk);
+            // All that wait at once: to wake a thread for each costs more than to find them.
+            let mut chunks = Vec::with_capacity(IN_FLIGHT);
+            while receiver.blocking_recv_many(&mut chunks, IN_FLIGHT) > 0 {
+                for chunk in chunks.drain(..) {
+                    digests.update(&chunk);
+                }
             }
             digests
         });

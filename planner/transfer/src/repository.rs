@@ -2,11 +2,12 @@
 //!
 //! A file that another run moves is left to it, and looked at again after the others.
 
+use std::panic::resume_unwind;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::repository::RepoFile;
+use tokio::task::JoinSet;
 
 use crate::file::{How, Mover};
 use crate::ports::{Identity, Kept, Trouble, Wanted};
@@ -71,20 +72,31 @@ pub async fn move_all(
     wanted.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
     let mut moved = Vec::with_capacity(files.len());
     while !wanted.is_empty() {
-        let mut moving = futures::stream::iter(wanted)
-            .map(|file| async move {
-                let done = mover.file(&file).await?;
-                Ok::<_, Trouble>((file, done))
-            })
-            .buffer_unordered(parallelism.max(1));
+        let mut waiting = wanted.into_iter();
+        // Tasks, so that what reads and what sends a file run on one thread after the other.
+        let mut moving = JoinSet::new();
         let mut others = Vec::new();
-        while let Some(one) = moving.next().await {
-            match one? {
-                (file, Some((kept, how))) => moved.push(Moved { file, kept, how }),
-                (file, None) => others.push(file),
+        loop {
+            while moving.len() < parallelism.max(1)
+                && let Some(file) = waiting.next()
+            {
+                let mover = mover.clone();
+                moving.spawn(async move { (mover.file(&file).await, file) });
+            }
+            let Some(ended) = moving.join_next().await else {
+                break;
+            };
+            let (done, file) = ended.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+            match done {
+                Ok(Some((kept, how))) => moved.push(Moved { file, kept, how }),
+                Ok(None) => others.push(file),
+                Err(trouble) => {
+                    // Nothing of it goes on behind the caller's back.
+                    moving.shutdown().await;
+                    return Err(trouble);
+                }
             }
         }
-        drop(moving);
         wanted = others;
         if !wanted.is_empty() {
             tokio::time::sleep(LOOK).await;

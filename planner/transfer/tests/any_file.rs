@@ -1,6 +1,7 @@
 //! Any file, any break, any wrong byte, any kill: the same end, or a refusal by name with nothing left.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ enum Writing {
 
 struct Hub {
     content: Vec<u8>,
+    /// How often a file was asked for.
+    opened: AtomicUsize,
     readings: Mutex<VecDeque<Reading>>,
     /// Chunks until everything stands still, as before a kill.
     left: Mutex<Option<usize>>,
@@ -58,6 +61,7 @@ struct Hub {
 
 impl Origin for Hub {
     fn open<'a>(&'a self, _file: &'a Wanted, offset: u64) -> BoxFuture<'a, Result<Body, Trouble>> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
         let reading = self.readings.lock().expect("it is free").pop_front();
         let offset = usize::try_from(offset).expect("it is small");
         let mut rest = self.content[offset..].to_vec();
@@ -228,6 +232,7 @@ fn world(length: usize, in_git: bool, readings: Vec<Reading>, writings: Vec<Writ
     };
     let hub = Arc::new(Hub {
         content,
+        opened: AtomicUsize::new(0),
         readings: Mutex::new(readings.into()),
         left: Mutex::new(None),
     });
@@ -366,6 +371,16 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_file_that_is_sealed_many_times_is_asked_for_once() {
+    let world = world(8_550, false, Vec::new(), Vec::new());
+    run(world.mover.file(&world.file)).expect("nothing is wrong");
+    world.check_whole();
+    // The Hub counts what it is asked, and refuses those that ask too often.
+    assert_eq!(world.hub.opened.load(Ordering::Relaxed), 1);
+    assert_eq!(world.mover.meter.read(), 8_550);
 }
 
 #[test]

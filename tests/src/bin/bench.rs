@@ -16,14 +16,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use acceptance::terraform::printed;
+use acceptance::usage::{Usage, measure, megabytes};
 use anyhow::{Context as _, Result, ensure};
-use nix::sys::resource::{UsageWho, getrusage};
 use openmodel_cli::terraform::{Workspace, find_terraform, provider_binary};
 use openmodel_sandbox::{Options, Sandbox};
-use serde::{Deserialize, Serialize};
 
 /// Runs of each command; the median counts. An apply runs once: it is long, and leaves its state
 /// for what follows.
@@ -32,7 +31,7 @@ const RUNS: usize = 3;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("measure") => measure_child(&arguments[1..]),
+        Some("measure") => measure(&arguments[1..]),
         _ => bench(&arguments),
     }
 }
@@ -96,14 +95,14 @@ fn bench(arguments: &[String]) -> Result<()> {
                 out,
                 "{:<28}{:>10.3}{:>10.3}{:>10.3}{:>10.3}   {:>6.2}x{:>6.2}x{:>6.2}x   {:>9.0}%{:>10.1}",
                 format!("{name} x {count}"),
-                reference.wall,
-                ours.wall,
-                reference.cpu,
-                ours.cpu,
-                ours.wall / reference.wall,
-                ours.cpu / reference.cpu,
-                ours.peak / reference.peak,
-                100.0 * ours.provider_cpu / ours.cpu,
+                reference.usage.wall,
+                ours.usage.wall,
+                reference.usage.cpu,
+                ours.usage.cpu,
+                ours.usage.wall / reference.usage.wall,
+                ours.usage.cpu / reference.usage.cpu,
+                ours.usage.peak / reference.usage.peak,
+                100.0 * ours.provider_cpu / ours.usage.cpu,
                 ours.provider_peak,
             )?;
         }
@@ -128,14 +127,9 @@ const ENDPOINT: &str = "terraform {\n  required_providers { openmodel = { source
     model    = \"Qwen/Qwen2.5-7B-Instruct\"\n  workload = { context_length = 8192 }\n}\n";
 
 /// What one command took.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 struct Measured {
-    /// Seconds.
-    wall: f64,
-    /// Seconds of user and system time, children included.
-    cpu: f64,
-    /// Largest resident size of one process, MB.
-    peak: f64,
+    usage: Usage,
     /// Seconds of CPU of the provider processes.
     provider_cpu: f64,
     /// Largest resident size of a provider process, MB.
@@ -162,7 +156,7 @@ fn series(
     ensure!(init.status.success(), "{}", printed(&init));
 
     // The first plan of all fills the cache of the Hub; what is measured is every later one.
-    measure(&workspace, &["plan"])?;
+    run(&workspace, &["plan"])?;
     let mut first = median(&workspace, &["plan"], RUNS)?;
     if configuration == ENDPOINT && count >= 100 {
         first.rpc = Some(calls(&mut workspace)?);
@@ -178,14 +172,14 @@ fn series(
 
 fn median(workspace: &Workspace, arguments: &[&str], runs: usize) -> Result<Measured> {
     let mut measured = (0..runs)
-        .map(|_| measure(workspace, arguments))
+        .map(|_| run(workspace, arguments))
         .collect::<Result<Vec<_>>>()?;
-    measured.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+    measured.sort_by(|a, b| a.usage.cpu.total_cmp(&b.usage.cpu));
     Ok(measured.swap_remove(runs / 2))
 }
 
 /// Runs one terraform command in a process of its own, whose children are that command alone.
-fn measure(workspace: &Workspace, arguments: &[&str]) -> Result<Measured> {
+fn run(workspace: &Workspace, arguments: &[&str]) -> Result<Measured> {
     let inner = workspace.command(arguments);
     let mut command = Command::new(std::env::current_exe()?);
     command
@@ -215,42 +209,12 @@ fn measure(workspace: &Workspace, arguments: &[&str]) -> Result<Measured> {
         arguments.join(" "),
         printed(&output)
     );
-    let measured: Measured = serde_json::from_slice(&output.stdout)?;
     Ok(Measured {
+        usage: serde_json::from_slice(&output.stdout)?,
         provider_cpu,
         provider_peak,
-        ..measured
+        rpc: None,
     })
-}
-
-/// `bench measure PROGRAM ARGUMENT…`: runs it, waits, and prints what it and its children took.
-fn measure_child(arguments: &[String]) -> Result<()> {
-    let (program, rest) = arguments
-        .split_first()
-        .context("usage: bench measure PROGRAM ARGUMENT…")?;
-    let start = Instant::now();
-    let output = Command::new(program).args(rest).output()?;
-    let wall = start.elapsed().as_secs_f64();
-    if !output.status.success() {
-        anyhow::bail!("{}", printed(&output));
-    }
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let seconds = |time: nix::sys::time::TimeVal| {
-        Duration::from_micros(u64::try_from(micros(time)).unwrap_or(0)).as_secs_f64()
-    };
-    let measured = Measured {
-        wall,
-        cpu: seconds(usage.user_time()) + seconds(usage.system_time()),
-        // Linux counts in KiB.
-        peak: megabytes(u64::try_from(usage.max_rss()).unwrap_or(0) * 1024),
-        ..Measured::default()
-    };
-    writeln!(stdout(), "{}", serde_json::to_string(&measured)?)?;
-    Ok(())
-}
-
-fn micros(time: nix::sys::time::TimeVal) -> i64 {
-    time.tv_sec() * 1_000_000 + time.tv_usec()
 }
 
 /// CPU seconds of all provider processes that ran in `folder`, and the largest resident size.
@@ -331,11 +295,6 @@ fn calls(workspace: &mut Workspace) -> Result<BTreeMap<String, f64>> {
         .collect())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
-}
-
 /// What Terraform needs to learn the schema; a process by itself is measured by `tfplug`'s own
 /// benchmark, `benches/process.rs`.
 fn schema(out: &mut impl Write, terraform: &Path, provider: &Path) -> Result<()> {
@@ -352,8 +311,8 @@ fn schema(out: &mut impl Write, terraform: &Path, provider: &Path) -> Result<()>
         out,
         "providers schema -json: {} KB, {:.3} s wall beside {:.3} s of `terraform version`\n",
         answer.stdout.len() / 1000,
-        times.wall,
-        version.wall
+        times.usage.wall,
+        version.usage.wall
     )?;
     Ok(())
 }

@@ -118,7 +118,7 @@ fn answer(stream: &mut BufReader<Box<dyn Stream>>) -> Result<(u16, String)> {
         stream.read_line(&mut line)?;
         match line.trim_end().split_once(": ") {
             Some((name, value)) if name.eq_ignore_ascii_case("location") => {
-                value.clone_into(&mut place)
+                value.clone_into(&mut place);
             }
             Some(_) => {}
             None => return Ok((status, place)),

@@ -149,7 +149,7 @@ impl Bucket {
             .map_or(0, |upload| upload.crc32c);
         if device.look {
             link.look(length, |bytes| {
-                crc32c = crc32c::crc32c_append(crc32c, bytes)
+                crc32c = crc32c::crc32c_append(crc32c, bytes);
             })?;
         } else {
             link.swallow(length)?;

@@ -4,12 +4,14 @@
 //! schema.rs   attributes        inputs.rs  configuration ─► EndpointSpec
 //! model.rs    their values      plan.rs    the planned values      advice.rs  placement ─► values
 //! apply.rs    create, update, delete         read.rs   live service ─► state
+//! gate.rs     may the engine's files be loaded?
 //! frozen.rs   what was decided, kept until an input changes
 //! ```
 
 mod advice;
 mod apply;
 mod frozen;
+mod gate;
 mod inputs;
 mod model;
 mod plan;
@@ -58,7 +60,7 @@ impl Resource for Endpoint {
     ) -> Result<Plan<EndpointModel>, Diagnostics> {
         let prior = request.prior.clone();
         // Large, as it holds all that is asked of the Hub and of the bucket.
-        let plan = Box::pin(plan::plan(context.client()?, request)).await?;
+        let plan = Box::pin(plan::plan(context, request)).await?;
         if let Some(prior) = prior
             && moves(&prior, &plan.planned)
         {

@@ -13,7 +13,7 @@ use tfplug::value::Type;
 
 use crate::schema_parts::{checked, labels, model_id, money, no_nulls};
 use crate::show::performance_attribute;
-use crate::{engines, workload};
+use crate::{engines, gates, workload};
 use openmodel_schemas::name::{EndpointName, Region, Revision};
 use openmodel_schemas::snapshot::SnapshotUri;
 use openmodel_schemas::spec::{Loader, Objective};
@@ -37,6 +37,7 @@ pub(crate) fn schema() -> Schema {
     .attributes(identity())
     .attributes(model())
     .attributes(cache())
+    .attributes(gates::attributes())
     .attributes(serving())
     .attributes(money_and_access())
     .attributes(token())

@@ -60,8 +60,8 @@ pub struct Transfer {
     /// Storage class of the objects [default: the bucket's]
     #[arg(long, value_name = "CLASS")]
     pub storage_class: Option<String>,
-    /// Be one task of several (CLOUD_RUN_TASK_INDEX of CLOUD_RUN_TASK_COUNT): move its share of the files, and leave
-    /// the manifest to who started the tasks
+    /// Be one task of several, as the variables of Cloud Run jobs say: move its share of the files, and leave the
+    /// manifest to who started the tasks
     #[arg(long)]
     pub task: bool,
 }

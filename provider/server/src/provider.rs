@@ -12,6 +12,7 @@ use crate::catalog;
 use crate::client::Client;
 use crate::data_sources::model::ModelDataSource;
 use crate::data_sources::shapes::ShapesDataSource;
+use crate::data_sources::snapshot::SnapshotDataSource;
 use crate::ephemeral::access_token::AccessToken;
 use crate::functions::memory_estimate::MemoryEstimate;
 use crate::functions::monthly_cost::MonthlyCost;
@@ -160,6 +161,7 @@ impl Provider for OpenModel {
             .resource(Endpoint)
             .data_source(ModelDataSource)
             .data_source(ShapesDataSource)
+            .data_source(SnapshotDataSource)
             .ephemeral_resource(AccessToken)
             .function(MemoryEstimate)
             .function(MonthlyCost)

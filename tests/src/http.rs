@@ -48,14 +48,6 @@ impl Http {
         self.send(self.client.patch(url).json(body))
     }
 
-    /// Puts something in the place of what was there.
-    ///
-    /// # Errors
-    /// When it is refused.
-    pub fn put(&self, url: &str, body: &Value) -> Result<Value> {
-        self.send(self.client.put(url).json(body))
-    }
-
     /// Makes something.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ use openmodel_transfer::ports::{Kind, Trouble};
 use openmodel_transfer::progress::{progress, size};
 use openmodel_transfer::repository::Moved;
 use openmodel_transfer::select::Patterns;
-use openmodel_transfer::snapshot::{Marked, wanted_digest};
+use openmodel_transfer::snapshot::{Difference, Marked, wanted_digest};
 use openmodel_transfer::throttle::Throttle;
 use serde_json::Value;
 use tfplug::serve::log;
@@ -155,7 +155,7 @@ impl Mirroring {
             return Ok(Seen::Absent);
         }
         let differs = store.compare(manifest).await.map_err(failure)?;
-        Ok(if differs.iter().any(|one| one.is_mendable()) {
+        Ok(if differs.iter().any(Difference::is_mendable) {
             Seen::Absent
         } else {
             Seen::Ours(output(snapshot))

@@ -114,23 +114,20 @@ pub(crate) async fn plan(
     let same = prior.as_ref().filter(|prior| {
         before.as_ref().is_some_and(|before| keeps(before, &spec)) && same_gates(prior, &planned)
     });
-    match (same, &before) {
-        (Some(prior), Some(before)) => {
-            spec.selection.clone_from(&before.selection);
-            spec.digest.clone_from(&before.digest);
-            keep(prior, &mut planned);
-        }
-        _ => {
-            let (card, selection) = choose(context, &planned, &gates, &spec).await?;
-            spec.selection = selection.digest(&card.files);
-            let digest = wanted_digest(&selection.files);
-            spec.digest = digest
-                .map_err(|trouble| on("repository", "Repository cannot be kept", &trouble.message))?
-                .to_string();
-            show::facts(&card, &selection, &mut planned);
-            show::figures(&spec, selection.bytes(), catalog, &mut planned);
-            place::look(client, prior.as_ref(), &spec).await?;
-        }
+    if let (Some(prior), Some(before)) = (same, &before) {
+        spec.selection.clone_from(&before.selection);
+        spec.digest.clone_from(&before.digest);
+        keep(prior, &mut planned);
+    } else {
+        let (card, selection) = choose(context, &planned, &gates, &spec).await?;
+        spec.selection = selection.digest(&card.files);
+        let digest = wanted_digest(&selection.files);
+        spec.digest = digest
+            .map_err(|trouble| on("repository", "Repository cannot be kept", &trouble.message))?
+            .to_string();
+        show::facts(&card, &selection, &mut planned);
+        show::figures(&spec, selection.bytes(), catalog, &mut planned);
+        place::look(client, prior.as_ref(), &spec).await?;
     }
     spec.labels = labels(&planned);
     let uris: Vec<SnapshotUri> = spec.places().into_iter().map(|place| place.uri).collect();

@@ -82,7 +82,7 @@ impl Resource for Endpoint {
         context: &Context<Client>,
         request: CreateRequest<EndpointModel>,
     ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
-        apply::create(context, request).await
+        Box::pin(apply::create(context, request)).await
     }
 
     async fn read(
@@ -132,7 +132,7 @@ impl Resource for Endpoint {
         context: &Context<Client>,
         request: UpdateRequest<EndpointModel>,
     ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
-        apply::update(context, request).await
+        Box::pin(apply::update(context, request)).await
     }
 
     async fn delete(

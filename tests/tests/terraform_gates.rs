@@ -1,4 +1,4 @@
-//! The gates of an endpoint without a cache, the word of VirusTotal on an endpoint and a cache, and a
+//! The gates of an endpoint without a cache, the word of `VirusTotal` on an endpoint and a cache, and a
 //! snapshot read by its address.
 
 use acceptance::http::Http;
@@ -34,7 +34,7 @@ impl World {
         self.http.patch(&url, &json!({"scan": scan})).map(drop)
     }
 
-    /// That VirusTotal knows these weights as bad.
+    /// That `VirusTotal` knows these weights as bad.
     fn infect(&self, model: &str, path: &str) -> Result<()> {
         let tree = self
             .http

@@ -100,7 +100,16 @@ fn a_list_shows_what_there_is_what_it_costs_and_what_is_unfinished() {
     let commit = whole.rsplit('/').next().expect("a commit");
     let said = said.replace(commit, "COMMIT");
     let said = without_days(&said);
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @"
+    gs://openmodel-acme-ml-us-central1 in us-central1
+      gs://openmodel-acme-ml-us-central1/models/openmodel/tiny-random-llama/COMMIT
+        6 files, 35.3 KiB, under $0.01 a month, DAY
+      gs://openmodel-acme-ml-us-central1/begun/models/openmodel/tiny-random-llama/COMMIT
+        unfinished, serves nobody: 2 files, 27.3 KiB, under $0.01 a month, DAY
+      Anywhere Cache in us-central1-a: creating; it costs by what is in it, which is not known
+
+    1 snapshot, 1 unfinished; 62.7 KiB, under $0.01 a month by prices of DAY. Soft-deleted and earlier versions of objects are not counted.
+    ");
     // A bucket of one's own is named; its folders too.
     let own = good(&sandbox, &["snapshots", "list", "gs://acme-models/a"]);
     assert!(

@@ -35,8 +35,8 @@ pub fn size(bytes: Bytes) -> String {
     let of = |shift: u32| bytes.0 as f64 / (1_u64 << shift) as f64;
     match bytes.0 {
         0..1024 => format!("{} bytes", bytes.0),
-        0..0x10_0000 => format!("{:.1} KiB", of(10)),
-        0..0x4000_0000 => format!("{:.1} MiB", of(20)),
+        1024..0x10_0000 => format!("{:.1} KiB", of(10)),
+        0x10_0000..0x4000_0000 => format!("{:.1} MiB", of(20)),
         _ => bytes.to_string(),
     }
 }

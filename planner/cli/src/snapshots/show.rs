@@ -108,7 +108,7 @@ fn facts(one: &Priced) -> String {
     let found = &one.found;
     let money = one.monthly.map_or_else(
         || "price not known".to_owned(),
-        |usd| format!("{} a month", amount(usd)),
+        |usd| format!("{} a month", amount(usd, found.size())),
     );
     let day = found.updated.get(..10).unwrap_or("date not known");
     let files = plural(found.files, "file");
@@ -155,16 +155,17 @@ fn total(kept: &[Kept], price_date: &str) -> String {
         plural(count(true), "snapshot"),
         count(false),
         size(bytes),
-        amount(known),
+        amount(known, bytes),
     )
 }
 
-fn amount(usd: Usd) -> String {
-    let cent = usd.to_string();
-    if cent == "$0.00" && !usd.0.is_zero() {
+/// What bytes cost is never nothing.
+fn amount(usd: Usd, bytes: Bytes) -> String {
+    let cents = usd.to_string();
+    if cents == "$0.00" && bytes != Bytes(0) {
         return "under $0.01".to_owned();
     }
-    cent
+    cents
 }
 
 fn plural(count: u64, word: &str) -> String {

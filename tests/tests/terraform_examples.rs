@@ -44,7 +44,7 @@ fn walk_through(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Forgets a resource and imports it, by both forms of its id; each time the plan is empty.
+/// Forgets a resource and imports it, by every form of its id; each time the plan is empty.
 fn import_again(bench: &Bench, resource: &Value) -> Result<()> {
     let address = resource["address"].as_str().context("an address")?;
     let id = resource["values"]["id"].as_str().context("an id")?;
@@ -54,10 +54,16 @@ fn import_again(bench: &Bench, resource: &Value) -> Result<()> {
             .unwrap_or_default()
             .to_owned()
     };
-    for id in [
-        id.to_owned(),
-        format!("{}/{}/{}", part("project"), part("region"), part("name")),
-    ] {
+    let mut ids = vec![id.to_owned()];
+    if resource["type"] == "openmodel_endpoint" {
+        ids.push(format!(
+            "{}/{}/{}",
+            part("project"),
+            part("region"),
+            part("name")
+        ));
+    }
+    for id in ids {
         bench.terraform(&["state", "rm", address])?;
         bench.terraform(&["import", address, &id])?;
         bench.assert_plan_is_empty()?;

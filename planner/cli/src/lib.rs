@@ -7,6 +7,7 @@
 //! | [`recommend`] | which machine holds a model under a load, as a page or as JSON |
 //! | [`evaluate`] | our estimates beside measured rows, one JSON line a row |
 //! | [`transfer`] | a model's files from the Hub into a folder, verified |
+//! | [`snapshots`] | what lies in Cloud Storage, what it costs, and what no Terraform state has |
 //! | [`terminal`] | how wide the terminal is, and whether it wants colours |
 //! | [`quickstart`] | the whole way on the sandbox, each command shown with its output |
 
@@ -16,6 +17,7 @@ pub mod models_file;
 mod page;
 pub mod quickstart;
 pub mod recommend;
+pub mod snapshots;
 pub mod terminal;
 pub mod terraform;
 pub mod transfer;

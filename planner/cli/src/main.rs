@@ -1,4 +1,4 @@
-//! The `openmodel` binary: `recommend`, `transfer`, `quickstart`, `sandbox`, `evaluate`.
+//! The `openmodel` binary: `recommend`, `transfer`, `snapshots`, `quickstart`, `sandbox`, `evaluate`.
 
 use std::io::{self, Write, stderr, stdout};
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use openmodel_cli::hub;
 use openmodel_cli::models_file::ModelsFile;
 use openmodel_cli::quickstart;
 use openmodel_cli::recommend::{self, Recommend};
+use openmodel_cli::snapshots::{self, Snapshots};
 use openmodel_cli::transfer::{self, Transfer};
 use openmodel_resolve::Catalog;
 use openmodel_sandbox::{Options, Sandbox};
@@ -33,6 +34,8 @@ enum Command {
     // Boxed: it has many flags.
     Recommend(Box<Recommend>),
     Transfer(Transfer),
+    #[command(subcommand)]
+    Snapshots(Snapshots),
     /// Run terraform init, plan, apply and destroy against a sandboxed cloud, and ask the model a question
     Quickstart,
     /// Serve the emulated Hugging Face Hub and Google Cloud until Ctrl-C
@@ -115,6 +118,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 });
             }
             Command::Transfer(asked) => transfer::run(&asked).await,
+            Command::Snapshots(asked) => snapshots::run(&asked).await,
             Command::Quickstart => quickstart::run(&mut stdout()).await,
             Command::Sandbox { port, state } => sandbox(port, state).await,
             Command::Evaluate { what } => evaluate(&what).await,

@@ -24,13 +24,14 @@ const PROVIDER_BINARY: &str = "terraform-provider-openmodel";
 
 /// What the caller's environment may hold that would change what is run here:
 /// variables, logs, attached providers, projects, credentials.
-const FOREIGN: [&str; 6] = [
+const FOREIGN: [&str; 7] = [
     "TF_",
     "GOOGLE_",
     "GCLOUD_",
     "CLOUDSDK_",
     "HF_",
     "OPENMODEL_",
+    "VTCLI_",
 ];
 
 /// The oldest minor version of Terraform 1 that has write-only attributes.

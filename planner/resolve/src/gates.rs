@@ -28,12 +28,24 @@ const MOST_NAMED: usize = 3;
 /// What is allowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gates {
+    /// Who asks.
+    pub asker: Asker,
     /// Licence identifiers, or names of an `other` one; `None`: any.
     pub licenses: Option<Vec<String>>,
     /// Words of [`FORMATS`], or single endings such as `bin`; `None`: any but pickles.
     pub formats: Option<Vec<String>>,
     /// What verdicts of scanners lead to.
     pub scan: ScanGate,
+}
+
+/// Who asks: it decides what can be done about a finding, and how the repository's attribute is called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Asker {
+    /// A cache, which chooses the files that it keeps.
+    #[default]
+    Cache,
+    /// An endpoint, which loads what its engine loads.
+    Endpoint,
 }
 
 /// What verdicts of scanners lead to.
@@ -99,6 +111,15 @@ impl Verdict {
     }
 }
 
+/// Files that a scanner outside of the Hub was to be asked about, and was not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unasked {
+    /// Their paths.
+    pub paths: Vec<String>,
+    /// Why not, as a part of a sentence.
+    pub why: String,
+}
+
 /// Judge the files of a repository that are kept.
 #[must_use]
 pub fn judge(gates: &Gates, card: &RepositoryCard, kept: &[RepoFile]) -> Verdict {
@@ -106,8 +127,8 @@ pub fn judge(gates: &Gates, card: &RepositoryCard, kept: &[RepoFile]) -> Verdict
     verdict.refused.extend(licence(gates, card));
     formats::judge(gates, card, kept, &mut verdict);
     scans::judge(gates, card, kept, &mut verdict);
-    left_out(card, kept, &mut verdict);
-    code(card, kept, &mut verdict);
+    left_out(gates, card, kept, &mut verdict);
+    code(gates, card, kept, &mut verdict);
     verdict
 }
 
@@ -153,7 +174,7 @@ fn licence(gates: &Gates, card: &RepositoryCard) -> Option<Finding> {
     })
 }
 
-fn left_out(card: &RepositoryCard, kept: &[RepoFile], verdict: &mut Verdict) {
+fn left_out(gates: &Gates, card: &RepositoryCard, kept: &[RepoFile], verdict: &mut Verdict) {
     let is_kept = |path: &str| kept.iter().any(|file| file.path == path);
     let bad = |file: &&RepoFile| {
         !is_kept(&file.path) && scans::state(card, &file.path) >= Some(ScanState::Suspicious)
@@ -169,8 +190,12 @@ fn left_out(card: &RepositoryCard, kept: &[RepoFile], verdict: &mut Verdict) {
             attribute: ON_UNSAFE,
             summary: "A scanner reports a file that is left out",
             detail: format!(
-                "Scanners report {}. It is not kept; but look whether you trust {}.",
+                "Scanners report {}. It is not {}; but look whether you trust {}.",
                 naming(&unsafe_files),
+                match gates.asker {
+                    Asker::Cache => "kept",
+                    Asker::Endpoint => "loaded",
+                },
                 card.repository.id
             ),
         });
@@ -178,7 +203,7 @@ fn left_out(card: &RepositoryCard, kept: &[RepoFile], verdict: &mut Verdict) {
 }
 
 /// Code of the repository's own runs only where an engine is told to trust it.
-fn code(card: &RepositoryCard, kept: &[RepoFile], verdict: &mut Verdict) {
+fn code(gates: &Gates, card: &RepositoryCard, kept: &[RepoFile], verdict: &mut Verdict) {
     let python: Vec<&str> = kept
         .iter()
         .map(|file| file.path.as_str())
@@ -195,7 +220,10 @@ fn code(card: &RepositoryCard, kept: &[RepoFile], verdict: &mut Verdict) {
         naming(&python)
     };
     verdict.warnings.push(Finding {
-        attribute: "repository",
+        attribute: match gates.asker {
+            Asker::Cache => "repository",
+            Asker::Endpoint => "model",
+        },
         summary: "The repository brings code of its own",
         detail: format!(
             "{} brings code: {what}. An engine runs it only with --trust-remote-code; read it before you set that.",

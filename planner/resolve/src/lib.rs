@@ -75,6 +75,7 @@ pub use crate::estimate::{Estimate, estimate};
 pub use crate::facts::{FactError, check_facts};
 pub use crate::lowering::{Change, ManagedToken, lower, lower_delete};
 pub use crate::market::{Catalog, CatalogError};
+pub use crate::needed::loaded_files;
 pub use crate::placement::place;
 pub use crate::task::generates;
 pub use crate::weights::{DtypeWeights, weights_by_dtype};

@@ -3,6 +3,8 @@
 use openmodel_schemas::engine::EngineRow;
 use openmodel_schemas::model_card::{ModelCard, ModelKind};
 
+use crate::engines;
+
 /// What engines read beside the weights, where the repository has it.
 const BESIDE: [&str; 15] = [
     "added_tokens.json",
@@ -28,6 +30,13 @@ const WEIGHTS: [(&str, &str); 3] = [
     ("", "safetensors"),
     ("pytorch_model", "bin"),
 ];
+
+/// Paths of the files that the engine of this name loads of a repository, in order; none where that is not
+/// known: of several GGUF models the arguments choose one.
+#[must_use]
+pub fn loaded_files(card: &ModelCard, engine: &str) -> Vec<String> {
+    engines::engine(engine).map_or_else(Vec::new, |engine| needed(card, engine))
+}
 
 /// Paths of the files that an engine needs of a repository, in order; none where its files are not
 /// known.

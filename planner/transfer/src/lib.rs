@@ -5,6 +5,7 @@
 //! | [`digest`] | what bytes are: SHA-256, CRC32C, the Hub's object id; each can be put down and taken up |
 //! | [`file`](mod@file), [`ports`] | how one file is moved, between an origin and a store that it knows nothing of |
 //! | [`hub`], [`folder`], [`bucket`] | the Hub as an origin; a local folder, and Cloud Storage, as stores |
+//! | [`inventory`](mod@inventory) | what lies in a bucket: snapshots, and what was never finished |
 //! | [`mirror`] | a snapshot made, by one process or by several tasks |
 //! | [`progress`](mod@progress) | how far a transfer is, in a line |
 //! | [`repository`] | all its files at once |
@@ -17,6 +18,7 @@ pub mod digest;
 pub mod file;
 pub mod folder;
 pub mod hub;
+pub mod inventory;
 pub mod mirror;
 pub mod ports;
 pub mod progress;

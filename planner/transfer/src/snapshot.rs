@@ -24,10 +24,10 @@ use crate::ports::{Trouble, Wanted};
 use crate::repository::Moved;
 
 /// What openmodel keeps of its own beside the files of a snapshot.
-const OWN: &str = ".openmodel/";
+pub(crate) const OWN: &str = ".openmodel/";
 
 /// The record of the cache that a snapshot belongs to: enough to import it.
-const RECORD: &str = ".openmodel/cache.json";
+pub(crate) const RECORD: &str = ".openmodel/cache.json";
 
 /// The form of manifests that this version writes and reads.
 const VERSION: u32 = 1;

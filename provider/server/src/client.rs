@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use openmodel_cloud::huggingface::HubOptions;
 use openmodel_cloud::transport::{self, Api, Endpoints, Exchange};
+use openmodel_cloud::virus_total::VirusTotal;
 use openmodel_cloud::{GoogleCloud, Hub, Secret, Transport, auth};
 use openmodel_graph::operation::SecretSlot;
 use openmodel_resolve::Catalog;
@@ -16,6 +17,7 @@ use tfplug::value::{Refinement, Value};
 use tfplug::{Diagnostic, Diagnostics};
 
 use crate::catalog;
+use crate::gates::Lookups;
 use crate::provider::{EndpointsModel, ProviderModel};
 
 /// Labels by key.
@@ -36,6 +38,7 @@ pub(crate) struct Client {
     /// Arguments without which no cloud can be called, and which are not known yet.
     waiting: Vec<&'static str>,
     offline: bool,
+    lookups: Lookups,
     transport: Transport,
     cache: Option<PathBuf>,
     catalog: catalog::Choice,
@@ -70,6 +73,7 @@ impl Client {
         );
         let billing = or(config.billing_project, &["GOOGLE_BILLING_PROJECT"]);
         let hub_token = or(config.hugging_face_token, &["HF_TOKEN"]);
+        let virus_total_key = or(config.virus_total_api_key, &["VTCLI_APIKEY"]);
         let zone = or(config.zone, &["GOOGLE_ZONE"]);
         let region = or(config.region, &["GOOGLE_REGION"]);
         let region = if region.is_null() {
@@ -87,6 +91,12 @@ impl Client {
             quota_project: known("billing_project", &billing),
             sandbox: sandbox.is_some(),
         };
+        let virus_total_is_elsewhere = hub_is_unknown
+            || config.endpoints.is_unknown()
+            || config
+                .endpoints
+                .as_known()
+                .is_some_and(|urls| urls.virus_total.is_unknown());
         let endpoints = endpoints(
             config.endpoints,
             sandbox.as_deref(),
@@ -94,9 +104,14 @@ impl Client {
             &mut waiting,
         )?;
         let hub_token_is_unknown = hub_token.is_unknown();
-        for secret in [credentials, access_token, hub_token.clone()]
-            .iter()
-            .filter_map(Value::as_known)
+        for secret in [
+            credentials,
+            access_token,
+            hub_token.clone(),
+            virus_total_key.clone(),
+        ]
+        .iter()
+        .filter_map(Value::as_known)
         {
             log::conceal(secret);
         }
@@ -111,6 +126,14 @@ impl Client {
             on_request: Arc::new(log_exchange),
         };
         let catalog = catalog.read().await?;
+        let transport = Transport::new(transport::Options {
+            endpoints,
+            auth,
+            hugging_face_token: hub_token.into_known().map(Secret::new),
+            virus_total_key: virus_total_key.as_known().cloned().map(Secret::new),
+            on_request: Some(Arc::new(log_exchange)),
+            ..transport::Options::default()
+        });
         Ok(Self {
             project: or(
                 config.project,
@@ -122,13 +145,18 @@ impl Client {
             hub_is_unknown,
             waiting,
             offline,
-            transport: Transport::new(transport::Options {
-                endpoints,
-                auth,
-                hugging_face_token: hub_token.into_known().map(Secret::new),
-                on_request: Some(Arc::new(log_exchange)),
-                ..transport::Options::default()
-            }),
+            lookups: match &virus_total_key {
+                Value::Null => Lookups::No,
+                Value::Known(_) if virus_total_is_elsewhere => {
+                    Lookups::NotNow("where it is asked is not known yet")
+                }
+                Value::Known(_) if !offline => Lookups::With(VirusTotal::new(transport.clone())),
+                Value::Known(_) => Lookups::NotNow("the provider has offline = true"),
+                Value::Unknown(_) => {
+                    Lookups::NotNow("the provider's virus_total_api_key is not known yet")
+                }
+            },
+            transport,
             cache,
             catalog,
             hub: OnceLock::new(),
@@ -146,6 +174,11 @@ impl Client {
                 },
             )
         })
+    }
+
+    /// Whether and how `VirusTotal` is asked.
+    pub(crate) const fn lookups(&self) -> &Lookups {
+        &self.lookups
     }
 
     /// Google Cloud, with the secrets that the operations of one apply name.
@@ -246,6 +279,7 @@ fn endpoints(
         (Api::IamCredentials, config.iam_credentials),
         (Api::ResourceManager, config.resource_manager),
         (Api::Hub, config.hub),
+        (Api::VirusTotal, config.virus_total),
     ] {
         match url {
             Value::Known(url) => {
@@ -255,9 +289,9 @@ fn endpoints(
                     .map_err(|why| refuse(&path, &why))?;
             }
             Value::Null => {}
-            // The Hub is asked at its usual place until then; for Google's credentials that would
-            // be the wrong place.
-            Value::Unknown(_) if api == Api::Hub => {}
+            // The Hub is asked at its usual place until then, VirusTotal not at all; for Google's credentials
+            // the usual would be the wrong place.
+            Value::Unknown(_) if matches!(api, Api::Hub | Api::VirusTotal) => {}
             Value::Unknown(_) => waiting.push("endpoints"),
         }
     }

@@ -20,6 +20,7 @@ mod errors;
 mod execute;
 mod facts;
 mod functions;
+mod gates;
 mod mirroring;
 mod provider;
 mod resources;

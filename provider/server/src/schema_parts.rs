@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use openmodel_schemas::name::{ModelId, NameError};
+use openmodel_schemas::snapshot::SnapshotUri;
 use tfplug::Diagnostic;
 use tfplug::schema::{Validator, regex};
 use tfplug::value::Dynamic;
@@ -91,6 +92,25 @@ pub(crate) fn no_nulls() -> Validator {
 /// A model id of the Hub.
 pub(crate) fn model_id() -> Validator {
     checked::<ModelId>("`organisation/name`, as in the model's address on the Hub.")
+}
+
+/// An address of a snapshot.
+pub(crate) fn snapshot() -> Validator {
+    Validator::new(
+        "The `id` or a `uri` of an `openmodel_cache`.",
+        |args, found| {
+            let Some(text) = args.value.as_str() else {
+                return;
+            };
+            if let Err(error) = text.parse::<SnapshotUri>() {
+                found.push(
+                    Diagnostic::error("Not a snapshot")
+                        .at(args.path.clone())
+                        .detail(format!("{error}.")),
+                );
+            }
+        },
+    )
 }
 
 /// An amount of US dollars, as decimal text.

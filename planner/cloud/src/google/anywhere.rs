@@ -11,13 +11,29 @@ use crate::transport::{Api, Request, segment};
 /// A bucket's cache in a zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(crate) struct AnywhereCache {
+pub struct AnywhereCache {
+    /// `us-central1-a`.
+    pub zone: String,
     /// `creating`, `running`, `paused` or `disabled`.
-    pub(crate) state: String,
+    pub state: String,
     /// `86400s`.
-    pub(crate) ttl: String,
+    pub ttl: String,
     /// `admit-on-first-miss` or `admit-on-second-miss`.
-    pub(crate) admission_policy: String,
+    pub admission_policy: String,
+}
+
+/// The caches of a bucket: at most one in a zone, so one page holds them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AnywherePage {
+    /// The caches.
+    pub items: Vec<AnywhereCache>,
+}
+
+/// Lists the caches of a bucket.
+#[must_use]
+pub fn list_caches(bucket: &str) -> Request {
+    Request::get(Api::Storage, caches(bucket)).query("pageSize", "100")
 }
 
 /// Makes a cache; answers with an operation.

@@ -81,6 +81,29 @@ pub fn get_bucket(name: &str) -> Request {
     Request::get(Api::Storage, bucket_path(name))
 }
 
+/// One page of a project's buckets.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct BucketPage {
+    /// Buckets in the order of their names.
+    pub items: Vec<Bucket>,
+    /// Where the next page begins; empty: there is none.
+    pub next_page_token: String,
+}
+
+/// Lists the buckets of a project whose names begin so.
+#[must_use]
+pub fn list_buckets(project: &str, prefix: &str, page_token: &str) -> Request {
+    let request = Request::get(Api::Storage, "/storage/v1/b")
+        .query("project", project)
+        .query("prefix", prefix);
+    if page_token.is_empty() {
+        request
+    } else {
+        request.query("pageToken", page_token)
+    }
+}
+
 /// Makes a bucket.
 #[must_use]
 pub fn insert_bucket(bucket: &NewBucket<'_>) -> Request {

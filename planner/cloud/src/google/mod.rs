@@ -18,7 +18,7 @@
 mod access;
 
 mod adapter;
-mod anywhere;
+pub mod anywhere;
 pub mod buckets;
 mod caches;
 mod failure;

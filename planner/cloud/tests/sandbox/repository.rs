@@ -248,7 +248,7 @@ async fn what_virus_total_knows_stands_beside_what_the_hub_says() {
     let asked = with_key(Some(TOKEN))
         .add_to(card.clone(), &files, deadline)
         .await;
-    let asked = asked.expect("an answer");
+    let asked = asked.expect("an answer").card;
     assert_eq!(asked.scans["model.safetensors"].worst(), ScanState::Unsafe);
     assert_eq!(asked.scans["config.json"], card.scans["config.json"]);
     let requests = world.sandbox.log();

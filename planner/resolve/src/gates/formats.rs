@@ -2,7 +2,7 @@
 
 use openmodel_schemas::repository::{FileScan, RepoFile, RepositoryCard};
 
-use super::{Finding, Gates, Verdict, listing, naming};
+use super::{Asker, Finding, Gates, Verdict, listing, naming};
 
 /// Formats by the word of `formats`, with the endings that it stands for, without their dot. A file of
 /// another ending (a configuration, a tokenizer, a page) is of no format, and always passes.
@@ -83,13 +83,19 @@ pub(super) fn judge(
         } else {
             ("are pickles", "them")
         };
+        let move_on = match gates.asker {
+            Asker::Cache => format!(
+                "Leave {them} out with exclude if safetensors are there too, choose a repository or revision with \
+                 safetensors"
+            ),
+            Asker::Endpoint => "Choose a repository or revision with safetensors".to_owned(),
+        };
         verdict.refused.push(Finding {
             attribute: FIELD,
             summary: "A pickle runs code when it is loaded",
             detail: format!(
-                "{} {are}, by name or by what the Hub found inside. Leave {them} out with exclude if \
-                 safetensors are there too, choose a repository or revision with safetensors, or add \
-                 \"{PICKLE}\" to formats if you trust {}.",
+                "{} {are}, by name or by what the Hub found inside. {move_on}, or add \"{PICKLE}\" to formats if you \
+                 trust {}.",
                 naming(&pickles),
                 card.repository.id
             ),
@@ -100,10 +106,13 @@ pub(super) fn judge(
             attribute: FIELD,
             summary: "Format is not allowed",
             detail: format!(
-                "formats allows {}; not among them: {}. Leave out with exclude what is not needed, or add \
-                 its format.",
+                "formats allows {}; not among them: {}. {}, or add its format.",
                 listing(words),
-                naming(&others)
+                naming(&others),
+                match gates.asker {
+                    Asker::Cache => "Leave out with exclude what is not needed",
+                    Asker::Endpoint => "Choose another repository or revision",
+                }
             ),
         });
     }

@@ -3,9 +3,15 @@
 use openmodel_schemas::repository::{RepoFile, RepositoryCard, ScanState, ScanStatus};
 
 use super::formats::lets_pickles_in;
-use super::{Finding, Gates, ON_UNSAFE, OnUnsafe, OnUnscanned, Verdict, naming, page};
+use super::{
+    Asker, Finding, Gates, ON_UNSAFE, OnUnsafe, OnUnscanned, Unasked, Verdict, naming, page,
+};
 
 const ON_UNSCANNED: &str = "scan.on_unscanned";
+
+/// Next moves where nobody has said anything yet.
+const LATER: &str = "Apply later, or set scan.on_unscanned = \"wait\" or \"warn\".";
+const WAITS: &str = "The apply waits for them, as scan.on_unscanned = \"wait\" asks.";
 
 pub(super) fn judge(
     gates: &Gates,
@@ -23,11 +29,14 @@ pub(super) fn judge(
                     attribute: ON_UNSAFE,
                     summary: "A scanner reports the file",
                     detail: format!(
-                        "{path} is {found}{}. See {} before anything else: leave it out with exclude, or \
-                         take another revision; only if the report is known to be wrong, set \
-                         scan.on_unsafe = \"warn\".",
+                        "{path} is {found}{}. See {} before anything else: {}take another revision; only if the \
+                         report is known to be wrong, set scan.on_unsafe = \"warn\".",
                         report(card, path),
-                        page(card, path)
+                        page(card, path),
+                        match gates.asker {
+                            Asker::Cache => "leave it out with exclude, or ",
+                            Asker::Endpoint => "",
+                        }
                     ),
                 };
                 match gates.scan.on_unsafe {
@@ -75,7 +84,6 @@ fn unscanned(
     } else {
         "Set scan.on_unscanned to \"wait\" or \"fail\" to be stricter."
     };
-    let allow = "Apply later, or set scan.on_unscanned = \"wait\" or \"warn\".";
     let no_wait = format!(
         "There is nothing to wait for: look at {}, and set scan.on_unscanned = \"warn\" to go on.",
         page(card, unknown.first().copied().unwrap_or_default())
@@ -83,17 +91,35 @@ fn unscanned(
     let (coming, unknown) = (!coming.is_empty(), !unknown.is_empty());
     match gates.scan.on_unscanned {
         OnUnscanned::Fail => {
-            verdict.refused.extend(coming.then(|| later(allow)));
+            verdict.refused.extend(coming.then(|| later(LATER)));
             verdict.refused.extend(unknown.then(|| never(&no_wait)));
         }
         OnUnscanned::Wait => {
-            let next = "The apply waits for them, as scan.on_unscanned = \"wait\" asks.";
-            verdict.waiting.extend(coming.then(|| later(next)));
+            verdict.waiting.extend(coming.then(|| later(WAITS)));
             verdict.refused.extend(unknown.then(|| never(&no_wait)));
         }
         OnUnscanned::Warn => {
             verdict.warnings.extend(coming.then(|| later(warn)));
             verdict.warnings.extend(unknown.then(|| never(warn)));
+        }
+    }
+}
+
+impl Verdict {
+    /// Adds what a scanner outside of the Hub was to be asked and was not.
+    pub fn unasked(&mut self, gates: &Gates, unasked: &Unasked) {
+        let paths: Vec<&str> = unasked.paths.iter().map(String::as_str).collect();
+        let finding = |next: &str| Finding {
+            attribute: ON_UNSCANNED,
+            summary: "VirusTotal was not asked about all files",
+            detail: format!("Not looked up: {}: {}. {next}", naming(&paths), unasked.why),
+        };
+        match gates.scan.on_unscanned {
+            OnUnscanned::Fail => self.refused.push(finding(LATER)),
+            OnUnscanned::Wait => self.waiting.push(finding(WAITS)),
+            OnUnscanned::Warn => self.warnings.push(finding(
+                "Set scan.on_unscanned to \"wait\" or \"fail\" to be stricter.",
+            )),
         }
     }
 }

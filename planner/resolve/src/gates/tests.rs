@@ -323,3 +323,56 @@ fn code_of_its_own_is_a_warning() {
     repository.custom_code = true;
     assert!(said(&Gates::default(), &repository).contains("brings code"));
 }
+
+#[test]
+fn an_endpoint_is_told_what_it_can_do() {
+    let mut repository = card(&[
+        ("a.bin", "safe"),
+        ("m.gguf", "safe"),
+        ("x.safetensors", "unsafe"),
+    ]);
+    repository.custom_code = true;
+    let gates = Gates {
+        asker: Asker::Endpoint,
+        formats: Some(words(&["safetensors"])),
+        ..Gates::default()
+    };
+    insta::assert_snapshot!(said(&gates, &repository), @r#"
+    does not pass
+    refused formats: A pickle runs code when it is loaded: a.bin is a pickle, by name or by what the Hub found inside. Choose a repository or revision with safetensors, or add "pickle" to formats if you trust acme/tiny.
+    refused formats: Format is not allowed: formats allows safetensors; not among them: m.gguf. Choose another repository or revision, or add its format.
+    refused scan.on_unsafe: A scanner reports the file: x.safetensors is unsafe by the Hub's scanners. See https://huggingface.co/acme/tiny/blob/0e9e39f249a16976918f6564b8830bc894c89659/x.safetensors before anything else: take another revision; only if the report is known to be wrong, set scan.on_unsafe = "warn".
+    warning model: The repository brings code of its own: acme/tiny brings code: its configuration names classes elsewhere. An engine runs it only with --trust-remote-code; read it before you set that.
+    "#);
+    let text = said_of(&gates, &repository, &[file("config.json")]);
+    assert!(text.contains("It is not loaded"), "{text}");
+}
+
+#[test]
+fn files_that_nobody_looked_up_are_as_the_gate_says() {
+    let unasked = Unasked {
+        paths: words(&["a.safetensors", "b.safetensors"]),
+        why: "its quota is used up".to_owned(),
+    };
+    let all = [OnUnscanned::Warn, OnUnscanned::Wait, OnUnscanned::Fail].map(|on_unscanned| {
+        let mut verdict = Verdict::default();
+        verdict.unasked(&gate(OnUnsafe::Fail, on_unscanned), &unasked);
+        let said = |findings: &[Finding]| {
+            findings
+                .iter()
+                .map(|one| one.detail.clone())
+                .collect::<String>()
+        };
+        format!(
+            "refused {}, waiting {}, warning {}",
+            said(&verdict.refused),
+            said(&verdict.waiting),
+            said(&verdict.warnings)
+        )
+    });
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    refused , waiting , warning Not looked up: a.safetensors, b.safetensors: its quota is used up. Set scan.on_unscanned to "wait" or "fail" to be stricter.
+    refused , waiting Not looked up: a.safetensors, b.safetensors: its quota is used up. The apply waits for them, as scan.on_unscanned = "wait" asks., warning 
+    refused Not looked up: a.safetensors, b.safetensors: its quota is used up. Apply later, or set scan.on_unscanned = "wait" or "warn"., waiting , warning
+    "#);
+}

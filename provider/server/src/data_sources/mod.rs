@@ -2,3 +2,4 @@
 
 pub(crate) mod model;
 pub(crate) mod shapes;
+pub(crate) mod snapshot;

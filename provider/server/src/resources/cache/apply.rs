@@ -14,7 +14,6 @@ use std::time::Duration;
 use openmodel_apply::report::{End, Report};
 use openmodel_graph::graph::ExecutionGraph;
 use openmodel_resolve::caching::lowering::{Leaving, identity, lower_cache, lower_cache_delete};
-use openmodel_resolve::gates::judge;
 use openmodel_schemas::repository::RepositoryCard;
 use openmodel_transfer::select::Patterns;
 use tfplug::framework::{
@@ -25,16 +24,14 @@ use tfplug::{Diagnostic, Diagnostics};
 use tokio::time::Instant;
 
 use super::model::CacheModel;
-use super::plan::{Decided, diagnostic};
+use super::plan::Decided;
 use super::read::Record;
 use super::{change, inputs, schema};
 use crate::client::Client;
 use crate::errors;
 use crate::execute::{execute, refused};
+use crate::gates;
 use crate::mirroring::Mirroring;
-
-/// How often the Hub is asked again whether its scanners are done.
-const ASK: Duration = Duration::from_secs(30);
 
 /// Makes a cache.
 pub(crate) async fn create(
@@ -227,37 +224,14 @@ async fn scanned(
     let revision = spec.commit.clone().into();
     let unread = |error| errors::hub_of_cache(client, &error);
     let card = client.hub().repository(&spec.repository, &revision).await;
-    let mut card = card.map_err(unread)?;
-    let gates = inputs::gates(planned, &mut None);
+    let card = card.map_err(unread)?;
     let patterns = Patterns {
         include: spec.include.clone(),
         exclude: spec.exclude.clone(),
     };
-    loop {
-        let selection = patterns
-            .select(&card.files)
-            .map_err(|error| errors::bug(&error.to_string()))?;
-        let verdict = judge(&gates, &card, &selection.files);
-        let mut found = Diagnostics::new();
-        for refused in &verdict.refused {
-            found.push(diagnostic(Diagnostic::error(refused.summary), refused));
-        }
-        let late = Instant::now() + ASK >= deadline;
-        for waiting in verdict.waiting.iter().filter(|_| late) {
-            found.push(diagnostic(Diagnostic::error(waiting.summary), waiting));
-        }
-        if found.has_errors() {
-            return Err(found);
-        }
-        if verdict.waiting.is_empty() {
-            return Ok(card);
-        }
-        log::info(
-            "cache",
-            "the Hub's scanners are not done: asking again",
-            &[],
-        );
-        tokio::time::sleep(ASK).await;
-        card = Arc::new(client.hub().rescan(&card).await.map_err(unread)?);
-    }
+    let selection = patterns
+        .select(&card.files)
+        .map_err(|error| errors::bug(&error.to_string()))?;
+    let gates = inputs::asked(planned).gates(&mut None);
+    gates::wait(client, &gates, card, &selection.files, unread, deadline).await
 }

@@ -1,6 +1,6 @@
 //! From Terraform's words to ours: what is asked of a cache, as checked types.
 
-use openmodel_resolve::gates::{Gates, OnUnsafe, OnUnscanned, ScanGate};
+use openmodel_resolve::gates::Asker;
 use openmodel_schemas::name::{CommitSha, ProjectId, Region, Zone};
 use openmodel_schemas::snapshot::{Repository, RepositoryType};
 use openmodel_schemas::spec::{AnywhereCacheSpec, CacheSpec, TransferSpec};
@@ -9,7 +9,8 @@ use openmodel_transfer::select::Patterns;
 use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
 
-use super::model::{AnywhereCacheModel, CacheModel, ScanModel, Texts, TransferModel};
+use super::model::{AnywhereCacheModel, CacheModel, Texts, TransferModel};
+use crate::gates::Asked;
 use crate::schema_parts::named;
 use crate::workload::known;
 
@@ -71,29 +72,13 @@ pub(crate) fn patterns(planned: &CacheModel, waiting: &mut Option<&'static str>)
     }
 }
 
-/// What is allowed.
-pub(crate) fn gates(planned: &CacheModel, waiting: &mut Option<&'static str>) -> Gates {
-    let list = |value: &Value<Texts>, path, waiting: &mut Option<&'static str>| {
-        (!value.is_null()).then(|| texts(value, path, waiting))
-    };
-    let scan: ScanModel = known(&planned.scan, "scan", waiting)
-        .cloned()
-        .unwrap_or_default();
-    let word = |value: &Value<String>| value.as_known().cloned().unwrap_or_default();
-    Gates {
-        licenses: list(&planned.licenses, "licenses", waiting),
-        formats: list(&planned.formats, "formats", waiting),
-        scan: ScanGate {
-            on_unsafe: match word(&scan.on_unsafe).as_str() {
-                "warn" => OnUnsafe::Warn,
-                _ => OnUnsafe::Fail,
-            },
-            on_unscanned: match word(&scan.on_unscanned).as_str() {
-                "fail" => OnUnscanned::Fail,
-                "wait" => OnUnscanned::Wait,
-                _ => OnUnscanned::Warn,
-            },
-        },
+/// What is said of the gates.
+pub(crate) fn asked(planned: &CacheModel) -> Asked<'_> {
+    Asked {
+        asker: Asker::Cache,
+        licenses: &planned.licenses,
+        formats: &planned.formats,
+        scan: &planned.scan,
     }
 }
 

@@ -57,7 +57,8 @@ impl Resource for Cache {
         request: PlanRequest<CacheModel>,
     ) -> Result<Plan<CacheModel>, Diagnostics> {
         let prior = request.prior.clone();
-        let plan = plan::plan(context, request).await?;
+        // Large, as it holds all that is asked of the Hub and of the buckets.
+        let plan = Box::pin(plan::plan(context, request)).await?;
         if let Some(prior) = prior
             && moves(&prior, &plan.planned)
         {

@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 use tfplug::framework::TimeoutsModel;
 use tfplug::value::Value;
 
+pub(crate) use crate::gates::{ScanModel, Texts};
+
 /// Text values by key.
 pub(crate) type StringMap = BTreeMap<String, Value<String>>;
-
-/// A list of texts.
-pub(crate) type Texts = Vec<Value<String>>;
 
 /// `openmodel_cache`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,13 +67,6 @@ pub(crate) struct AnywhereCacheModel {
 pub(crate) struct TransferModel {
     pub(crate) parallelism: Value<i64>,
     pub(crate) max_bandwidth_mib: Value<i64>,
-}
-
-/// `scan`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ScanModel {
-    pub(crate) on_unsafe: Value<String>,
-    pub(crate) on_unscanned: Value<String>,
 }
 
 /// `last_change`.

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use openmodel_resolve::gates::{Finding, Gates, judge};
+use openmodel_resolve::gates::Gates;
 use openmodel_schemas::name::{CommitSha, Revision};
 use openmodel_schemas::repository::RepositoryCard;
 use openmodel_schemas::snapshot::{Repository, SnapshotUri};
@@ -23,11 +23,11 @@ use tfplug::serve::log;
 use tfplug::value::{Refinement, Value};
 use tfplug::{Diagnostic, Diagnostics};
 
-use super::inputs::{gates, patterns, repository, spec};
+use super::inputs::{asked, patterns, repository, spec};
 use super::model::CacheModel;
 use super::{change, place, show};
 use crate::client::Client;
-use crate::errors;
+use crate::{errors, gates};
 
 /// Where what was decided lies in private state.
 const DECIDED: &str = "cache";
@@ -101,7 +101,7 @@ pub(crate) async fn plan(
         .map_err(|error| errors::bug(&format!("revision: {error}")))?;
     let commit = commit_of(client, prior.as_ref(), &planned, &repository, &revision).await?;
     planned.resolved_revision = Value::Known(commit.to_string());
-    let gates = gates(&planned, &mut waiting);
+    let gates = asked(&planned).gates(&mut waiting);
     let spec = spec(&planned, repository.clone(), commit.clone(), &mut waiting)?;
     let Some(mut spec) = spec else {
         return wait(planned, waiting.unwrap_or("project"), requires_replace);
@@ -119,7 +119,7 @@ pub(crate) async fn plan(
         spec.digest.clone_from(&before.digest);
         keep(prior, &mut planned);
     } else {
-        let (card, selection) = choose(context, client, &planned, &gates, &spec).await?;
+        let (card, selection) = choose(context, &planned, &gates, &spec).await?;
         spec.selection = selection.digest(&card.files);
         let digest = wanted_digest(&selection.files);
         spec.digest = digest
@@ -188,11 +188,11 @@ async fn commit_of(
 /// The files that are kept: read from the Hub, and let through by the gates.
 async fn choose(
     context: &Context<Client>,
-    client: &Client,
     planned: &CacheModel,
     gates: &Gates,
     spec: &CacheSpec,
 ) -> Result<(Arc<RepositoryCard>, Selection), Diagnostics> {
+    let client = context.client()?;
     let revision = spec.commit.clone().into();
     let unread = |error| errors::hub_of_cache(client, &error);
     let card = client.hub().repository(&spec.repository, &revision).await;
@@ -210,26 +210,9 @@ async fn choose(
         )
     })?;
     client.hub().can_read(&card).await.map_err(unread)?;
-    let verdict = judge(gates, &card, &selection.files);
-    for warning in &verdict.warnings {
-        context.warn(diagnostic(Diagnostic::warning(warning.summary), warning));
-    }
     // What is waited for is asked again during the apply.
-    let mut found = Diagnostics::new();
-    for refused in &verdict.refused {
-        found.push(diagnostic(Diagnostic::error(refused.summary), refused));
-    }
-    if found.has_errors() {
-        return Err(found);
-    }
+    gates::pass(context, gates, &card, &selection.files).await?;
     Ok((card, selection))
-}
-
-/// A finding of the gates on its attribute.
-pub(crate) fn diagnostic(diagnostic: Diagnostic, finding: &Finding) -> Diagnostic {
-    diagnostic
-        .at(finding.attribute)
-        .detail(finding.detail.clone())
 }
 
 /// Whether a cache keeps the same files in the same places.

@@ -3,17 +3,15 @@
 
 use std::time::Duration;
 
-use openmodel_resolve::gates::is_format;
 use openmodel_schemas::name::{CommitSha, ProjectId, Region, Revision, Zone};
 use openmodel_schemas::snapshot::RepositoryType;
-use tfplug::Diagnostic;
 use tfplug::framework::Timeouts;
 use tfplug::schema::{
-    Attribute, Schema, Validator, at_least, between, conflicts_with, each, item_count, length,
-    one_of, regex,
+    Attribute, Schema, at_least, between, conflicts_with, each, item_count, length, one_of, regex,
 };
 use tfplug::value::Type;
 
+use crate::gates;
 use crate::schema_parts::{checked, labels, model_id, no_nulls};
 
 /// How long each operation may take. A create moves all files; a delete waits for Anywhere Caches, which go
@@ -38,7 +36,7 @@ pub(crate) fn schema() -> Schema {
     .attributes(repository())
     .attributes(place())
     .attributes(moving())
-    .attributes(gates())
+    .attributes(gates::attributes())
     .attributes(housekeeping())
     .attributes(results())
     .attributes(figures())
@@ -203,62 +201,6 @@ fn moving() -> [Attribute; 1] {
         "How files are moved: through the machine that runs Terraform, in streams that touch no disk. What another \
          snapshot of the repository has in one of the buckets is copied inside Cloud Storage.",
     )]
-}
-
-fn gates() -> [Attribute; 3] {
-    [
-        Attribute::set_of("licenses", Type::String)
-            .optional()
-            .validate(item_count(1, 200))
-            .validate(no_nulls())
-            .description(
-                "Licences that are allowed, by the Hub's identifiers (`apache-2.0`, `llama3.1`), or the name of an \
-                 `other` one. Another or an unknown one is an error of the plan.",
-            ),
-        Attribute::set_of("formats", Type::String)
-            .optional()
-            .validate(item_count(1, 50))
-            .validate(no_nulls())
-            .validate(each(format()))
-            .description(
-                "Formats that are allowed: `safetensors`, `gguf`, `onnx`, …, or endings such as `bin`. Unset: all but \
-                 pickles, which run code when they are loaded; `pickle` lets them in.",
-            ),
-        Attribute::object(
-            "scan",
-            [
-                Attribute::string("on_unsafe")
-                    .default("fail")
-                    .validate(one_of(&["fail", "warn"]))
-                    .description("Where a scanner of the Hub says `unsafe` or `suspicious` of a file."),
-                Attribute::string("on_unscanned")
-                    .default("warn")
-                    .validate(one_of(&["fail", "wait", "warn"]))
-                    .description("Where the scanners have said nothing yet: `wait` asks again during the apply."),
-            ],
-        )
-        .optional()
-        .description("What the verdicts of the Hub's scanners lead to, before a byte is moved."),
-    ]
-}
-
-fn format() -> Validator {
-    Validator::new("A format, or an ending without its dot.", |args, found| {
-        let Some(word) = args.value.as_str() else {
-            return;
-        };
-        if !is_format(word) {
-            let known: Vec<&str> = openmodel_resolve::gates::FORMATS
-                .iter()
-                .map(|(format, _)| *format)
-                .collect();
-            found.push(
-                Diagnostic::error("Unknown format")
-                    .at(args.path.clone())
-                    .detail(format!("{word:?} is none. Known are {}.", known.join(", "))),
-            );
-        }
-    })
 }
 
 fn housekeeping() -> [Attribute; 4] {

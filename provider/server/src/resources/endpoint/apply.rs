@@ -30,6 +30,7 @@ use tfplug::{Diagnostic, Diagnostics};
 use tokio::time::Instant;
 
 use super::frozen::Frozen;
+use super::gate::{self, Served};
 use super::inputs::{Identity, Inputs, inputs};
 use super::model::EndpointModel;
 use super::read::{RECORD, Record, from_record, openai_base_url, overlay, without_service};
@@ -54,7 +55,8 @@ pub(crate) async fn create(
         &request.planned,
         &request.config,
         &request.private,
-    )?;
+    )
+    .await?;
     let graph = job.lower(&Change::Create)?;
     let report = job.run(context, &graph).await;
     if report.end == End::Completed {
@@ -96,7 +98,8 @@ pub(crate) async fn update(
         &request.planned,
         &request.config,
         &request.private,
-    )?;
+    )
+    .await?;
     // Where a create was cut before its service was made, this goes on with it.
     let change = match job.live().await? {
         Some(live) => Change::Update {
@@ -193,13 +196,14 @@ struct Job {
 }
 
 impl Job {
-    fn new(
+    async fn new(
         context: &Context<Client>,
         operation: &'static str,
         planned: &EndpointModel,
         config: &EndpointModel,
         private: &Private,
     ) -> Result<Self, Diagnostics> {
+        let client = context.client()?;
         let identity = identity(planned)?;
         let commit: CommitSha = planned
             .resolved_revision
@@ -220,6 +224,16 @@ impl Job {
                 return Err(errors::bug(&format!("{input} is unknown at apply")).into());
             }
         };
+        if frozen.waits {
+            let served = Served {
+                model: &spec.model,
+                commit: &spec.commit,
+                frozen: &frozen,
+            };
+            let limit = schema::TIMEOUTS.of(&planned.timeouts, operation);
+            gate::wait(client, planned, &served, Instant::now() + limit).await?;
+            frozen.waits = false;
+        }
         spec.labels =
             super::inputs::text_map(&planned.effective_labels, "effective_labels", &mut None);
         frozen.has_secret |= manages_token(&spec);
@@ -230,7 +244,7 @@ impl Job {
                 Secret::new(token.clone()),
             )
         });
-        let google = context.client()?.google(token.into_iter().collect())?;
+        let google = client.google(token.into_iter().collect())?;
         let record = Record::new(planned, &frozen)
             .to_annotation()
             .map_err(|error| errors::bug(&error.to_string()))?;

@@ -39,6 +39,9 @@ pub(crate) struct Frozen {
     /// Whether a token secret of ours may exist: set before one is made, and taken back only
     /// when one is certainly gone.
     pub(crate) has_secret: bool,
+    /// Whether the apply waits for scanners before it serves.
+    #[serde(default)]
+    pub(crate) waits: bool,
 }
 
 impl Frozen {

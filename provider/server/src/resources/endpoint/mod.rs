@@ -4,12 +4,14 @@
 //! schema.rs   attributes        inputs.rs  configuration ─► EndpointSpec
 //! model.rs    their values      plan.rs    the planned values      advice.rs  placement ─► values
 //! apply.rs    create, update, delete         read.rs   live service ─► state
+//! gate.rs     may the engine's files be loaded?
 //! frozen.rs   what was decided, kept until an input changes
 //! ```
 
 mod advice;
 mod apply;
 mod frozen;
+mod gate;
 mod inputs;
 mod model;
 mod plan;
@@ -58,7 +60,7 @@ impl Resource for Endpoint {
     ) -> Result<Plan<EndpointModel>, Diagnostics> {
         let prior = request.prior.clone();
         // Large, as it holds all that is asked of the Hub and of the bucket.
-        let plan = Box::pin(plan::plan(context.client()?, request)).await?;
+        let plan = Box::pin(plan::plan(context, request)).await?;
         if let Some(prior) = prior
             && moves(&prior, &plan.planned)
         {
@@ -80,7 +82,7 @@ impl Resource for Endpoint {
         context: &Context<Client>,
         request: CreateRequest<EndpointModel>,
     ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
-        apply::create(context, request).await
+        Box::pin(apply::create(context, request)).await
     }
 
     async fn read(
@@ -130,7 +132,7 @@ impl Resource for Endpoint {
         context: &Context<Client>,
         request: UpdateRequest<EndpointModel>,
     ) -> Result<State<EndpointModel>, Failed<EndpointModel>> {
-        apply::update(context, request).await
+        Box::pin(apply::update(context, request)).await
     }
 
     async fn delete(

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tfplug::framework::TimeoutsModel;
 use tfplug::value::Value;
 
+use crate::gates::{ScanModel, Texts};
 use crate::show::PerformanceModel;
 use crate::workload::WorkloadModel;
 
@@ -28,6 +29,9 @@ pub(crate) struct EndpointModel {
     pub(crate) quantization: Value<String>,
     pub(crate) cache: Value<String>,
     pub(crate) loader: Value<String>,
+    pub(crate) licenses: Value<Texts>,
+    pub(crate) formats: Value<Texts>,
+    pub(crate) scan: Value<ScanModel>,
     pub(crate) shape: Value<ShapeModel>,
     pub(crate) engine: Value<EngineModel>,
     pub(crate) scaling: Value<ScalingModel>,

@@ -4,7 +4,7 @@
 //! config ─► defaults ─► commit of the revision ─► same inputs as before? ─yes─► frozen placement
 //!                         (Hub, cached)                    │no
 //!                                                          ▼
-//!                                  model card ─► place ─► planned values, private placement
+//!                                  model card ─► place ─► gates ─► planned values, private placement
 //! ```
 
 use std::collections::BTreeMap;
@@ -17,13 +17,14 @@ use openmodel_schemas::report::Placement;
 use openmodel_schemas::snapshot::{Repository, SnapshotUri};
 use openmodel_schemas::spec::{DraftModel, EndpointSpec};
 use tfplug::Diagnostics;
-use tfplug::framework::{Plan, PlanRequest};
+use tfplug::framework::{Context, Plan, PlanRequest};
 use tfplug::serve::log;
 use tfplug::value::{Path, Refinement, Value};
 use tokio::time::Instant;
 
 use super::advice;
 use super::frozen::{Frozen, digest, fingerprint};
+use super::gate::{self, Served};
 use super::inputs::{Identity, Inputs, fill_defaults, inputs, parse};
 use super::model::{EndpointModel, EngineModel, ShapeModel};
 use crate::client::Client;
@@ -34,9 +35,10 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// Decides every planned value.
 pub(crate) async fn plan(
-    client: &Client,
+    context: &Context<Client>,
     request: PlanRequest<EndpointModel>,
 ) -> Result<Plan<EndpointModel>, Diagnostics> {
+    let client = context.client()?;
     let PlanRequest {
         prior,
         config,
@@ -125,7 +127,8 @@ pub(crate) async fn plan(
 
     let inputs = fingerprint(&spec);
     let has_secret = frozen.as_ref().is_some_and(|frozen| frozen.has_secret);
-    let frozen = match (frozen, &prior) {
+    let before = frozen.clone();
+    let mut frozen = match (frozen, &prior) {
         (Some(frozen), Some(prior))
             if frozen.inputs == inputs && frozen.advice == digest(prior) =>
         {
@@ -174,7 +177,21 @@ pub(crate) async fn plan(
                 env: sets(&config, |engine| engine.env.is_known()).then(|| spec.engine.env.clone()),
                 advice: digest(&planned),
                 has_secret,
+                waits: false,
             }
+        }
+    };
+    frozen.waits = match (&prior, &before) {
+        (Some(prior), Some(before)) if gate::is_judged(prior, before, &planned, &frozen) => {
+            before.waits
+        }
+        _ => {
+            let served = Served {
+                model: &model,
+                commit: &commit,
+                frozen: &frozen,
+            };
+            gate::pass(context, &planned, &served).await?
         }
     };
     advice::show_container(&frozen, &config, &mut planned);

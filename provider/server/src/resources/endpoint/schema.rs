@@ -11,11 +11,10 @@ use tfplug::schema::{
 };
 use tfplug::value::Type;
 
-use crate::schema_parts::{checked, labels, model_id, money, no_nulls};
+use crate::schema_parts::{checked, labels, model_id, money, no_nulls, snapshot};
 use crate::show::performance_attribute;
-use crate::{engines, workload};
+use crate::{engines, gates, workload};
 use openmodel_schemas::name::{EndpointName, Region, Revision};
-use openmodel_schemas::snapshot::SnapshotUri;
 use openmodel_schemas::spec::{Loader, Objective};
 
 /// How long each operation may take. A create waits until the model is loaded and serves.
@@ -37,6 +36,7 @@ pub(crate) fn schema() -> Schema {
     .attributes(identity())
     .attributes(model())
     .attributes(cache())
+    .attributes(gates::attributes())
     .attributes(serving())
     .attributes(money_and_access())
     .attributes(token())
@@ -418,25 +418,6 @@ fn results() -> [Attribute; 8] {
             .never_null()
             .description("`labels` with the provider's `default_labels` under them."),
     ]
-}
-
-/// An address of a snapshot.
-fn snapshot() -> Validator {
-    Validator::new(
-        "The `id` or a `uri` of an `openmodel_cache`.",
-        |args, found| {
-            let Some(text) = args.value.as_str() else {
-                return;
-            };
-            if let Err(error) = text.parse::<SnapshotUri>() {
-                found.push(
-                    Diagnostic::error("Not a snapshot")
-                        .at(args.path.clone())
-                        .detail(format!("{error}.")),
-                );
-            }
-        },
-    )
 }
 
 /// An IAM member; everyone has an attribute of its own.

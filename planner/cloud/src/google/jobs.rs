@@ -1,0 +1,289 @@
+//! The Cloud Run job that moves the files of a snapshot: made, run, awaited and deleted.
+//!
+//! ```text
+//!            POST        :run               execution ended
+//!   absent ───────► job ───────► running ─────────────────────┬─ well ──► deleted: done
+//!                    ▲ of another step: deleted               └─ badly ─► deleted: refused, with its tasks
+//! ```
+//!
+//! The job's name is made from the snapshot, its label `openmodel-key` names the step: a run that was killed
+//! is continued by the next one, which finds the execution and goes on waiting. Cloud Run starts a failed
+//! task again; the other tasks, and the files that a task has finished, are left as they are.
+
+use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::job_calls::{self as calls, Ended, Execution, Job, Task, TaskPage, Wanted};
+use super::lro::{self, End, Lro, Pause};
+use super::{failure, marks};
+use crate::transport::{Request, Transport};
+
+/// Most failed tasks that a message names.
+const NAMED: usize = 5;
+
+/// The jobs' part of the adapter.
+#[derive(Clone, Copy)]
+pub(crate) struct Jobs<'a> {
+    pub(crate) transport: &'a Transport,
+    pub(crate) deadline: Instant,
+}
+
+impl Jobs<'_> {
+    /// Looks whether a job is left that moves the files; whether they are there, who has them says.
+    pub(crate) async fn observe(&self, name: &str) -> Result<Seen, Failure> {
+        Ok(match self.find(name).await? {
+            None => Seen::Ours(output(name)),
+            Some(job) if marks::is_managed(&job.labels) => Seen::Absent,
+            Some(_) => Seen::Conflict(foreign(name)),
+        })
+    }
+
+    /// Has the files moved: by the execution that runs already, or a new one.
+    pub(crate) async fn run(&self, wanted: Wanted<'_>) -> Outcome {
+        match self.move_files(&wanted).await {
+            Ok(()) => Outcome::Done(output(wanted.name)),
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Deletes the job, if it is ours, and what runs of it.
+    pub(crate) async fn delete(&self, name: &str) -> Outcome {
+        match self.find(name).await {
+            Ok(Some(job)) if marks::is_managed(&job.labels) => {}
+            Ok(_) => return Outcome::Done(output(name)),
+            Err(failure) => return Outcome::Refused(failure),
+        }
+        match self.remove(name).await {
+            Ok(()) => Outcome::Done(output(name)),
+            Err(outcome) => outcome,
+        }
+    }
+
+    async fn move_files(&self, wanted: &Wanted<'_>) -> Result<(), Outcome> {
+        let name = wanted.name;
+        let job = self.made(wanted).await?;
+        if let Some(execution) = job.latest(name) {
+            let (_, ended) = self.ended(&execution).await?;
+            if ended == Ended::Well {
+                return self.remove(name).await;
+            }
+            // The run that started it was cut before it heard of that: its tasks have another try.
+        }
+        let lro = self.operation(&calls::run(name)).await?;
+        let execution = match lro.target() {
+            Some(execution) => execution.to_owned(),
+            None => self
+                .find(name)
+                .await
+                .map_err(Outcome::Unknown)?
+                .and_then(|job| job.latest(name))
+                .ok_or_else(|| Outcome::Unknown(unseen(name)))?,
+        };
+        let (seen, ended) = self.ended(&execution).await?;
+        let Ended::Badly(why) = ended else {
+            return self.remove(name).await;
+        };
+        let mut failure = self.explain(wanted, &execution, &seen, &why).await;
+        if self.remove(name).await.is_err() {
+            failure.message += "\nThe job could not be deleted; the next apply does.";
+        }
+        Err(Outcome::Refused(failure))
+    }
+
+    /// The job of this step, made where it is not there. One of another step is no longer wanted.
+    async fn made(&self, wanted: &Wanted<'_>) -> Result<Job, Outcome> {
+        let name = wanted.name;
+        if let Some(job) = self.settled(name).await? {
+            if !marks::is_managed(&job.labels) {
+                return Err(Outcome::Refused(foreign(name)));
+            }
+            if marks::bears(&job.labels, wanted.key) && job.failure().is_none() {
+                return Ok(job);
+            }
+            self.remove(name).await?;
+        }
+        let lro = self.operation(&calls::create(wanted)).await?;
+        let end = lro::wait(self.transport, lro, self.deadline).await;
+        let end = end.map_err(|error| Outcome::Unknown(failure::failure(&error)))?;
+        let job = self.settled(name).await?.unwrap_or_default();
+        let why = match (&end, job.failure()) {
+            (End::Done, None) => return Ok(job),
+            (End::Failed(failure), _) => failure.message.clone(),
+            (End::Done, Some(why)) => why.to_owned(),
+        };
+        self.remove(name).await?;
+        Err(Outcome::Refused(Failure {
+            hint: Some(format!(
+                "Check transfer.image = {:?}: the image must be there, and the account of the job must be allowed to \
+                 read it (roles/artifactregistry.reader).",
+                wanted.job.image
+            )),
+            ..Failure::lasting(
+                "FAILED_PRECONDITION",
+                format!("Cloud Run gave up on {name}: {why}"),
+            )
+        }))
+    }
+
+    /// The job, once Cloud Run has worked off what was asked of it.
+    async fn settled(&self, name: &str) -> Result<Option<Job>, Outcome> {
+        let mut pause = Pause::new();
+        loop {
+            match self.find(name).await {
+                Ok(Some(job)) if job.reconciling => {}
+                Ok(found) => return Ok(found),
+                Err(failure) => return Err(Outcome::Refused(failure)),
+            }
+            if !pause.sleep(self.transport, self.deadline).await {
+                return Err(Outcome::Unknown(late(name, "is still being made")));
+            }
+        }
+    }
+
+    /// Waits for the end of an execution.
+    async fn ended(&self, name: &str) -> Result<(Execution, Ended), Outcome> {
+        let mut pause = Pause::new();
+        loop {
+            let request = calls::execution(name);
+            let read = self.transport.json::<Execution>(&request, self.deadline);
+            match read.await {
+                Ok(execution) => {
+                    if let Some(ended) = execution.ended() {
+                        return Ok((execution, ended));
+                    }
+                }
+                Err(error) if error.transient => {}
+                Err(error) => return Err(Outcome::Unknown(failure::failure(&error))),
+            }
+            if !pause.sleep(self.transport, self.deadline).await {
+                return Err(Outcome::Unknown(late(name, "still moves files")));
+            }
+        }
+    }
+
+    /// Why files were not moved: the tasks that failed, with their ends and where their logs are.
+    async fn explain(
+        &self,
+        wanted: &Wanted<'_>,
+        execution: &str,
+        seen: &Execution,
+        why: &str,
+    ) -> Failure {
+        let tasks = self.failed_tasks(execution).await;
+        let mut lines: Vec<String> = tasks
+            .iter()
+            .take(NAMED)
+            .map(|task| format!("task {}: {}; log: {}", task.index, task.end(), task.log_uri))
+            .collect();
+        if tasks.len() > NAMED {
+            lines.push(format!("and {} more", tasks.len() - NAMED));
+        }
+        if lines.is_empty() {
+            lines.push(format!("log: {}", seen.log_uri));
+        }
+        let who = wanted.job.service_account.as_deref();
+        let token = match wanted.job.token_secret {
+            Some(_) => "transfer.hugging_face_token_secret holds a token that may read the repository",
+            None => "the repository can be read without a token",
+        };
+        Failure {
+            hint: Some(format!(
+                "The logs say why. Check that {token}, and that {} may write to gs://{} (roles/storage.objectUser). \
+                 Cloud Run had tried each of these tasks {} times.",
+                who.unwrap_or("the project's default compute account"),
+                wanted.snapshot.bucket(),
+                calls::ATTEMPTS
+            )),
+            ..Failure::lasting(
+                "ABORTED",
+                format!(
+                    "the job {} did not move all files to {}: {why}\n{}",
+                    wanted.name,
+                    wanted.snapshot,
+                    lines.join("\n")
+                ),
+            )
+        }
+    }
+
+    /// The tasks that failed; none where nobody says.
+    async fn failed_tasks(&self, execution: &str) -> Vec<Task> {
+        let (mut failed, mut token) = (Vec::new(), String::new());
+        loop {
+            let request = calls::tasks(execution, &token);
+            let page: Result<TaskPage, _> = self.transport.json(&request, self.deadline).await;
+            let Ok(page) = page else { return failed };
+            failed.extend(page.tasks.into_iter().filter(Task::has_failed));
+            if page.next_page_token.is_empty() {
+                failed.sort_by_key(|task: &Task| task.index);
+                return failed;
+            }
+            token = page.next_page_token;
+        }
+    }
+
+    async fn find(&self, name: &str) -> Result<Option<Job>, Failure> {
+        match self.transport.json(&calls::get(name), self.deadline).await {
+            Ok(job) => Ok(Some(job)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(failure::failure(&error)),
+        }
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), Outcome> {
+        let request = calls::delete(name);
+        let lro: Lro = match self.transport.json(&request, self.deadline).await {
+            Ok(lro) => lro,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(Outcome::Unknown(failure::failure(&error))),
+        };
+        match lro::wait(self.transport, lro, self.deadline).await {
+            Ok(End::Done) => Ok(()),
+            Ok(End::Failed(failure)) => Err(Outcome::Unknown(Failure {
+                message: format!("{name} could not be deleted: {}", failure.message),
+                ..failure
+            })),
+            Err(error) => Err(Outcome::Unknown(failure::failure(&error))),
+        }
+    }
+
+    async fn operation(&self, request: &Request) -> Result<Lro, Outcome> {
+        let sent = self.transport.json(request, self.deadline).await;
+        sent.map_err(|error| failure::outcome(&error))
+    }
+}
+
+fn foreign(name: &str) -> Failure {
+    Failure {
+        hint: Some("Delete it if nothing uses it, or choose another prefix.".to_owned()),
+        ..Failure::lasting(
+            "ALREADY_EXISTS",
+            format!("the job {name} exists already, and openmodel did not make it"),
+        )
+    }
+}
+
+fn late(name: &str, state: &str) -> Failure {
+    Failure {
+        hint: Some("Apply again: it goes on waiting. Or raise the timeout.".to_owned()),
+        ..Failure::passing(
+            "DEADLINE_EXCEEDED",
+            format!("the job {name} {state}, and the time is up"),
+        )
+    }
+}
+
+fn unseen(name: &str) -> Failure {
+    Failure::passing(
+        "UNAVAILABLE",
+        format!("the job {name} was started, and its execution is not seen yet"),
+    )
+}
+
+fn output(name: &str) -> Output {
+    Output {
+        id: name.to_owned(),
+        facts: Value::Null,
+    }
+}

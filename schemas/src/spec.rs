@@ -12,7 +12,8 @@ use crate::quantity::{Bytes, Tokens};
 use crate::snapshot::SnapshotUri;
 
 pub use self::cache::{
-    AnywhereCacheSpec, CachePlace, CacheSpec, TransferEngine, TransferJob, TransferSpec, bucket_name,
+    AnywhereCacheSpec, CachePlace, CacheSpec, TransferEngine, TransferJob, TransferSpec,
+    bucket_name,
 };
 
 /// An endpoint: a model served on a surface.

@@ -1,7 +1,9 @@
 //! `openmodel_cache` whose files a Cloud Run job moves: tasks that really run, one that is killed, an image
 //! that is not there, a token that may not read.
 
+use acceptance::discovery::Contracts;
 use acceptance::http::Http;
+use acceptance::python::Python;
 use acceptance::terraform::{Bench, PROVIDER, planned};
 use anyhow::{Context as _, Result};
 use openmodel_cli::terraform::built_binary;
@@ -34,7 +36,6 @@ impl World {
     fn new(transfer: &str, gated: bool) -> Result<Self> {
         let mut bench = Bench::of(&configuration(transfer))?;
         bench.workspace.set_env("HF_TOKEN", TOKENS[0]);
-        bench.workspace.set_env("TF_LOG_PROVIDER", "DEBUG");
         let http = Http::new();
         let world = Self { bench, http };
         let program = built_binary("openmodel", |_| ())?;
@@ -111,6 +112,17 @@ impl World {
 
     fn inventory(&self) -> String {
         self.bench.sandbox.inventory().to_string()
+    }
+
+    /// What was sent to Cloud Run is what Google's Discovery document says.
+    fn keeps_the_contract(&self) -> Result<()> {
+        let contracts = Contracts::load(&Python::shared()?.discovery_documents()?)?;
+        let mut log = self.bench.sandbox.log();
+        log.retain(|entry| entry.api == "run");
+        let violations = contracts.check_log(&log).violations;
+        let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
+        assert!(lines.is_empty(), "{}", lines.join("\n"));
+        Ok(())
     }
 
     /// No token stands in a state, a log, or a description of a job.
@@ -201,6 +213,7 @@ fn tasks_move_the_files_and_one_that_is_killed_is_started_again_alone() -> Resul
 
     world.bench.assert_plan_is_empty()?;
     world.keeps_its_secrets()?;
+    world.keeps_the_contract()?;
     // Who verifies asks the Hub for nothing more, and a change of hands moves nothing.
     world.set("transfer = { engine = \"local\" }")?;
     world.bench.apply()?;
@@ -260,9 +273,7 @@ fn what_a_job_cannot_do_is_said_and_nothing_is_left() -> Result<()> {
     let token = |version: &str| format!("  hugging_face_token_secret = \"{version}\"");
     let missing = "us-docker.pkg.dev/acme-ml/tools/nothing:1";
     world.set(&job(missing, &token(&good)))?;
-    let said = world
-        .bench
-        .terraform_fails(&["apply", "-auto-approve"])?;
+    let said = world.bench.terraform_fails(&["apply", "-auto-approve"])?;
     for part in [missing, "transfer.image", "nothing is left"] {
         assert!(said.contains(part), "{part:?} is not in: {said}");
     }
@@ -275,9 +286,7 @@ fn what_a_job_cannot_do_is_said_and_nothing_is_left() -> Result<()> {
     nothing_left(&world);
 
     world.set(&job(IMAGE, &format!("  tasks = 2\n{}", token(&bad))))?;
-    let said = world
-        .bench
-        .terraform_fails(&["apply", "-auto-approve"])?;
+    let said = world.bench.terraform_fails(&["apply", "-auto-approve"])?;
     for part in [
         "did not move all files",
         "task 0: exit code 1",

@@ -142,7 +142,9 @@ pub fn built_binary(name: &str, on_build: impl FnOnce(&str)) -> Result<PathBuf> 
         .current_dir(&workspace)
         .stderr(Stdio::inherit())
         .output()
-        .with_context(|| format!("cargo does not start; it is needed to build {name} from this clone"))?;
+        .with_context(|| {
+            format!("cargo does not start; it is needed to build {name} from this clone")
+        })?;
     ensure!(
         output.status.success(),
         "{name} does not build; cargo's messages stand above"

@@ -204,20 +204,19 @@ impl Mirroring {
             Err(trouble) if is_no_bucket(&trouble) => return Ok(Seen::Absent),
             Err(trouble) => return Err(failure(trouble)),
         };
-        let there = if let Some(Marked { manifest, marks }) =
-            store.marked().await.map_err(failure)?
-        {
-            let finished =
-                marks.get(PHASE_LABEL).map(String::as_str) == Some(Phase::Ready.as_str());
-            if !take && finished {
-                return Ok(Seen::Conflict(taken(snapshot)));
-            }
-            let differs = store.compare(&manifest).await.map_err(failure)?;
-            manifest.digest == mirror.digest && !differs.iter().any(Difference::is_mendable)
-        } else {
-            let files = self.files(snapshot, mirror).map_err(failure)?;
-            store.missing(&files).await.map_err(failure)?.is_empty()
-        };
+        let there =
+            if let Some(Marked { manifest, marks }) = store.marked().await.map_err(failure)? {
+                let finished =
+                    marks.get(PHASE_LABEL).map(String::as_str) == Some(Phase::Ready.as_str());
+                if !take && finished {
+                    return Ok(Seen::Conflict(taken(snapshot)));
+                }
+                let differs = store.compare(&manifest).await.map_err(failure)?;
+                manifest.digest == mirror.digest && !differs.iter().any(Difference::is_mendable)
+            } else {
+                let files = self.files(snapshot, mirror).map_err(failure)?;
+                store.missing(&files).await.map_err(failure)?.is_empty()
+            };
         Ok(if there {
             Seen::Ours(output(snapshot))
         } else {
@@ -256,7 +255,11 @@ impl Mirroring {
         key: &StepKey,
     ) -> Result<(), Trouble> {
         let mirror = self.prepare(snapshot, spec, key)?;
-        let before = self.clear(snapshot).await?;
+        let before = match &spec.moved_by {
+            None => self.clear(snapshot).await?,
+            // What its job has just moved differs from an earlier manifest too.
+            Some(_) => self.open(snapshot).await?.marked().await?,
+        };
         loop {
             let class = spec.storage_class.as_deref();
             let moving = mirror.to(snapshot, class, &spec.near);

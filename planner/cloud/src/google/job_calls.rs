@@ -267,9 +267,8 @@ impl Task {
     /// Whether it has failed for good.
     pub(crate) fn has_failed(&self) -> bool {
         let mut conditions = self.conditions.iter();
-        conditions.any(|condition| {
-            condition.kind == "Completed" && condition.state == "CONDITION_FAILED"
-        })
+        conditions
+            .any(|condition| condition.kind == "Completed" && condition.state == "CONDITION_FAILED")
     }
 
     /// `exit code 1: The container exited with an error.`

@@ -184,7 +184,9 @@ impl Jobs<'_> {
         }
         let who = wanted.job.service_account.as_deref();
         let token = match wanted.job.token_secret {
-            Some(_) => "transfer.hugging_face_token_secret holds a token that may read the repository",
+            Some(_) => {
+                "transfer.hugging_face_token_secret holds a token that may read the repository"
+            }
             None => "the repository can be read without a token",
         };
         Failure {
@@ -285,5 +287,245 @@ fn output(name: &str) -> Output {
     Output {
         id: name.to_owned(),
         facts: Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use openmodel_graph::operation::{MirrorSpec, Operation};
+    use openmodel_schemas::spec::TransferJob;
+    use serde_json::json;
+
+    use super::*;
+    use crate::google::testing::call;
+    use crate::transport::script::{self, Answer};
+
+    const NAME: &str = "projects/acme-ml/locations/us-central1/jobs/openmodel-transfer-1";
+    const EXECUTION: &str =
+        "projects/acme-ml/locations/us-central1/jobs/openmodel-transfer-1/executions/run";
+
+    fn operation() -> Operation {
+        Operation::RunTransferJob {
+            snapshot: format!("gs://acme/llms/datasets/org/rows/{}", "ab".repeat(20))
+                .parse()
+                .expect("an address"),
+            project: "acme-ml".parse().expect("a project"),
+            job: Box::new(TransferJob {
+                region: "us-central1".parse().expect("a region"),
+                image: "us-docker.pkg.dev/acme-ml/tools/openmodel:1".to_owned(),
+                tasks: 4,
+                service_account: Some("mover@acme-ml.iam.gserviceaccount.com".to_owned()),
+                token_secret: Some("projects/acme-ml/secrets/hub/versions/3".to_owned()),
+            }),
+            mirror: Box::new(MirrorSpec {
+                include: vec!["*.parquet".to_owned()],
+                exclude: vec!["-old/".to_owned()],
+                digest: "0".to_owned(),
+                storage_class: Some("NEARLINE".to_owned()),
+                near: Vec::new(),
+                parallelism: 8,
+                max_bandwidth_mib: Some(100),
+                moved_by: None,
+            }),
+            labels: [("team".to_owned(), "ml".to_owned())].into(),
+            take: false,
+            after: Vec::new(),
+        }
+    }
+
+    async fn run(answers: Vec<Answer>) -> (Outcome, Vec<String>, Value) {
+        let (transport, seen) = script::transport(answers);
+        let call = call(operation());
+        let Operation::RunTransferJob {
+            snapshot,
+            job,
+            mirror,
+            labels,
+            ..
+        } = &call.operation
+        else {
+            panic!("another operation")
+        };
+        let wanted = Wanted {
+            name: NAME,
+            job,
+            snapshot,
+            mirror,
+            labels,
+            key: &call.key,
+            hub: None,
+        };
+        let jobs = Jobs {
+            transport: &transport,
+            deadline: Instant::now() + Duration::from_hours(1),
+        };
+        let outcome = jobs.run(wanted).await;
+        let short = |line: String| line.replace("https://run.googleapis.com/v2", "");
+        let lines = seen.lines().into_iter().map(short).collect();
+        let body = calls::create(&wanted).body_bytes().unwrap_or_default();
+        (outcome, lines, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    fn there(latest: &str) -> Answer {
+        let labels = marks::labels(&[].into(), None, &call(operation()).key);
+        let mut job = json!({"name": NAME, "labels": labels});
+        if !latest.is_empty() {
+            job["latestCreatedExecution"] = json!({"name": latest});
+        }
+        script::json(200, job)
+    }
+
+    fn execution(state: &str) -> Answer {
+        let completed = json!({"type": "Completed", "state": state, "message": "Task 2 failed."});
+        script::json(
+            200,
+            json!({"conditions": [completed], "logUri": "https://logs/all"}),
+        )
+    }
+
+    fn done(metadata: &Value) -> Answer {
+        script::json(200, json!({"done": true, "metadata": metadata}))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_is_made_run_awaited_and_deleted() {
+        let (outcome, lines, body) = run(vec![
+            script::json(404, json!({})),
+            done(&json!({})),
+            there(""),
+            done(&json!({"name": EXECUTION})),
+            execution("CONDITION_RECONCILING"),
+            execution("CONDITION_SUCCEEDED"),
+            done(&json!({})),
+        ])
+        .await;
+        assert_eq!(outcome, Outcome::Done(output(NAME)));
+        insta::assert_snapshot!(lines.join("\n"), @"
+        GET /projects/acme-ml/locations/us-central1/jobs/openmodel-transfer-1
+        POST /projects/acme-ml/locations/us-central1/jobs?jobId=openmodel-transfer-1
+        GET /projects/acme-ml/locations/us-central1/jobs/openmodel-transfer-1
+        POST /projects/acme-ml/locations/us-central1/jobs/openmodel-transfer-1:run
+        GET /projects/acme-ml/locations/us-central1/jobs/openmodel-transfer-1/executions/run
+        GET /projects/acme-ml/locations/us-central1/jobs/openmodel-transfer-1/executions/run
+        DELETE /projects/acme-ml/locations/us-central1/jobs/openmodel-transfer-1
+        ");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&body).expect("JSON"), @r#"
+        {
+          "client": "openmodel",
+          "clientVersion": "0.1.0",
+          "labels": {
+            "openmodel-key": "68e25ca4d075845f0436a4400bcc9ac6",
+            "openmodel-managed": "true",
+            "openmodel-phase": "provisioning",
+            "team": "ml"
+          },
+          "template": {
+            "parallelism": 4,
+            "taskCount": 4,
+            "template": {
+              "containers": [
+                {
+                  "args": [
+                    "transfer",
+                    "hf://datasets/org/rows@abababababababababababababababababababab",
+                    "gs://acme/llms",
+                    "--task",
+                    "--parallel=8",
+                    "--include=*.parquet",
+                    "--exclude=-old/",
+                    "--storage-class=NEARLINE",
+                    "--max-bandwidth=25"
+                  ],
+                  "env": [
+                    {
+                      "name": "HF_TOKEN",
+                      "valueSource": {
+                        "secretKeyRef": {
+                          "secret": "projects/acme-ml/secrets/hub",
+                          "version": "3"
+                        }
+                      }
+                    }
+                  ],
+                  "image": "us-docker.pkg.dev/acme-ml/tools/openmodel:1",
+                  "resources": {
+                    "limits": {
+                      "cpu": "2",
+                      "memory": "2Gi"
+                    }
+                  }
+                }
+              ],
+              "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2",
+              "maxRetries": 3,
+              "serviceAccount": "mover@acme-ml.iam.gserviceaccount.com",
+              "timeout": "86400s"
+            }
+          }
+        }
+        "#);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_execution_that_runs_is_found_and_awaited() {
+        let (outcome, lines, _) = run(vec![
+            there("run"),
+            execution("CONDITION_RECONCILING"),
+            execution("CONDITION_SUCCEEDED"),
+            done(&json!({})),
+        ])
+        .await;
+        assert_eq!(outcome, Outcome::Done(output(NAME)));
+        assert!(
+            !lines.iter().any(|line| line.starts_with("POST")),
+            "{lines:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_tasks_are_named_with_their_ends_and_the_job_goes() {
+        let failed = json!({"type": "Completed", "state": "CONDITION_FAILED"});
+        let task = |index: u32, condition: &Value| {
+            json!({
+                "index": index,
+                "logUri": format!("https://logs/{index}"),
+                "conditions": [condition],
+                "lastAttemptResult": {"exitCode": 1, "status": {"message": "It exited with an error."}},
+            })
+        };
+        let fine = json!({"type": "Completed", "state": "CONDITION_SUCCEEDED"});
+        let tasks = json!({"tasks": [task(2, &failed), task(1, &fine)]});
+        let (outcome, lines, _) = run(vec![
+            there(""),
+            done(&json!({"name": EXECUTION})),
+            execution("CONDITION_FAILED"),
+            script::json(200, tasks),
+            done(&json!({})),
+        ])
+        .await;
+        let Outcome::Refused(failure) = outcome else {
+            panic!("{outcome:?}")
+        };
+        insta::assert_snapshot!(failure, @"
+        ABORTED: the job projects/acme-ml/locations/us-central1/jobs/openmodel-transfer-1 did not move all files to gs://acme/llms/datasets/org/rows/abababababababababababababababababababab: Task 2 failed.
+        task 2: exit code 1: It exited with an error.; log: https://logs/2
+        The logs say why. Check that transfer.hugging_face_token_secret holds a token that may read the repository, and that mover@acme-ml.iam.gserviceaccount.com may write to gs://acme (roles/storage.objectUser). Cloud Run had tried each of these tasks 4 times.
+        ");
+        assert_eq!(
+            lines.last().map(String::as_str),
+            Some(&*format!("DELETE /{NAME}"))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_of_somebody_else_is_left_alone() {
+        let (outcome, lines, _) = run(vec![script::json(200, json!({"name": NAME}))]).await;
+        let Outcome::Refused(failure) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert!(failure.message.contains("did not make it"), "{failure}");
+        assert_eq!(lines.len(), 1);
     }
 }

@@ -303,3 +303,27 @@ fn what_a_job_cannot_do_is_said_and_nothing_is_left() -> Result<()> {
     world.bench.assert_plan_is_empty()?;
     world.keeps_its_secrets()
 }
+
+#[test]
+fn an_apply_whose_time_is_up_is_gone_on_with_and_the_job_runs_once() -> Result<()> {
+    let job = |more: &str| {
+        format!("transfer = {{\n  engine = \"cloud_run_job\"\n  image = \"{IMAGE}\"\n}}\n{more}")
+    };
+    let world = World::new(&job("timeouts = { create = \"4s\" }"), false)?;
+    // One file takes longer than the apply may.
+    let held =
+        json!({"match": {"pathRegex": "/resolve/"}, "times": 1, "then": {"delayMillis": 12_000}});
+    world.http.post(&world.url("/sandbox/faults"), &held)?;
+    let said = world.bench.terraform_fails(&["apply", "-auto-approve"])?;
+    assert!(said.contains("not created completely"), "{said}");
+    assert!(world.inventory().contains("jobs/"), "the job is not there");
+
+    world.set(&job(""))?;
+    world.bench.apply()?;
+    assert_eq!((world.calls("create"), world.calls("run")), (1, 1));
+    assert!(!world.inventory().contains("jobs/"), "the job is left");
+    world.bench.assert_plan_is_empty()?;
+    world.bench.terraform(&["destroy", "-auto-approve"])?;
+    assert!(!world.inventory().contains(BUCKET), "{}", world.inventory());
+    Ok(())
+}

@@ -4,7 +4,7 @@
 //! that performs it is handed the value beside the graph.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use openmodel_schemas::name::{EndpointName, ProjectId, Region, Zone};
 use openmodel_schemas::quantity::Bytes;
@@ -337,11 +337,10 @@ pub struct MirrorSpec {
 #[must_use]
 pub fn transfer_job_name(project: &ProjectId, region: &Region, snapshot: &SnapshotUri) -> String {
     let digest = Sha256::digest(snapshot.to_string().as_bytes());
-    let id: String = digest
-        .iter()
-        .take(12)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut id = String::with_capacity(24);
+    for byte in digest.iter().take(12) {
+        let _ = write!(id, "{byte:02x}");
+    }
     format!("projects/{project}/locations/{region}/jobs/openmodel-transfer-{id}")
 }
 

@@ -363,9 +363,10 @@ impl BucketStore {
         let mut missing = Vec::new();
         for file in files {
             let wanted = Wanted::of(file)?;
-            match there.get(&wanted.path) {
-                Some(object) => drop(self.whole(&wanted, object)?),
-                None => missing.push(wanted.path),
+            if let Some(object) = there.get(&wanted.path) {
+                self.whole(&wanted, object)?;
+            } else {
+                missing.push(wanted.path);
             }
         }
         Ok(missing)

@@ -124,15 +124,14 @@ pub fn choose(load: &Load) -> Choice {
 }
 
 fn job(load: &Load, why: String) -> Choice {
-    let (tasks, reason) = match load.tasks {
-        Some(tasks) => (tasks, why),
-        None => {
-            let by_size = load.bytes.0.div_ceil(TASK_SHARE.0);
-            let files = u64::try_from(load.files).unwrap_or(u64::MAX);
-            let most = u64::from(MOST_TASKS).min(files).max(1);
-            let tasks = u32::try_from(by_size.clamp(1, most)).unwrap_or(1);
-            (tasks, format!("{why}; a task for each {TASK_SHARE}"))
-        }
+    let (tasks, reason) = if let Some(tasks) = load.tasks {
+        (tasks, why)
+    } else {
+        let by_size = load.bytes.0.div_ceil(TASK_SHARE.0);
+        let files = u64::try_from(load.files).unwrap_or(u64::MAX);
+        let most = u64::from(MOST_TASKS).min(files).max(1);
+        let tasks = u32::try_from(by_size.clamp(1, most)).unwrap_or(1);
+        (tasks, format!("{why}; a task for each {TASK_SHARE}"))
     };
     Choice {
         engine: Engine::CloudRunJob,

@@ -312,13 +312,14 @@ fn an_apply_whose_time_is_up_is_gone_on_with_and_the_job_runs_once() -> Result<(
     let world = World::new(&job("timeouts = { create = \"4s\" }"), false)?;
     // One file takes longer than the apply may.
     let held =
-        json!({"match": {"pathRegex": "/resolve/"}, "times": 1, "then": {"delayMillis": 12_000}});
+        json!({"match": {"pathRegex": "/resolve/"}, "times": 1, "then": {"delayMillis": 60_000}});
     world.http.post(&world.url("/sandbox/faults"), &held)?;
     let said = world.bench.terraform_fails(&["apply", "-auto-approve"])?;
     assert!(said.contains("not created completely"), "{said}");
     assert!(world.inventory().contains("jobs/"), "the job is not there");
 
     world.set(&job(""))?;
+    world.bench.terraform(&["untaint", ADDRESS])?;
     world.bench.apply()?;
     assert_eq!((world.calls("create"), world.calls("run")), (1, 1));
     assert!(!world.inventory().contains("jobs/"), "the job is left");

@@ -6,8 +6,8 @@
 //!                    ▲ of another step: deleted               └─ badly ─► deleted: refused, with its tasks
 //! ```
 //!
-//! The job's name is made from the snapshot, its label `openmodel-key` names the step: a run that was killed
-//! is continued by the next one, which finds the execution and goes on waiting. Cloud Run starts a failed
+//! The job's name is made from the snapshot, its label `openmodel-key` names the step: a run that was cut is
+//! continued by the next one, which finds the execution and goes on waiting. Cloud Run starts a failed
 //! task again; the other tasks, and the files that a task has finished, are left as they are.
 
 use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
@@ -91,14 +91,16 @@ impl Jobs<'_> {
         Err(Outcome::Refused(failure))
     }
 
-    /// The job of this step, made where it is not there. One of another step is no longer wanted.
+    /// The job, made where it is not there. One that an earlier step made moves the same files to the same
+    /// place: while it runs it is as good as ours, else it is no longer wanted.
     async fn made(&self, wanted: &Wanted<'_>) -> Result<Job, Outcome> {
         let name = wanted.name;
         if let Some(job) = self.settled(name).await? {
             if !marks::is_managed(&job.labels) {
                 return Err(Outcome::Refused(foreign(name)));
             }
-            if marks::bears(&job.labels, wanted.key) && job.failure().is_none() {
+            let ours = marks::bears(&job.labels, wanted.key);
+            if job.failure().is_none() && (ours || self.runs(&job, name).await?) {
                 return Ok(job);
             }
             self.remove(name).await?;
@@ -124,6 +126,22 @@ impl Jobs<'_> {
                 format!("Cloud Run gave up on {name}: {why}"),
             )
         }))
+    }
+
+    async fn runs(&self, job: &Job, name: &str) -> Result<bool, Outcome> {
+        let Some(latest) = job.latest(name) else {
+            return Ok(false);
+        };
+        let request = calls::execution(&latest);
+        match self
+            .transport
+            .json::<Execution>(&request, self.deadline)
+            .await
+        {
+            Ok(execution) => Ok(execution.ended().is_none()),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(Outcome::Unknown(failure::failure(&error))),
+        }
     }
 
     /// The job, once Cloud Run has worked off what was asked of it.

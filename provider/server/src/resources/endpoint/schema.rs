@@ -11,9 +11,7 @@ use tfplug::schema::{
 };
 use tfplug::value::Type;
 
-use crate::schema_parts::{
-    SECRET_VERSION, checked, labels, model_id, money, no_nulls, snapshot,
-};
+use crate::schema_parts::{SECRET_VERSION, checked, labels, model_id, money, no_nulls, snapshot};
 use crate::show::performance_attribute;
 use crate::{engines, gates, workload};
 use openmodel_schemas::name::{EndpointName, Region, Revision};

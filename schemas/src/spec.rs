@@ -11,7 +11,10 @@ use crate::name::{CommitSha, EndpointName, ModelId, ProjectId, Region};
 use crate::quantity::{Bytes, Tokens};
 use crate::snapshot::SnapshotUri;
 
-pub use self::cache::{AnywhereCacheSpec, CachePlace, CacheSpec, TransferSpec, bucket_name};
+pub use self::cache::{
+    AnywhereCacheSpec, CachePlace, CacheSpec, TransferEngine, TransferJob, TransferSpec,
+    bucket_name,
+};
 
 /// An endpoint: a model served on a surface.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

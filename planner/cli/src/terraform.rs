@@ -96,7 +96,7 @@ pub fn provider_binary(on_build: impl FnOnce(&str)) -> Result<PathBuf> {
     let here = std::env::current_exe().context("this program's own path")?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     if workspace.join("provider/server/Cargo.toml").is_file() {
-        return build_provider(&workspace, on_build);
+        return built_binary(PROVIDER_BINARY, on_build);
     }
     let beside = here.with_file_name(format!("{PROVIDER_BINARY}{EXE_SUFFIX}"));
     ensure!(
@@ -107,48 +107,55 @@ pub fn provider_binary(on_build: impl FnOnce(&str)) -> Result<PathBuf> {
     Ok(beside)
 }
 
-fn build_provider(workspace: &Path, on_build: impl FnOnce(&str)) -> Result<PathBuf> {
+/// A binary of this clone, built in the profile that this one was built in.
+///
+/// # Errors
+/// Says what did not work, with cargo's own output when the build fails.
+pub fn built_binary(name: &str, on_build: impl FnOnce(&str)) -> Result<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let release = !cfg!(debug_assertions);
     let mut command = Command::new(cargo);
     // What cargo tells a program that it runs about its package would look like a change to `ring`'s
     // build script: it and all that stands on it would be built anew each time.
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(name);
+    for (variable, _) in std::env::vars_os() {
+        let variable = variable.to_string_lossy().into_owned();
+        if variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(variable);
         }
     }
     command.args([
         "build",
         "--quiet",
         "--bin",
-        PROVIDER_BINARY,
+        name,
         "--message-format=json-render-diagnostics",
     ]);
     if release {
         command.arg("--release");
     }
     on_build(&format!(
-        "cargo build {}--bin {PROVIDER_BINARY}",
+        "cargo build {}--bin {name}",
         if release { "--release " } else { "" }
     ));
     let output = command
-        .current_dir(workspace)
+        .current_dir(&workspace)
         .stderr(Stdio::inherit())
         .output()
-        .context("cargo does not start; it is needed to build the provider from this clone")?;
+        .with_context(|| {
+            format!("cargo does not start; it is needed to build {name} from this clone")
+        })?;
     ensure!(
         output.status.success(),
-        "the provider does not build; cargo's messages stand above"
+        "{name} does not build; cargo's messages stand above"
     );
     // Cargo names the file itself: the target folder may be moved by configuration.
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .find(|path| path.file_stem() == Some(OsStr::new(PROVIDER_BINARY)))
-        .ok_or_else(|| anyhow!("cargo built the provider but named no executable"))
+        .find(|path| path.file_stem() == Some(OsStr::new(name)))
+        .ok_or_else(|| anyhow!("cargo built {name} but named no executable"))
 }
 
 /// A folder in which the real `terraform` runs with our provider and nothing from a registry.

@@ -4,13 +4,15 @@
 //! that performs it is handed the value beside the graph.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use openmodel_schemas::name::{EndpointName, ProjectId, Region, Zone};
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::report::Volume;
 use openmodel_schemas::snapshot::SnapshotUri;
+use openmodel_schemas::spec::TransferJob;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::graph::StepId;
 
@@ -155,6 +157,36 @@ pub enum Operation {
         /// What.
         bucket: Box<BucketSpec>,
     },
+    /// Let the tasks of a Cloud Run job move the files of a repository into a snapshot's folder, wait until
+    /// they have, and delete the job. Output: the job's full name.
+    RunTransferJob {
+        /// The snapshot.
+        snapshot: SnapshotUri,
+        /// Project of the job.
+        project: ProjectId,
+        /// How.
+        job: Box<TransferJob>,
+        /// What.
+        mirror: Box<MirrorSpec>,
+        /// Labels of the user; ours are added when performed.
+        labels: Tags,
+        /// Whether a finished snapshot that lies there is this cache's.
+        take: bool,
+        /// Steps that must be done before: its bucket is there.
+        after: Vec<StepId>,
+    },
+    /// Delete the job that moves the files of a snapshot, where a run was cut that waited for it. Done too
+    /// where there is none.
+    DeleteTransferJob {
+        /// The snapshot.
+        snapshot: SnapshotUri,
+        /// Project of the job.
+        project: ProjectId,
+        /// Its region.
+        region: Region,
+        /// Steps that must be done before.
+        after: Vec<StepId>,
+    },
     /// Move the files of a repository into a snapshot's folder, then write its manifest. Output: the
     /// snapshot's address.
     MirrorSnapshot {
@@ -295,6 +327,21 @@ pub struct MirrorSpec {
     /// Most MiB a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bandwidth_mib: Option<u32>,
+    /// Full name of the job that has moved the files: nothing is read from the Hub any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_by: Option<String>,
+}
+
+/// `projects/P/locations/R/jobs/ID`: the full name of the job that moves a snapshot's files. The id is made
+/// from the snapshot's address, so that whoever knows that finds it.
+#[must_use]
+pub fn transfer_job_name(project: &ProjectId, region: &Region, snapshot: &SnapshotUri) -> String {
+    let digest = Sha256::digest(snapshot.to_string().as_bytes());
+    let mut id = String::with_capacity(24);
+    for byte in digest.iter().take(12) {
+        let _ = write!(id, "{byte:02x}");
+    }
+    format!("projects/{project}/locations/{region}/jobs/openmodel-transfer-{id}")
 }
 
 /// A Cloud Run service with one serving container.
@@ -350,6 +397,8 @@ impl Operation {
             Self::GrantBucketRead { .. } => "GrantBucketRead",
             Self::AwaitSnapshot { .. } => "AwaitSnapshot",
             Self::CreateBucket { .. } => "CreateBucket",
+            Self::RunTransferJob { .. } => "RunTransferJob",
+            Self::DeleteTransferJob { .. } => "DeleteTransferJob",
             Self::MirrorSnapshot { .. } => "MirrorSnapshot",
             Self::SetAnywhereCache { .. } => "SetAnywhereCache",
             Self::MarkSnapshotReady { .. } => "MarkSnapshotReady",
@@ -373,6 +422,7 @@ impl Operation {
             Self::CreateSecret { .. }
                 | Self::CreateService { .. }
                 | Self::CreateBucket { .. }
+                | Self::RunTransferJob { take: false, .. }
                 | Self::MirrorSnapshot { take: false, .. }
         )
     }
@@ -385,6 +435,8 @@ impl Operation {
             Self::UpdateService { .. }
                 | Self::DeleteService { .. }
                 | Self::DeleteSecret { .. }
+                | Self::RunTransferJob { take: true, .. }
+                | Self::DeleteTransferJob { .. }
                 | Self::MirrorSnapshot { take: true, .. }
                 | Self::DeleteSnapshot { .. }
                 | Self::DeleteAnywhereCache { .. }
@@ -407,6 +459,8 @@ impl Operation {
             | Self::GrantBucketRead { .. }
             | Self::AwaitSnapshot { .. }
             | Self::CreateBucket { .. }
+            | Self::RunTransferJob { .. }
+            | Self::DeleteTransferJob { .. }
             | Self::MirrorSnapshot { .. }
             | Self::SetAnywhereCache { .. }
             | Self::MarkSnapshotReady { .. }
@@ -439,6 +493,8 @@ impl Operation {
         match self {
             Self::GrantBucketRead { after, .. }
             | Self::CreateService { after, .. }
+            | Self::RunTransferJob { after, .. }
+            | Self::DeleteTransferJob { after, .. }
             | Self::MirrorSnapshot { after, .. }
             | Self::SetAnywhereCache { after, .. }
             | Self::MarkSnapshotReady { after, .. }
@@ -472,6 +528,8 @@ impl Operation {
             | Self::GrantBucketRead { .. }
             | Self::AwaitSnapshot { .. }
             | Self::CreateBucket { .. }
+            | Self::RunTransferJob { .. }
+            | Self::DeleteTransferJob { .. }
             | Self::MirrorSnapshot { .. }
             | Self::SetAnywhereCache { .. }
             | Self::MarkSnapshotReady { .. }

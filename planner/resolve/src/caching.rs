@@ -2,6 +2,7 @@
 //! files load.
 
 mod cost;
+pub mod engine;
 mod load;
 pub mod lowering;
 mod places;

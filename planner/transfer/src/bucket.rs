@@ -194,7 +194,7 @@ impl BucketStore {
     }
 
     /// An object under a file's name is that file, or somebody else's.
-    fn whole(&self, file: &Wanted, object: &Object) -> Result<Kept, Trouble> {
+    pub(crate) fn whole(&self, file: &Wanted, object: &Object) -> Result<Kept, Trouble> {
         let same = object.metadata.get(IDENTITY) == Some(&file.identity.to_string())
             && object.size == file.size.0;
         let crc32c = object.crc32c.parse::<Crc32c>();

@@ -357,6 +357,21 @@ impl BucketStore {
         Ok(found)
     }
 
+    /// The files that are not there whole, by their paths. Another object under a file's name is a trouble.
+    pub async fn missing(&self, files: &[RepoFile]) -> Result<Vec<String>, Trouble> {
+        let there = self.list().await?;
+        let mut missing = Vec::new();
+        for file in files {
+            let wanted = Wanted::of(file)?;
+            if let Some(object) = there.get(&wanted.path) {
+                self.whole(&wanted, object)?;
+            } else {
+                missing.push(wanted.path);
+            }
+        }
+        Ok(missing)
+    }
+
     /// Remove altered objects, so that the files are moved again.
     pub async fn clear(&self, differences: &[Difference]) -> Result<(), Trouble> {
         for difference in differences {

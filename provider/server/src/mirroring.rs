@@ -1,6 +1,7 @@
 //! Google Cloud with the hands that move files: what the executor of a cache works with.
 //!
 //! ```text
+//!   RunTransferJob     all files there? ─no─► Google Cloud's own adapter runs the job
 //!   MirrorSnapshot     manifest there, and all it lists? ─no─► move what is missing ─► manifest, marked with the key
 //!   MarkSnapshotReady  the record of the cache beside it, the mark `ready` on it
 //!   DeleteSnapshot     what the manifest lists
@@ -20,13 +21,13 @@ use openmodel_cloud::google::{KEY_LABEL, PHASE_LABEL, Phase};
 use openmodel_graph::key::StepKey;
 use openmodel_graph::operation::{MirrorSpec, Operation};
 use openmodel_schemas::quantity::Bytes;
-use openmodel_schemas::repository::RepositoryCard;
+use openmodel_schemas::repository::{RepoFile, RepositoryCard};
 use openmodel_schemas::snapshot::SnapshotUri;
 use openmodel_transfer::bucket::BucketStore;
 use openmodel_transfer::file::Meter;
 use openmodel_transfer::hub::HubOrigin;
-use openmodel_transfer::mirror::Mirror;
-use openmodel_transfer::ports::{Kind, Trouble};
+use openmodel_transfer::mirror::{Mirror, MovedElsewhere};
+use openmodel_transfer::ports::{Kind, Origin, Trouble};
 use openmodel_transfer::progress::{progress, size};
 use openmodel_transfer::repository::Moved;
 use openmodel_transfer::select::Patterns;
@@ -60,6 +61,16 @@ impl Cloud for Mirroring {
                 take,
                 ..
             } => self.look(snapshot, mirror, *take, &call.key).await,
+            Operation::RunTransferJob {
+                snapshot,
+                mirror,
+                take,
+                ..
+            } => match self.look_at_files(snapshot, mirror, *take).await? {
+                // All files are there; a job may be left of a run that was cut.
+                Seen::Ours(_) => self.google.observe(call, deadline).await,
+                seen => Ok(seen),
+            },
             Operation::MarkSnapshotReady { snapshot, .. } => {
                 let store = self.open(snapshot).await.map_err(failure)?;
                 let ready = store.is_marked_ready(&self.record, &ready()).await;
@@ -103,6 +114,19 @@ impl Cloud for Mirroring {
                     )),
                 }
             }
+            Operation::RunTransferJob { snapshot, job, .. } => {
+                let tasks = job.tasks;
+                let line = format!("{snapshot}: {tasks} tasks of a Cloud Run job move the files");
+                log::info("cache", &line, &[]);
+                match self.clear(snapshot).await {
+                    Ok(None) => {
+                        let outcome = self.google.perform(call, deadline).await;
+                        self.after_job(snapshot, outcome).await
+                    }
+                    Ok(Some(_)) => self.google.perform(call, deadline).await,
+                    Err(trouble) => outcome(snapshot, Err(trouble)),
+                }
+            }
             Operation::MarkSnapshotReady { snapshot, .. } => {
                 let marked = async {
                     let store = self.open(snapshot).await?;
@@ -119,6 +143,12 @@ impl Cloud for Mirroring {
 
     async fn undo(&self, call: &Call, done: &Output, deadline: Instant) -> Outcome {
         match &call.operation {
+            Operation::RunTransferJob { snapshot, .. } => {
+                match self.google.undo(call, done, deadline).await {
+                    Outcome::Done(_) => outcome(snapshot, self.remove(snapshot).await),
+                    not_done => not_done,
+                }
+            }
             Operation::MirrorSnapshot { snapshot, .. } => {
                 outcome(snapshot, self.remove(snapshot).await)
             }
@@ -162,6 +192,61 @@ impl Mirroring {
         })
     }
 
+    /// Whether the files are in their folder, for a step that only moves them.
+    async fn look_at_files(
+        &self,
+        snapshot: &SnapshotUri,
+        mirror: &MirrorSpec,
+        take: bool,
+    ) -> Result<Seen, Failure> {
+        let store = match self.open(snapshot).await {
+            Ok(store) => store,
+            Err(trouble) if is_no_bucket(&trouble) => return Ok(Seen::Absent),
+            Err(trouble) => return Err(failure(trouble)),
+        };
+        let there =
+            if let Some(Marked { manifest, marks }) = store.marked().await.map_err(failure)? {
+                let finished =
+                    marks.get(PHASE_LABEL).map(String::as_str) == Some(Phase::Ready.as_str());
+                if !take && finished {
+                    return Ok(Seen::Conflict(taken(snapshot)));
+                }
+                let differs = store.compare(&manifest).await.map_err(failure)?;
+                manifest.digest == mirror.digest && !differs.iter().any(Difference::is_mendable)
+            } else {
+                let files = self.files(snapshot, mirror).map_err(failure)?;
+                store.missing(&files).await.map_err(failure)?.is_empty()
+            };
+        Ok(if there {
+            Seen::Ours(output(snapshot))
+        } else {
+            Seen::Absent
+        })
+    }
+
+    /// What a job has moved that failed for good goes, where no snapshot was there before.
+    async fn after_job(&self, snapshot: &SnapshotUri, outcome: Outcome) -> Outcome {
+        let Outcome::Refused(mut failure) = outcome else {
+            return outcome;
+        };
+        if !failure.transient
+            && let Err(trouble) = self.remove(snapshot).await
+        {
+            failure.message += &format!("\nWhat it had moved is still there: {trouble}");
+        }
+        Outcome::Refused(failure)
+    }
+
+    /// Remove what was altered since the snapshot was finished; the manifest, where there is one.
+    async fn clear(&self, snapshot: &SnapshotUri) -> Result<Option<Marked>, Trouble> {
+        let store = self.open(snapshot).await?;
+        let before = store.marked().await?;
+        if let Some(before) = &before {
+            store.clear(&store.compare(&before.manifest).await?).await?;
+        }
+        Ok(before)
+    }
+
     /// Move what is missing, with rests, until it is there or refused for good.
     async fn mirror(
         &self,
@@ -170,11 +255,11 @@ impl Mirroring {
         key: &StepKey,
     ) -> Result<(), Trouble> {
         let mirror = self.prepare(snapshot, spec, key)?;
-        let store = self.open(snapshot).await?;
-        let before = store.marked().await?;
-        if let Some(before) = &before {
-            store.clear(&store.compare(&before.manifest).await?).await?;
-        }
+        let before = match &spec.moved_by {
+            None => self.clear(snapshot).await?,
+            // What its job has just moved differs from an earlier manifest too.
+            Some(_) => self.open(snapshot).await?.marked().await?,
+        };
         loop {
             let class = spec.storage_class.as_deref();
             let moving = mirror.to(snapshot, class, &spec.near);
@@ -187,7 +272,7 @@ impl Mirroring {
             };
             if trouble.kind == Kind::Final {
                 if before.is_none() {
-                    store.remove().await?;
+                    self.remove(snapshot).await?;
                 }
                 return Err(trouble);
             }
@@ -202,33 +287,25 @@ impl Mirroring {
         spec: &MirrorSpec,
         key: &StepKey,
     ) -> Result<Mirror, Trouble> {
-        let card = self
-            .card
-            .as_ref()
-            .ok_or_else(|| Trouble::last("the repository was not read"))?;
-        let patterns = Patterns {
-            include: spec.include.clone(),
-            exclude: spec.exclude.clone(),
-        };
-        let selection = patterns.select(&card.files);
-        let selection = selection.map_err(|error| Trouble::last(error.to_string()))?;
-        if wanted_digest(&selection.files)?.to_string() != spec.digest {
-            return Err(Trouble::last(format!(
-                "{}: the Hub lists other files at {} than it did while planning; plan again",
-                card.repository.id, card.commit
-            )));
-        }
+        let files = self.files(snapshot, spec)?;
+        let card = self.card()?;
         let transport = self.google.transport().clone();
-        Ok(Mirror {
-            origin: Arc::new(HubOrigin {
+        let origin: Arc<dyn Origin> = match &spec.moved_by {
+            Some(job) => Arc::new(MovedElsewhere {
+                by: format!("the job {job}"),
+            }),
+            None => Arc::new(HubOrigin {
                 transport: transport.clone(),
                 repository: card.repository.clone(),
                 commit: snapshot.commit(),
             }),
+        };
+        Ok(Mirror {
+            origin,
             transport,
             repository: card.repository.clone(),
             license: card.licence.id().map(str::to_owned),
-            files: selection.files,
+            files,
             marks: BTreeMap::from([
                 (KEY_LABEL.to_owned(), key.to_string()),
                 (
@@ -242,6 +319,30 @@ impl Mirroring {
                 .map(|mib| Arc::new(Throttle::new(u64::from(mib) << 20))),
             meter: Arc::new(Meter::default()),
         })
+    }
+
+    fn card(&self) -> Result<&RepositoryCard, Trouble> {
+        let card = self.card.as_deref();
+        card.ok_or_else(|| Trouble::last("the repository was not read"))
+    }
+
+    /// The files of a snapshot, as they were planned.
+    fn files(&self, snapshot: &SnapshotUri, spec: &MirrorSpec) -> Result<Vec<RepoFile>, Trouble> {
+        let card = self.card()?;
+        let patterns = Patterns {
+            include: spec.include.clone(),
+            exclude: spec.exclude.clone(),
+        };
+        let selection = patterns.select(&card.files);
+        let selection = selection.map_err(|error| Trouble::last(error.to_string()))?;
+        if wanted_digest(&selection.files)?.to_string() != spec.digest {
+            return Err(Trouble::last(format!(
+                "{}: the Hub lists other files at {} than it did while planning; plan again",
+                card.repository.id,
+                snapshot.commit()
+            )));
+        }
+        Ok(selection.files)
     }
 
     async fn remove(&self, snapshot: &SnapshotUri) -> Result<(), Trouble> {

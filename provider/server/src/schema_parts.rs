@@ -11,6 +11,10 @@ use tfplug::value::Dynamic;
 /// Money: digits, with at most four after the point.
 const MONEY: &str = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,4})?$";
 
+/// Full name of a version of a Secret Manager secret.
+pub(crate) const SECRET_VERSION: &str =
+    r"^projects/[^/]+/secrets/[A-Za-z0-9_-]{1,255}/versions/(latest|[0-9]+)$";
+
 /// Accepts what parses as `T`; the error is the name's own rule.
 pub(crate) fn checked<T: FromStr<Err = NameError> + 'static>(rule: &'static str) -> Validator {
     Validator::new(rule, |args, found| {

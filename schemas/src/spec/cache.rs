@@ -62,6 +62,33 @@ pub struct TransferSpec {
     pub parallelism: u32,
     /// Most MiB a second; none: as many as there are.
     pub max_bandwidth_mib: Option<u32>,
+    /// Who moves them from the Hub.
+    pub engine: TransferEngine,
+}
+
+/// Who moves files from the Hub into Cloud Storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "engine", rename_all = "snake_case")]
+pub enum TransferEngine {
+    /// The process that asks for it.
+    Local,
+    /// Tasks of a Cloud Run job.
+    CloudRunJob(TransferJob),
+}
+
+/// The Cloud Run job that moves files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferJob {
+    /// Its region.
+    pub region: Region,
+    /// Image with the binary `openmodel` as its entry point.
+    pub image: String,
+    /// Tasks that share the files.
+    pub tasks: u32,
+    /// E-mail of the account that it runs as; none: the project's default compute account.
+    pub service_account: Option<String>,
+    /// `projects/P/secrets/S/versions/V` of the Hub token; none: the Hub is asked without one.
+    pub token_secret: Option<String>,
 }
 
 /// A place of a cache.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use openmodel_apply::cloud::{Call, Cloud, Failure, Outcome, Output, Seen};
-use openmodel_graph::operation::{EndpointIdentity, Input, Operation, SecretSlot};
+use openmodel_graph::operation::{
+    EndpointIdentity, Input, Operation, SecretSlot, transfer_job_name,
+};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::snapshot::SnapshotUri;
 use tokio::time::Instant;
@@ -12,12 +14,15 @@ use super::access::Access;
 use super::buckets::Bucket;
 use super::caches::{Caches, Near};
 use super::failure;
+use super::job_calls;
+use super::jobs::Jobs;
 use super::live::LiveService;
 use super::marks;
 use super::run;
 use super::secrets::Secrets;
 use super::services::{Services, Wanted};
 use super::snapshots::{Asked, SnapshotState, Snapshots};
+use crate::transport::Api;
 use crate::{Secret, Transport};
 
 /// Google Cloud, with the secrets that the graph's slots stand for.
@@ -107,6 +112,19 @@ impl GoogleCloud {
             transport: &self.transport,
             deadline,
         }
+    }
+
+    fn jobs(&self, deadline: Instant) -> Jobs<'_> {
+        Jobs {
+            transport: &self.transport,
+            deadline,
+        }
+    }
+
+    /// The address of the Hub, where it is not the usual one.
+    fn other_hub(&self) -> Option<&str> {
+        let url = self.transport.endpoints().url(Api::Hub);
+        (url != Api::Hub.default_url()).then_some(url)
     }
 
     fn services(&self, deadline: Instant) -> Services<'_> {
@@ -207,6 +225,24 @@ impl Cloud for GoogleCloud {
             Operation::CreateBucket { bucket, .. } => {
                 self.caches(deadline).observe_bucket(bucket).await
             }
+            Operation::RunTransferJob {
+                snapshot,
+                project,
+                job,
+                ..
+            } => {
+                let name = transfer_job_name(project, &job.region, snapshot);
+                self.jobs(deadline).observe(&name).await
+            }
+            Operation::DeleteTransferJob {
+                snapshot,
+                project,
+                region,
+                ..
+            } => {
+                let name = transfer_job_name(project, region, snapshot);
+                self.jobs(deadline).observe(&name).await
+            }
             Operation::SetAnywhereCache { .. } => {
                 let near = near(&call.operation)?;
                 self.caches(deadline).observe_near(near).await
@@ -281,6 +317,34 @@ impl Cloud for GoogleCloud {
                     .create_bucket(project.as_str(), bucket, &call.key)
                     .await
             }
+            Operation::RunTransferJob {
+                snapshot,
+                project,
+                job,
+                mirror,
+                labels,
+                ..
+            } => {
+                let wanted = job_calls::Wanted {
+                    name: &transfer_job_name(project, &job.region, snapshot),
+                    job,
+                    snapshot,
+                    mirror,
+                    labels,
+                    key: &call.key,
+                    hub: self.other_hub(),
+                };
+                self.jobs(deadline).run(wanted).await
+            }
+            Operation::DeleteTransferJob {
+                snapshot,
+                project,
+                region,
+                ..
+            } => {
+                let name = transfer_job_name(project, region, snapshot);
+                self.jobs(deadline).delete(&name).await
+            }
             Operation::SetAnywhereCache { .. } => match near(&call.operation) {
                 Ok(near) => self.caches(deadline).set_near(near).await,
                 Err(failure) => Outcome::Refused(failure),
@@ -346,6 +410,15 @@ impl Cloud for GoogleCloud {
                 self.caches(deadline)
                     .undo_bucket(&bucket.name, &call.key)
                     .await
+            }
+            Operation::RunTransferJob {
+                snapshot,
+                project,
+                job,
+                ..
+            } => {
+                let name = transfer_job_name(project, &job.region, snapshot);
+                self.jobs(deadline).delete(&name).await
             }
             // Nothing of its own is left by what does not create.
             _ => Outcome::Done(output.clone()),

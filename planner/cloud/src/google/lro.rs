@@ -23,6 +23,15 @@ pub(crate) struct Lro {
     #[serde(default)]
     done: bool,
     error: Option<Status>,
+    #[serde(default)]
+    metadata: serde_json::Value,
+}
+
+impl Lro {
+    /// Full name of the object that it is about, where the operation says.
+    pub(crate) fn target(&self) -> Option<&str> {
+        self.metadata["name"].as_str()
+    }
 }
 
 /// `google.rpc.Status`.

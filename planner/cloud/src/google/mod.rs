@@ -11,6 +11,7 @@
 //! | `live.rs` | [`LiveService`]: a service as it is, for Terraform's read |
 //! | `storage.rs`, `buckets.rs` | Cloud Storage: objects and uploads, buckets |
 //! | `secret_manager.rs`, `resource_manager.rs`, `policy.rs`, `lro.rs` | the other requests and answers |
+//! | `jobs.rs`, `job_calls.rs` | the Cloud Run job that moves the files of a snapshot |
 //! | `caches.rs`, `anywhere.rs` | buckets that hold snapshots, and their Anywhere Caches |
 //! | `marks.rs` | the labels by which openmodel knows its own |
 //! | `failure.rs` | an API's error as a failure with its next move |
@@ -22,6 +23,8 @@ pub mod anywhere;
 pub mod buckets;
 mod caches;
 mod failure;
+mod job_calls;
+mod jobs;
 mod live;
 mod lro;
 mod marks;

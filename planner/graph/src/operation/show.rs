@@ -42,11 +42,31 @@ impl fmt::Display for Operation {
                 "{project}, {}, {}, {}",
                 bucket.name, bucket.location, bucket.storage_class
             )?,
+            Self::RunTransferJob {
+                snapshot,
+                project,
+                job,
+                ..
+            } => write!(
+                f,
+                "{snapshot}, {project}, {}, {} tasks, {}",
+                job.region, job.tasks, job.image
+            )?,
+            Self::DeleteTransferJob {
+                snapshot,
+                project,
+                region,
+                ..
+            } => write!(f, "{snapshot}, {project}, {region}")?,
             Self::MirrorSnapshot {
                 snapshot, mirror, ..
             } => {
                 let digest = mirror.digest.get(..8).unwrap_or(&mirror.digest);
                 write!(f, "{snapshot}, {digest}")?;
+                if let Some(job) = &mirror.moved_by {
+                    let id = job.rsplit('/').next().unwrap_or(job);
+                    write!(f, ", moved by {id}")?;
+                }
                 if !mirror.near.is_empty() {
                     write!(f, ", near {}", mirror.near.join(", "))?;
                 }

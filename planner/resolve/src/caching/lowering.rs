@@ -2,18 +2,19 @@
 //!
 //! ```text
 //!   CreateBucket ─► MirrorSnapshot (from the Hub) ─┬─► MirrorSnapshot (a copy) ─┬─► MarkSnapshotReady
-//!                                                  └─► SetAnywhereCache ────────┘
-//!   DeleteSnapshot ─► DeleteAnywhereCache ─► DeleteBucket
+//!         │            ▲                           └─► SetAnywhereCache ────────┘
+//!         └─► RunTransferJob, where a job moves the files: then MirrorSnapshot finds them
+//!   DeleteTransferJob ─► DeleteSnapshot ─► DeleteAnywhereCache ─► DeleteBucket
 //! ```
 //!
 //! The first place gets the files from the Hub, the others copy them from it. An old snapshot goes only
 //! after the new one is ready: whatever serves from it has been told by then.
 
 use openmodel_graph::graph::{ExecutionGraph, GraphBuilder, GraphError, StepId};
-use openmodel_graph::operation::{BucketSpec, MirrorSpec, Operation};
-use openmodel_schemas::name::Zone;
+use openmodel_graph::operation::{BucketSpec, MirrorSpec, Operation, transfer_job_name};
+use openmodel_schemas::name::{ProjectId, Region, Zone};
 use openmodel_schemas::snapshot::SnapshotUri;
-use openmodel_schemas::spec::{CachePlace, CacheSpec};
+use openmodel_schemas::spec::{CachePlace, CacheSpec, TransferEngine, TransferJob};
 
 /// Storage class of the buckets that openmodel makes, where nobody names one.
 const STORAGE_CLASS: &str = "STANDARD";
@@ -21,6 +22,8 @@ const STORAGE_CLASS: &str = "STANDARD";
 /// What of a cache is no longer wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leaving {
+    /// Jobs that may still move files, by their snapshots.
+    pub jobs: Vec<(SnapshotUri, ProjectId, Region)>,
     /// Snapshots.
     pub snapshots: Vec<SnapshotUri>,
     /// Anywhere Caches, by their buckets.
@@ -48,9 +51,23 @@ pub fn lower_cache(
                 bucket: Box::new(bucket(spec, place)),
             }));
         }
+        let mut mirror = mirror(spec, place, &places);
+        if let Some(job) = job(spec).filter(|_| mirrored.is_empty()) {
+            let name = transfer_job_name(&spec.project, &job.region, &place.uri);
+            after.push(graph.step(Operation::RunTransferJob {
+                snapshot: place.uri.clone(),
+                project: spec.project.clone(),
+                job: Box::new(job.clone()),
+                mirror: Box::new(mirror.clone()),
+                labels: spec.labels.clone(),
+                take,
+                after: after.clone(),
+            }));
+            mirror.moved_by = Some(name);
+        }
         let mirror = graph.step(Operation::MirrorSnapshot {
             snapshot: place.uri.clone(),
-            mirror: Box::new(mirror(spec, place, &places)),
+            mirror: Box::new(mirror),
             take,
             after,
         });
@@ -88,6 +105,13 @@ pub fn lower_cache_delete(identity: &str, leaving: &Leaving) -> Result<Execution
     graph.freeze()
 }
 
+/// The job that moves the files of the first place, where there is one, as [`Leaving`] names it.
+#[must_use]
+pub fn transfer_job(spec: &CacheSpec) -> Option<(SnapshotUri, ProjectId, Region)> {
+    let first = spec.places().swap_remove(0).uri;
+    job(spec).map(|job| (first, spec.project.clone(), job.region.clone()))
+}
+
 /// What a cache is called in the keys of its steps: the folder of its repository in the first place.
 #[must_use]
 pub fn identity(spec: &CacheSpec) -> String {
@@ -106,12 +130,28 @@ pub fn zones(spec: &CacheSpec, place: &CachePlace, alone: bool) -> Vec<Zone> {
     near.zones.iter().filter(inside).cloned().collect()
 }
 
+const fn job(spec: &CacheSpec) -> Option<&TransferJob> {
+    match &spec.transfer.engine {
+        TransferEngine::Local => None,
+        TransferEngine::CloudRunJob(job) => Some(job),
+    }
+}
+
 fn leave(graph: &mut GraphBuilder, leaving: &Leaving, ready: &[StepId]) {
     let mut after = ready.to_vec();
+    for (snapshot, project, region) in &leaving.jobs {
+        after.push(graph.step(Operation::DeleteTransferJob {
+            snapshot: snapshot.clone(),
+            project: project.clone(),
+            region: region.clone(),
+            after: ready.to_vec(),
+        }));
+    }
+    let still = after.clone();
     for snapshot in &leaving.snapshots {
         after.push(graph.step(Operation::DeleteSnapshot {
             snapshot: snapshot.clone(),
-            after: ready.to_vec(),
+            after: still.clone(),
         }));
     }
     let mut last = after.clone();
@@ -157,6 +197,7 @@ fn mirror(spec: &CacheSpec, place: &CachePlace, places: &[CachePlace]) -> Mirror
         near,
         parallelism: spec.transfer.parallelism,
         max_bandwidth_mib: spec.transfer.max_bandwidth_mib,
+        moved_by: None,
     }
 }
 
@@ -193,6 +234,7 @@ mod tests {
             transfer: TransferSpec {
                 parallelism: 8,
                 max_bandwidth_mib: None,
+                engine: TransferEngine::Local,
             },
             labels: BTreeMap::new(),
         }
@@ -236,6 +278,46 @@ mod tests {
     }
 
     #[test]
+    fn a_job_moves_the_files_of_the_first_place_before_they_are_verified() {
+        let spec = CacheSpec {
+            bucket: Some("acme-models".to_owned()),
+            regions: vec!["europe-west4".parse().expect("a region")],
+            transfer: TransferSpec {
+                engine: TransferEngine::CloudRunJob(TransferJob {
+                    region: "us-central1".parse().expect("a region"),
+                    image: "us-docker.pkg.dev/acme-ml/tools/openmodel:1".to_owned(),
+                    tasks: 3,
+                    service_account: None,
+                    token_secret: None,
+                }),
+                ..spec().transfer
+            },
+            ..spec()
+        };
+        let graph = lower_cache(&spec, false, &Leaving::default()).expect("a graph");
+        insta::assert_snapshot!(graph, @"
+        s0 = RunTransferJob(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, acme-ml, us-central1, 3 tasks, us-docker.pkg.dev/acme-ml/tools/openmodel:1)
+        s1 = MirrorSnapshot(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, abababab, moved by openmodel-transfer-9f18537de480ec9a3db5b5e4, near acme-models, openmodel-acme-ml-europe-west4) after s0
+        s2 = CreateBucket(acme-ml, openmodel-acme-ml-europe-west4, europe-west4, STANDARD)
+        s3 = MirrorSnapshot(gs://openmodel-acme-ml-europe-west4/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, abababab, near openmodel-acme-ml-europe-west4, acme-models) after s1, s2
+        s4 = MarkSnapshotReady(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s1, s3
+        s5 = MarkSnapshotReady(gs://openmodel-acme-ml-europe-west4/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s1, s3
+        ");
+        assert!(graph.is_creation());
+        let first = spec.places().swap_remove(0).uri;
+        let all = Leaving {
+            jobs: transfer_job(&spec).into_iter().collect(),
+            snapshots: vec![first],
+            ..Leaving::default()
+        };
+        let graph = lower_cache_delete(&identity(&spec), &all).expect("a graph");
+        insta::assert_snapshot!(graph, @"
+        s0 = DeleteTransferJob(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, acme-ml, us-central1)
+        s1 = DeleteSnapshot(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s0
+        ");
+    }
+
+    #[test]
     fn what_leaves_goes_after_the_new_is_ready_and_the_bucket_last() {
         let old = spec().places().swap_remove(0).uri;
         let leaving = Leaving {
@@ -256,6 +338,7 @@ mod tests {
         s3 = DeleteSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s2
         ");
         let all = Leaving {
+            jobs: Vec::new(),
             snapshots: vec![old],
             anywhere_caches: vec![(
                 "openmodel-acme-ml-us-central1".to_owned(),

@@ -3,7 +3,7 @@
 use openmodel_resolve::gates::Asker;
 use openmodel_schemas::name::{CommitSha, ProjectId, Region, Zone};
 use openmodel_schemas::snapshot::{Repository, RepositoryType};
-use openmodel_schemas::spec::{AnywhereCacheSpec, CacheSpec, TransferSpec};
+use openmodel_schemas::spec::{AnywhereCacheSpec, CacheSpec, TransferEngine, TransferSpec};
 use openmodel_transfer::repository::PARALLELISM;
 use openmodel_transfer::select::Patterns;
 use tfplug::value::Value;
@@ -43,6 +43,7 @@ pub(crate) fn validate(config: &CacheModel) -> Diagnostics {
                 )),
         );
     }
+    found.extend(super::engine::validate(config));
     found
 }
 
@@ -162,6 +163,19 @@ fn transfer(value: &Value<TransferModel>, waiting: &mut Option<&'static str>) ->
     let model = known(value, "transfer", waiting)
         .cloned()
         .unwrap_or_default();
+    let words = [
+        (&model.engine, "transfer.engine"),
+        (&model.image, "transfer.image"),
+        (&model.service_account, "transfer.service_account"),
+        (
+            &model.hugging_face_token_secret,
+            "transfer.hugging_face_token_secret",
+        ),
+    ];
+    for (word, path) in words {
+        known(word, path, waiting);
+    }
+    known(&model.tasks, "transfer.tasks", waiting);
     let number = |value: &Value<i64>| {
         value
             .as_known()
@@ -171,6 +185,8 @@ fn transfer(value: &Value<TransferModel>, waiting: &mut Option<&'static str>) ->
         parallelism: number(&model.parallelism)
             .unwrap_or_else(|| u32::try_from(PARALLELISM).unwrap_or(1)),
         max_bandwidth_mib: number(&model.max_bandwidth_mib),
+        // By size, which is not known yet.
+        engine: TransferEngine::Local,
     }
 }
 

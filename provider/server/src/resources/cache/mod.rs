@@ -4,11 +4,13 @@
 //! schema.rs   attributes        inputs.rs  configuration ─► CacheSpec, gates
 //! model.rs    their values      plan.rs    the planned values       place.rs   buckets and regions
 //! apply.rs    create, update, delete       change.rs  from commit to commit    show.rs  figures
+//! engine.rs   who moves the files
 //! read.rs     what lies in Cloud Storage ─► drift
 //! ```
 
 mod apply;
 mod change;
+mod engine;
 mod inputs;
 mod model;
 mod place;

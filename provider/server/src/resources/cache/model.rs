@@ -67,6 +67,12 @@ pub(crate) struct AnywhereCacheModel {
 pub(crate) struct TransferModel {
     pub(crate) parallelism: Value<i64>,
     pub(crate) max_bandwidth_mib: Value<i64>,
+    pub(crate) engine: Value<String>,
+    pub(crate) image: Value<String>,
+    pub(crate) tasks: Value<i64>,
+    pub(crate) service_account: Value<String>,
+    pub(crate) hugging_face_token_secret: Value<String>,
+    pub(crate) reason: Value<String>,
 }
 
 /// `last_change`.

@@ -25,7 +25,7 @@ use tfplug::{Diagnostic, Diagnostics};
 
 use super::inputs::{asked, patterns, repository, spec};
 use super::model::CacheModel;
-use super::{change, place, show};
+use super::{change, engine, place, show};
 use crate::client::Client;
 use crate::{errors, gates};
 
@@ -69,6 +69,7 @@ pub(crate) async fn plan(
     let mut planned = proposed;
     let mut requires_replace = Vec::new();
     planned.effective_labels = client.effective_labels(&config.labels);
+    planned.transfer = engine::asked(&config);
     place::fill(
         client,
         &config,
@@ -118,6 +119,7 @@ pub(crate) async fn plan(
         spec.selection.clone_from(&before.selection);
         spec.digest.clone_from(&before.digest);
         keep(prior, &mut planned);
+        engine::decide(Some(prior), None, &mut planned, &mut spec)?;
     } else {
         let (card, selection) = choose(context, &planned, &gates, &spec).await?;
         spec.selection = selection.digest(&card.files);
@@ -126,6 +128,7 @@ pub(crate) async fn plan(
             .map_err(|trouble| on("repository", "Repository cannot be kept", &trouble.message))?
             .to_string();
         show::facts(&card, &selection, &mut planned);
+        engine::decide(None, Some(&card), &mut planned, &mut spec)?;
         show::figures(&spec, selection.bytes(), catalog, &mut planned);
         place::look(client, prior.as_ref(), &spec).await?;
     }
@@ -273,6 +276,7 @@ fn wait_for(planned: &mut CacheModel, input: &str) {
     let text = format!("files, cost and load times are known once {input} is known");
     log::info("cache", &text, &[]);
     let not_null = || Refinement::default().with_not_null();
+    engine::wait_for(planned);
     planned.id = Value::unknown_with("gs://");
     planned.uri = Value::Unknown(not_null());
     planned.files = Value::Unknown(not_null());

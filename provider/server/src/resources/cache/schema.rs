@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use openmodel_resolve::caching::engine::Engine;
 use openmodel_schemas::name::{CommitSha, ProjectId, Region, Revision, Zone};
 use openmodel_schemas::snapshot::RepositoryType;
 use tfplug::framework::Timeouts;
@@ -11,8 +12,9 @@ use tfplug::schema::{
 };
 use tfplug::value::Type;
 
+use super::engine::BUILD;
 use crate::gates;
-use crate::schema_parts::{checked, labels, model_id, no_nulls};
+use crate::schema_parts::{SECRET_VERSION, checked, labels, model_id, no_nulls};
 
 /// How long each operation may take. A create moves all files; a delete waits for Anywhere Caches, which go
 /// an hour after they were told to.
@@ -181,26 +183,87 @@ fn place() -> [Attribute; 8] {
 }
 
 fn moving() -> [Attribute; 1] {
+    let [engine, image, tasks, account, token, reason] = engine();
     [Attribute::object(
         "transfer",
         [
             Attribute::number("parallelism")
-                .default(8)
+                .optional()
+                .computed()
                 .validate(between(1, 64))
                 .description(
-                    "Files in flight at once. Each holds some MiB of memory, whatever the size of the file.",
+                    "Files in flight at once, in each task of a job. Each holds some MiB of memory, whatever the size \
+                     of the file. Default: 8.",
                 ),
             Attribute::number("max_bandwidth_mib")
                 .optional()
                 .validate(at_least(1))
                 .description("Most MiB a second, of all files. Unset: no limit."),
+            engine,
+            image,
+            tasks,
+            account,
+            token,
+            reason,
         ],
     )
     .optional()
+    .computed()
     .description(
-        "How files are moved: through the machine that runs Terraform, in streams that touch no disk. What another \
-         snapshot of the repository has in one of the buckets is copied inside Cloud Storage.",
+        "How files are moved, in streams that touch no disk. What another snapshot of the repository has in one of the \
+         buckets is copied inside Cloud Storage.",
     )]
+}
+
+fn engine() -> [Attribute; 6] {
+    [
+        Attribute::string("engine")
+            .optional()
+            .computed()
+            .never_null()
+            .validate(one_of(&Engine::ALL.map(Engine::as_str)))
+            .description(
+                "Who moves them: `local`, the machine that runs Terraform, or `cloud_run_job`, tasks of a Cloud Run job \
+                 beside the bucket, which the provider starts, awaits, verifies and deletes. Default: `local` up to 84 \
+                 GiB, which a line of 1 Gbit/s carries in a quarter of an hour; above that the job, if `image` is set. \
+                 `cost` does not count the vCPU seconds of a job.",
+            ),
+        Attribute::string("image")
+            .optional()
+            .validate(length(1, 512))
+            .description(format!("Image of the job. {BUILD}")),
+        Attribute::number("tasks")
+            .optional()
+            .computed()
+            .validate(between(1, 1000))
+            .description(
+                "Tasks of the job, which share the files. A failed one alone is started again. Default: one for each 32 \
+                 GiB, at most 64, and no more than there are files. The Hub's limit of requests counts all of them \
+                 together.",
+            ),
+        Attribute::string("service_account")
+            .optional()
+            .validate(regex(r"^[^@\s]+@[^@\s]+$", "be the e-mail of a service account"))
+            .description(
+                "Account that the job runs as. It must hold `roles/storage.objectUser` on the bucket. Default: the \
+                 project's default compute account.",
+            ),
+        Attribute::string("hugging_face_token_secret")
+            .optional()
+            .validate(regex(
+                SECRET_VERSION,
+                "have the form `projects/{project}/secrets/{secret}/versions/{version}`",
+            ))
+            .description(
+                "A Secret Manager secret version that holds the Hub token of the job, for gated and private \
+                 repositories; the job's account must be allowed to read it \
+                 (`roles/secretmanager.secretAccessor`). The provider's own token never goes into a job.",
+            ),
+        Attribute::string("reason")
+            .computed()
+            .never_null()
+            .description("Why this engine."),
+    ]
 }
 
 fn housekeeping() -> [Attribute; 4] {

@@ -11,7 +11,7 @@ use tfplug::schema::{
 };
 use tfplug::value::Type;
 
-use crate::schema_parts::{checked, labels, model_id, money, no_nulls, snapshot};
+use crate::schema_parts::{SECRET_VERSION, checked, labels, model_id, money, no_nulls, snapshot};
 use crate::show::performance_attribute;
 use crate::{engines, gates, workload};
 use openmodel_schemas::name::{EndpointName, Region, Revision};
@@ -23,9 +23,6 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts::new(&[
     ("update", Duration::from_mins(30)),
     ("delete", Duration::from_mins(20)),
 ]);
-
-const SECRET_VERSION: &str =
-    r"^projects/[^/]+/secrets/[A-Za-z0-9_-]{1,255}/versions/(latest|[0-9]+)$";
 
 /// The schema.
 pub(crate) fn schema() -> Schema {

@@ -1,0 +1,151 @@
+//! Who moves the files: what the configuration asks for, filled in by size.
+
+use openmodel_resolve::caching::engine::{Choice, Engine, Load, choose, job_region};
+use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::repository::{Gating, RepositoryCard};
+use openmodel_schemas::spec::{CacheSpec, TransferEngine, TransferJob};
+use openmodel_transfer::repository::PARALLELISM;
+use tfplug::value::{Refinement, Value};
+use tfplug::{Diagnostic, Diagnostics};
+
+use super::model::{CacheModel, TransferModel};
+use crate::schema_parts::named;
+
+/// How an image for a job is made, as long as there is no public one.
+pub(crate) const BUILD: &str = "There is no public image of openmodel. Build one from the root of its repository and \
+     push it to where the job may read it: docker build -t REGION-docker.pkg.dev/PROJECT/REPOSITORY/openmodel . && \
+     docker push REGION-docker.pkg.dev/PROJECT/REPOSITORY/openmodel";
+
+/// That a job has an image.
+pub(crate) fn validate(config: &CacheModel) -> Option<Diagnostic> {
+    let transfer = config.transfer.as_known()?;
+    let asks = transfer.engine.as_known().map(String::as_str) == Some(Engine::CloudRunJob.as_str());
+    (asks && transfer.image.is_null()).then(|| {
+        Diagnostic::error("Image is not set")
+            .at("transfer.image")
+            .detail(format!(
+                "engine = \"cloud_run_job\" runs openmodel in a container. {BUILD}"
+            ))
+    })
+}
+
+/// `transfer` as the configuration has it, with the default that no size changes.
+pub(crate) fn asked(config: &CacheModel) -> Value<TransferModel> {
+    let mut model = match &config.transfer {
+        Value::Known(model) => model.clone(),
+        Value::Null => TransferModel::default(),
+        Value::Unknown(refinement) => return Value::Unknown(refinement.clone()),
+    };
+    if model.parallelism.is_null() {
+        model.parallelism = Value::Known(i64::try_from(PARALLELISM).unwrap_or(1));
+    }
+    Value::Known(model)
+}
+
+/// Leaves what follows from an unknown input unknown.
+pub(crate) fn wait_for(planned: &mut CacheModel) {
+    let Value::Known(model) = &mut planned.transfer else {
+        return;
+    };
+    if model.engine.is_null() {
+        model.engine = Value::Unknown(Refinement::default().with_not_null());
+    }
+    if model.tasks.is_null() {
+        model.tasks = Value::unknown();
+    }
+    model.reason = Value::Unknown(Refinement::default().with_not_null());
+}
+
+/// Decides who moves the files. `before`: the same files are there already; what was decided stays, unless
+/// the configuration says otherwise. `card`: what the Hub says, where it was asked.
+pub(crate) fn decide(
+    before: Option<&CacheModel>,
+    card: Option<&RepositoryCard>,
+    planned: &mut CacheModel,
+    spec: &mut CacheSpec,
+) -> Result<(), Diagnostics> {
+    let number = |value: &Value<i64>| {
+        let number = value.as_known();
+        number.and_then(|number| u64::try_from(*number).ok())
+    };
+    let bytes = Bytes(number(&planned.bytes).unwrap_or(0));
+    let files = number(&planned.files).and_then(|files| usize::try_from(files).ok());
+    let Value::Known(model) = &mut planned.transfer else {
+        return Ok(());
+    };
+    let engine_of = |model: &TransferModel| {
+        let word = model.engine.as_known()?;
+        named(&Engine::ALL, Engine::as_str, word)
+    };
+    let tasks_of = |model: &TransferModel| u32::try_from(number(&model.tasks)?).ok();
+    let image = model.image.as_known().cloned();
+    let prior = before.and_then(|before| before.transfer.as_known());
+    let kept = prior
+        .and_then(engine_of)
+        .filter(|engine| *engine == Engine::Local || image.is_some());
+    let engine = engine_of(model).or(kept);
+    let same_engine = prior.filter(|prior| engine_of(prior) == engine);
+    let token_secret = model.hugging_face_token_secret.as_known().cloned();
+    let is_closed = card.is_some_and(|card| card.private || card.gating != Gating::None);
+    let lacks_token = is_closed && token_secret.is_none();
+    let Choice {
+        engine,
+        tasks,
+        mut reason,
+    } = choose(&Load {
+        bytes,
+        files: files.unwrap_or(1),
+        engine,
+        tasks: tasks_of(model).or_else(|| same_engine.and_then(tasks_of)),
+        has_image: image.is_some(),
+        lacks_token,
+    });
+    if let Some(said) = same_engine
+        .filter(|prior| tasks_of(prior).unwrap_or(1) == tasks)
+        .and_then(|prior| prior.reason.as_known())
+    {
+        reason.clone_from(said);
+    }
+    model.engine = Value::Known(engine.as_str().to_owned());
+    if model.tasks.is_null() && engine == Engine::CloudRunJob {
+        model.tasks = Value::Known(i64::from(tasks));
+    }
+    model.reason = Value::Known(reason);
+    spec.transfer.engine = match (engine, image) {
+        (Engine::CloudRunJob, Some(image)) => {
+            if lacks_token {
+                return Err(closed(spec).into());
+            }
+            TransferEngine::CloudRunJob(TransferJob {
+                region: job_region(&spec.location).ok_or_else(|| nowhere(spec))?,
+                image,
+                tasks,
+                service_account: model.service_account.as_known().cloned(),
+                token_secret,
+            })
+        }
+        _ => TransferEngine::Local,
+    };
+    Ok(())
+}
+
+fn closed(spec: &CacheSpec) -> Diagnostic {
+    Diagnostic::error("Job has no Hub token")
+        .at("transfer.hugging_face_token_secret")
+        .detail(format!(
+            "{} is gated or private, and a job gets no token from the provider: that would lie readable in the job's \
+             description. Put one into Secret Manager, let the job's account read it \
+             (roles/secretmanager.secretAccessor), and set hugging_face_token_secret to its version; or set engine = \
+             \"local\".",
+            spec.repository.id
+        ))
+}
+
+fn nowhere(spec: &CacheSpec) -> Diagnostic {
+    Diagnostic::error("Job has no region")
+        .at("transfer.engine")
+        .detail(format!(
+            "{} is no region, and this provider does not know which regions lie in it. Set engine = \"local\".",
+            spec.location
+        ))
+}

@@ -272,6 +272,9 @@ fn what_others_change_is_named_and_mended_alone() -> Result<()> {
     world
         .http
         .remove(&world.object(BUCKET, &name("tokenizer.json")))?;
+    world
+        .http
+        .remove(&world.object(BUCKET, &name(".openmodel/cache.json")))?;
     world.put_object(BUCKET, &name("config.json"), &json!({"other": true}))?;
     world.put_object(BUCKET, &name("extra.safetensors"), &json!("mine"))?;
     let plan = world.bench.plan()?;
@@ -281,6 +284,7 @@ fn what_others_change_is_named_and_mended_alone() -> Result<()> {
     assert_eq!(
         before["drift"],
         json!([
+            "the record beside the manifest is missing or damaged",
             "config.json was altered (14 bytes, listed 650)",
             "tokenizer.json is missing"
         ])
@@ -357,11 +361,11 @@ fn what_cannot_be_kept_is_refused_on_its_attribute_before_a_byte_moves() -> Resu
         )
         .map(drop)?;
     world.repository("acme/pickles", &[("pytorch_model.bin", 100, 1)])?;
-    let cases: [(&str, &str, &[&str]); 9] = [
+    let cases: [(&str, &str, &[&str]); 10] = [
         (
             "openmodel/tiny-random-lama",
             "",
-            &["Model not found", "openmodel/tiny-random-llama"],
+            &["Repository not found", "openmodel/tiny-random-llama"],
         ),
         (TINY, "revision = \"v9\"", &["Revision not found", "v9"]),
         (
@@ -383,6 +387,11 @@ fn what_cannot_be_kept_is_refused_on_its_attribute_before_a_byte_moves() -> Resu
             TINY,
             "location = \"us-central9\"",
             &["Place is not known", "us-central1"],
+        ),
+        (
+            TINY,
+            "regions = [\"us-central1\"]",
+            &["Place is named twice", "us-central1"],
         ),
         (TINY, "licenses = [\"mit-0\"]", &["mit-0", "licence"]),
         ("acme/pickles", "", &["pytorch_model.bin", "formats"]),

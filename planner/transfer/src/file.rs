@@ -487,8 +487,8 @@ fn matches(file: &Wanted, digests: &Digests) -> Result<(), Trouble> {
         _ => return Ok(()),
     };
     Err(Trouble::last(format!(
-        "{}: the Hub says that it has {stated}, and the bytes it gave have {has}. Nothing of it was kept; try \
-         again later, or another revision",
+        "{}: the Hub says that it has {stated}, and the bytes it gave have {has}. Nothing of it was kept. Try \
+         again later, or take another revision; if it stays so, tell the repository's owner",
         file.path
     )))
 }

@@ -82,8 +82,10 @@ pub(crate) fn hub_of_cache(client: &Client, error: &HubError) -> Diagnostics {
 
 fn unread(client: &Client, error: &HubError, path: &str) -> Diagnostics {
     let summary = match error {
+        HubError::NotFound { .. } if path == "repository" => "Repository not found",
         HubError::NotFound { .. } => "Model not found",
         HubError::RevisionNotFound { .. } => "Revision not found",
+        HubError::Gated { .. } if path == "repository" => "Repository is gated",
         HubError::Gated { .. } => "Model is gated",
         HubError::Disabled { .. } => "Repository is disabled",
         HubError::Unauthorized { .. } => "Hub refused the token",

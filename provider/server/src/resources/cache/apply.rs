@@ -125,7 +125,6 @@ struct Job {
     cloud: Mirroring,
     limit: Duration,
     operation: &'static str,
-    has_bucket: bool,
 }
 
 impl Job {
@@ -149,7 +148,6 @@ impl Job {
             },
             limit,
             operation,
-            has_bucket: decided.spec.bucket.is_some(),
             decided,
         })
     }
@@ -174,11 +172,16 @@ impl Job {
                 } else {
                     "The snapshots that were there before stay as they are."
                 };
-                let diagnostic = refused(&format!("Cache cannot be {operation}d"), failure, after);
-                if self.has_bucket && failure.message.contains("NOT_FOUND") {
-                    diagnostic.at("bucket")
-                } else {
-                    diagnostic
+                match &self.decided.spec.bucket {
+                    Some(bucket) if failure.message.contains("NOT_FOUND") => {
+                        Diagnostic::error("Bucket is not there")
+                            .at("bucket")
+                            .detail(format!(
+                                "There is no bucket {bucket}. Make it before this cache, or leave bucket out and \
+                                 openmodel makes one. {after}"
+                            ))
+                    }
+                    _ => refused(&format!("Cache cannot be {operation}d"), failure, after),
                 }
             }
             End::UndoFailed { failure, .. } => {

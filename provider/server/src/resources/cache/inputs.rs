@@ -28,21 +28,6 @@ pub(crate) fn validate(config: &CacheModel) -> Diagnostics {
              tracking out."
         )));
     }
-    if let (Value::Known(regions), Value::Known(location)) = (&config.regions, &config.location)
-        && regions.iter().any(|region| {
-            region
-                .as_known()
-                .is_some_and(|region| region.eq_ignore_ascii_case(location))
-        })
-    {
-        found.push(
-            Diagnostic::error("Place is named twice")
-                .at("regions")
-                .detail(format!(
-                    "{location} is the first place already. `regions` are those beside it."
-                )),
-        );
-    }
     found.extend(super::engine::validate(config));
     found
 }

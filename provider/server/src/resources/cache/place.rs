@@ -86,6 +86,17 @@ pub(crate) fn check(spec: &CacheSpec, catalog: &Catalog) -> Result<(), Diagnosti
     {
         wrong("regions", region.as_str());
     }
+    if spec
+        .regions
+        .iter()
+        .any(|region| region.as_str() == spec.location)
+    {
+        found.push(Diagnostic::error("Place is named twice").at("regions").detail(format!(
+            "{} is the first place already, by location, the bucket or the provider's region. `regions` are those \
+             beside it.",
+            spec.location
+        )));
+    }
     let places = spec.places();
     let alone = places.len() == 1 && !spec.location.contains('-');
     for zone in spec.anywhere_cache.iter().flat_map(|near| &near.zones) {

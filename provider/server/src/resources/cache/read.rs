@@ -153,6 +153,14 @@ async fn look(google: &GoogleCloud, uri: &str) -> Result<Found, Trouble> {
         return Ok(found);
     };
     found.any = true;
+    // An import goes by it.
+    let record = store.record().await?;
+    let sound = record.is_some_and(|record| serde_json::from_slice::<Record>(&record).is_ok());
+    if !sound {
+        found
+            .drift
+            .push("the record beside the manifest is missing or damaged".to_owned());
+    }
     for difference in store.compare(&marked.manifest).await? {
         if difference.is_mendable() {
             found.drift.push(difference.to_string());

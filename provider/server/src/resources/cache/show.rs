@@ -7,7 +7,7 @@ use openmodel_resolve::caching::{
     AnywhereCacheLoad, CacheLoad, Origin, Place, cache_cost, load_times,
 };
 use openmodel_schemas::quantity::Bytes;
-use openmodel_schemas::report::{CacheCost, LoadEstimate, LoadTimes};
+use openmodel_schemas::report::{CacheCost, LoadEstimate, LoadTimes, Per};
 use openmodel_schemas::repository::{RepositoryCard, ScanStatus};
 use openmodel_schemas::spec::CacheSpec;
 use openmodel_transfer::progress::size;
@@ -114,12 +114,12 @@ fn cost(cost: &CacheCost) -> CostModel {
             let price = line
                 .usd
                 .map_or_else(|| "unknown".to_owned(), |usd| usd.to_string());
-            format!(
-                "{}: {price} per {} ({})",
-                line.item,
-                line.per.as_str(),
-                line.source
-            )
+            let per = match line.per {
+                Per::Once => "once",
+                Per::Month => "a month",
+                Per::Load => "each load",
+            };
+            format!("{}: {price} {per} ({})", line.item, line.source)
         })),
     }
 }

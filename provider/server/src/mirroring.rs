@@ -232,7 +232,8 @@ impl Mirroring {
         if !failure.transient
             && let Err(trouble) = self.remove(snapshot).await
         {
-            failure.message += &format!("\nWhat it had moved is still there: {trouble}");
+            let left = format!("\nWhat it had moved is still there: {trouble}");
+            failure.message.push_str(&left);
         }
         Outcome::Refused(failure)
     }

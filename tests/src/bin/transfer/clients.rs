@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use acceptance::usage::{Usage, megabytes};
 use anyhow::{Context as _, Result, anyhow, ensure};
+use nix::sys::statvfs::statvfs;
 
 use crate::Arguments;
 use crate::content::NAME;
@@ -64,6 +65,9 @@ impl Client {
     pub(crate) fn run(self, asked: &Arguments, mib: u64, look: bool) -> Result<Usage> {
         // On the disk, not in a temporary folder that may be memory.
         let scratch = Scratch::new(&asked.peers)?;
+        if self.once() {
+            scratch.must_hold(mib << 20)?;
+        }
         let digests = asked.peers.join("digests");
         let certificate = scratch.0.join("certificate.pem");
         let own = std::env::current_exe()?;
@@ -263,6 +267,21 @@ impl Scratch {
         let folder = peers.join(format!("scratch-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         Ok(Self(folder.canonicalize()?))
+    }
+
+    /// Refuse to fill a disk that others need: what is downloaded must leave as much again.
+    fn must_hold(&self, bytes: u64) -> Result<()> {
+        let disk = statvfs(&self.0)?;
+        let free = disk.blocks_available() * disk.fragment_size();
+        ensure!(
+            free / 2 >= bytes,
+            "the usual way downloads {:.0} MB, and the disk of {} has only {:.0} MB free: make room, use a \
+             smaller --gib, or leave it out with --only openmodel,bare,rclone",
+            megabytes(bytes),
+            self.0.display(),
+            megabytes(free)
+        );
+        Ok(())
     }
 }
 

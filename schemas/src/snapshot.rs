@@ -271,7 +271,7 @@ impl From<SnapshotUri> for String {
 /// It says nothing of when or by whom it was written: two runs that make one snapshot write the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// 1; another number is another form of this document.
+    /// [`Manifest::VERSION`]; another number is another form of this document.
     pub version: u32,
     /// The repository.
     pub repository: Repository,
@@ -303,6 +303,9 @@ pub struct ManifestFile {
 }
 
 impl Manifest {
+    /// The form of this document that is written and read.
+    pub const VERSION: u32 = 1;
+
     /// Bytes of all files.
     #[must_use]
     pub fn bytes(&self) -> Bytes {

@@ -24,7 +24,7 @@ use openmodel_transfer::file::{How, Meter, Mover, Patience, SPAN};
 use openmodel_transfer::folder::Folder;
 use openmodel_transfer::hub::HubOrigin;
 use openmodel_transfer::mirror::{Mirror, Task};
-use openmodel_transfer::ports::Trouble;
+use openmodel_transfer::ports::{Kind, Trouble};
 use openmodel_transfer::progress::{progress, size};
 use openmodel_transfer::repository::{Moved, PARALLELISM, bytes, move_all};
 use openmodel_transfer::select::{Patterns, Selection, Why};
@@ -205,7 +205,7 @@ fn task() -> Result<Task> {
 
 /// A bucket that is not there is a matter of the command line, not of time.
 fn no_bucket(bucket: &str, trouble: Trouble) -> anyhow::Error {
-    if trouble.message.contains("NOT_FOUND") {
+    if trouble.kind == Kind::NoBucket {
         return anyhow!(
             "{trouble}. Is gs://{bucket} there? `gcloud storage buckets create gs://{bucket}` makes it"
         );

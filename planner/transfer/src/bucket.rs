@@ -363,7 +363,10 @@ impl BucketStore {
         } else {
             path.to_owned()
         };
-        let kind = if error.transient || is_gone(error) && !path.is_empty() {
+        let kind = if path.is_empty() && error.is_not_found() {
+            // A folder without objects is an empty listing: what is not found is the bucket.
+            Kind::NoBucket
+        } else if error.transient || is_gone(error) && !path.is_empty() {
             Kind::Passing(error.retry_after)
         } else {
             Kind::Final

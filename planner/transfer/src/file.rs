@@ -148,7 +148,7 @@ impl Mover {
     /// Wait before the next attempt, or give up.
     async fn wait(&self, trouble: &Trouble, attempt: u32) -> Result<(), Trouble> {
         let said = match trouble.kind {
-            Kind::Final | Kind::Spent => return Err(trouble.clone()),
+            Kind::Final | Kind::NoBucket | Kind::Spent => return Err(trouble.clone()),
             Kind::Passing(said) => said,
         };
         if attempt >= ATTEMPTS {

@@ -149,6 +149,8 @@ pub enum Kind {
     Spent,
     /// Trying again changes nothing.
     Final,
+    /// The bucket is not there, and trying again changes nothing.
+    NoBucket,
 }
 
 impl Trouble {
@@ -159,6 +161,12 @@ impl Trouble {
             kind: Kind::Passing(None),
             message: message.into(),
         }
+    }
+
+    /// Whether trying again changes nothing.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        matches!(self.kind, Kind::Final | Kind::NoBucket)
     }
 
     /// It will not pass.

@@ -29,9 +29,6 @@ pub(crate) const OWN: &str = ".openmodel/";
 /// The record of the cache that a snapshot belongs to: enough to import it.
 pub(crate) const RECORD: &str = ".openmodel/cache.json";
 
-/// The form of manifests that this version writes and reads.
-const VERSION: u32 = 1;
-
 /// Bound of one small request.
 const REQUEST: Duration = Duration::from_mins(2);
 
@@ -137,7 +134,7 @@ pub fn manifest(
         .collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Manifest {
-        version: VERSION,
+        version: Manifest::VERSION,
         repository,
         commit: uri.commit(),
         license,
@@ -451,10 +448,10 @@ async fn read(
         Err(error) => return Err(at(&error)),
     };
     let manifest: Manifest = answer.json().map_err(|error| at(&error))?;
-    if manifest.version != VERSION {
-        let version = manifest.version;
+    if manifest.version != Manifest::VERSION {
+        let (version, read) = (manifest.version, Manifest::VERSION);
         return Err(at(&format!(
-            "it is a manifest of form {version}, and this version of openmodel reads form {VERSION}; update openmodel"
+            "it is a manifest of form {version}, and this version of openmodel reads form {read}; update openmodel"
         )));
     }
     Ok(Some(manifest))

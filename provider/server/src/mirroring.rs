@@ -37,6 +37,10 @@ use serde_json::Value;
 use tfplug::serve::log;
 use tokio::time::Instant;
 
+/// Code of a failure whose reason is that the bucket is not there: more than `NOT_FOUND`, which may be of
+/// anything.
+pub(crate) const NO_BUCKET: &str = "BUCKET_NOT_FOUND";
+
 /// How often a running transfer says how far it is.
 const REPORT: Duration = Duration::from_secs(5);
 
@@ -83,7 +87,7 @@ impl Cloud for Mirroring {
             Operation::DeleteSnapshot { snapshot, .. } => {
                 let store = match self.open(snapshot).await {
                     Ok(store) => store,
-                    Err(trouble) if is_no_bucket(&trouble) => {
+                    Err(trouble) if trouble.kind == Kind::NoBucket => {
                         return Ok(Seen::Ours(output(snapshot)));
                     }
                     Err(trouble) => return Err(failure(trouble)),
@@ -169,7 +173,7 @@ impl Mirroring {
         let store = match self.open(snapshot).await {
             Ok(store) => store,
             // Its step comes before: it is made, or it is the user's and is gone.
-            Err(trouble) if is_no_bucket(&trouble) => return Ok(Seen::Absent),
+            Err(trouble) if trouble.kind == Kind::NoBucket => return Ok(Seen::Absent),
             Err(trouble) => return Err(failure(trouble)),
         };
         let Some(found) = store.marked().await.map_err(failure)? else {
@@ -201,7 +205,7 @@ impl Mirroring {
     ) -> Result<Seen, Failure> {
         let store = match self.open(snapshot).await {
             Ok(store) => store,
-            Err(trouble) if is_no_bucket(&trouble) => return Ok(Seen::Absent),
+            Err(trouble) if trouble.kind == Kind::NoBucket => return Ok(Seen::Absent),
             Err(trouble) => return Err(failure(trouble)),
         };
         let there =
@@ -271,7 +275,7 @@ impl Mirroring {
                 }
                 Err(trouble) => trouble,
             };
-            if trouble.kind == Kind::Final {
+            if trouble.is_lasting() {
                 if before.is_none() {
                     self.remove(snapshot).await?;
                 }
@@ -349,7 +353,7 @@ impl Mirroring {
     async fn remove(&self, snapshot: &SnapshotUri) -> Result<(), Trouble> {
         let store = match self.open(snapshot).await {
             Ok(store) => store,
-            Err(trouble) if is_no_bucket(&trouble) => return Ok(()),
+            Err(trouble) if trouble.kind == Kind::NoBucket => return Ok(()),
             Err(trouble) => return Err(trouble),
         };
         let left = store.remove().await?;
@@ -426,18 +430,15 @@ fn taken(snapshot: &SnapshotUri) -> Failure {
 fn outcome(snapshot: &SnapshotUri, done: Result<(), Trouble>) -> Outcome {
     match done {
         Ok(()) => Outcome::Done(output(snapshot)),
-        Err(trouble) if trouble.kind == Kind::Final => Outcome::Refused(failure(trouble)),
+        Err(trouble) if trouble.is_lasting() => Outcome::Refused(failure(trouble)),
         Err(trouble) => Outcome::Unknown(failure(trouble)),
     }
-}
-
-fn is_no_bucket(trouble: &Trouble) -> bool {
-    trouble.message.contains("NOT_FOUND")
 }
 
 pub(crate) fn failure(trouble: Trouble) -> Failure {
     match trouble.kind {
         Kind::Final => Failure::lasting("FAILED_PRECONDITION", trouble.message),
+        Kind::NoBucket => Failure::lasting(NO_BUCKET, trouble.message),
         Kind::Passing(_) | Kind::Spent => Failure::passing("UNAVAILABLE", trouble.message),
     }
 }

@@ -12,9 +12,6 @@ use super::lro::Pause;
 use super::storage::read_object;
 use crate::transport::Transport;
 
-/// The form of the manifest that is read here.
-const VERSION: u32 = 1;
-
 /// Most missing files that an error names.
 const MOST_NAMED: usize = 5;
 
@@ -147,11 +144,12 @@ fn unfit(manifest: &Value, asked: Asked<'_>) -> Option<Failure> {
         let message = format!("the manifest of {snapshot} {why}");
         Some(hinted("FAILED_PRECONDITION", message, hint.to_owned()))
     };
-    if manifest["version"] != VERSION {
+    if manifest["version"] != Manifest::VERSION {
         return damaged(
             &format!(
-                "has version {}, and this openmodel reads {VERSION}",
-                manifest["version"]
+                "has version {}, and this openmodel reads {}",
+                manifest["version"],
+                Manifest::VERSION
             ),
             "Upgrade openmodel, or make the snapshot again.",
         );

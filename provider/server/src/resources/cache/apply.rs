@@ -31,7 +31,7 @@ use crate::client::Client;
 use crate::errors;
 use crate::execute::{execute, refused};
 use crate::gates;
-use crate::mirroring::Mirroring;
+use crate::mirroring::{Mirroring, NO_BUCKET};
 
 /// Makes a cache.
 pub(crate) async fn create(
@@ -173,7 +173,7 @@ impl Job {
                     "The snapshots that were there before stay as they are."
                 };
                 match &self.decided.spec.bucket {
-                    Some(bucket) if failure.message.contains("NOT_FOUND") => {
+                    Some(bucket) if failure.code == NO_BUCKET => {
                         Diagnostic::error("Bucket is not there")
                             .at("bucket")
                             .detail(format!(

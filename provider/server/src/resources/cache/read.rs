@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use openmodel_cloud::GoogleCloud;
 use openmodel_schemas::snapshot::SnapshotUri;
 use openmodel_transfer::bucket::BucketStore;
-use openmodel_transfer::ports::Trouble;
+use openmodel_transfer::ports::{Kind, Trouble};
 use serde::{Deserialize, Serialize};
 use tfplug::framework::Private;
 use tfplug::value::Value;
@@ -141,7 +141,7 @@ async fn look(google: &GoogleCloud, uri: &str) -> Result<Found, Trouble> {
     };
     let store = match BucketStore::open(google.transport().clone(), uri.clone()).await {
         Ok(store) => store,
-        Err(trouble) if trouble.message.contains("NOT_FOUND") => {
+        Err(trouble) if trouble.kind == Kind::NoBucket => {
             found.drift.push("the bucket is gone".to_owned());
             return Ok(found);
         }

@@ -52,9 +52,17 @@ impl Bytes {
     }
 }
 
+/// In the unit that a reader wants: `14.99 GiB`, `0.52 GiB`, `71.3 MiB`, `1.2 KiB`, `650 bytes`.
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} GiB", self.as_gib())
+        let gib = self.as_gib();
+        match self.0 {
+            0..1024 => write!(f, "{} bytes", self.0),
+            1024..0x10_0000 => write!(f, "{:.1} KiB", gib * 1_048_576.0),
+            // A table of memory stays in one unit; what would read 0.05 is no figure any more.
+            _ if gib < 0.1 => write!(f, "{:.1} MiB", gib * 1024.0),
+            _ => write!(f, "{gib:.2} GiB"),
+        }
     }
 }
 
@@ -180,6 +188,10 @@ mod tests {
     fn quantities_read_like_the_engines_logs() {
         assert_eq!(Bytes::gib(15).to_string(), "15.00 GiB");
         assert_eq!(Bytes::from_gib(14.99).to_string(), "14.99 GiB");
+        assert_eq!(Bytes::from_gib(0.5).to_string(), "0.50 GiB");
+        assert_eq!(Bytes(71 << 20).to_string(), "71.0 MiB");
+        assert_eq!(Bytes(1229).to_string(), "1.2 KiB");
+        assert_eq!(Bytes(650).to_string(), "650 bytes");
         assert_eq!(Bytes::from_gib(f64::NAN), Bytes(0));
         assert_eq!(Parameters(8_030_261_248).to_string(), "8.03B");
         assert_eq!(Parameters(494_032_768).to_string(), "494.0M");

@@ -5,6 +5,7 @@
 //!       config.json, model-00001-of-00002.safetensors, …           the files, by their own names
 //!       .openmodel/manifest.json                                    written last: before it, there is no snapshot
 //!       .openmodel/moving/PATH                                      who moves a large file now, and how far it is
+//!       .openmodel/arriving.tsv, .openmodel/arrived/HOST/PATH        what Storage Transfer Service fetches now
 //! ```
 //!
 //! Two caches of one repository that choose other files have folders of their own: the short digest of
@@ -20,6 +21,12 @@ use crate::quantity::Bytes;
 
 /// The manifest's name in the snapshot's folder.
 pub const MANIFEST: &str = ".openmodel/manifest.json";
+
+/// Where files wait in the snapshot's folder that Storage Transfer Service has fetched and nobody has verified.
+pub const ARRIVED: &str = ".openmodel/arrived/";
+
+/// The list of addresses that Storage Transfer Service fetches, in the snapshot's folder.
+pub const ARRIVING: &str = ".openmodel/arriving.tsv";
 
 /// What a repository holds.
 #[derive(

@@ -25,7 +25,7 @@ use openmodel_transfer::folder::Folder;
 use openmodel_transfer::hub::HubOrigin;
 use openmodel_transfer::mirror::{Mirror, Task};
 use openmodel_transfer::ports::{Kind, Trouble};
-use openmodel_transfer::progress::{progress, size};
+use openmodel_transfer::progress::progress;
 use openmodel_transfer::repository::{Moved, PARALLELISM, bytes, move_all};
 use openmodel_transfer::select::{Patterns, Selection, Why};
 use openmodel_transfer::throttle::Throttle;
@@ -109,6 +109,7 @@ pub async fn run(asked: &Transfer) -> Result<()> {
             repository: card.repository.clone(),
             commit: card.commit.clone(),
         }),
+        arrive: false,
         transport,
         repository: card.repository.clone(),
         license: card.licence.id().map(str::to_owned),
@@ -133,14 +134,14 @@ pub async fn run(asked: &Transfer) -> Result<()> {
     let copied = if copied.is_empty() {
         String::new()
     } else {
-        format!("{} copied inside Cloud Storage, ", size(bytes(&copied)))
+        format!("{} copied inside Cloud Storage, ", bytes(&copied))
     };
     writeln!(
         out,
         "{} files, {}, verified, in {place}: {copied}{} read in {seconds:.1} s",
         moved.len(),
-        size(bytes(&moved)),
-        size(read),
+        bytes(&moved),
+        read,
     )?;
     Ok(())
 }
@@ -220,7 +221,7 @@ fn headline(card: &RepositoryCard, selection: &Selection) -> String {
         card.repository.id,
         card.commit,
         selection.files.len(),
-        size(selection.bytes())
+        selection.bytes()
     );
     let spared = |why: &Why| !matches!(why, Why::NotIncluded | Why::Excluded);
     let count = selection
@@ -233,7 +234,7 @@ fn headline(card: &RepositoryCard, selection: &Selection) -> String {
     }
     format!(
         "{kept}; {count} left out that serve nobody or are there in another form, {}",
-        size(selection.saved())
+        selection.saved()
     )
 }
 

@@ -313,7 +313,8 @@ impl Transport {
             | Api::SecretManager
             | Api::IamCredentials
             | Api::ResourceManager
-            | Api::Storage => {
+            | Api::Storage
+            | Api::StorageTransfer => {
                 let found = self.0.auth.headers(request.credential, deadline).await;
                 headers.extend(found.map_err(|error| error.into_api_error(request))?);
                 return Ok(());

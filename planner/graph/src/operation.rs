@@ -4,18 +4,20 @@
 //! that performs it is handed the value beside the graph.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use openmodel_schemas::name::{EndpointName, ProjectId, Region, Zone};
-use openmodel_schemas::quantity::Bytes;
-use openmodel_schemas::report::Volume;
 use openmodel_schemas::snapshot::SnapshotUri;
 use openmodel_schemas::spec::TransferJob;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::graph::StepId;
 
+pub use parts::{
+    BucketSpec, Carrier, MirrorSpec, ServiceSpec, storage_transfer_name, transfer_job_name,
+};
+
+mod parts;
 mod show;
 
 /// Labels or annotations.
@@ -187,6 +189,30 @@ pub enum Operation {
         /// Steps that must be done before.
         after: Vec<StepId>,
     },
+    /// Let Storage Transfer Service fetch the files of a repository into a snapshot's folder, where they wait to be
+    /// verified, until it has, and delete its job. Output: what the job's name begins with.
+    RunStorageTransfer {
+        /// The snapshot.
+        snapshot: SnapshotUri,
+        /// Project of the job.
+        project: ProjectId,
+        /// What.
+        mirror: Box<MirrorSpec>,
+        /// Whether a finished snapshot that lies there is this cache's.
+        take: bool,
+        /// Steps that must be done before: its bucket is there.
+        after: Vec<StepId>,
+    },
+    /// Delete the Storage Transfer job of a snapshot, and what it does now, where a run was cut that waited for
+    /// it. Done too where there is none.
+    DeleteStorageTransfer {
+        /// The snapshot.
+        snapshot: SnapshotUri,
+        /// Project of the job.
+        project: ProjectId,
+        /// Steps that must be done before.
+        after: Vec<StepId>,
+    },
     /// Move the files of a repository into a snapshot's folder, then write its manifest. Output: the
     /// snapshot's address.
     MirrorSnapshot {
@@ -292,100 +318,6 @@ pub enum Operation {
     },
 }
 
-/// A bucket that is to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BucketSpec {
-    /// Name, one in all the world.
-    pub name: String,
-    /// Region, dual-region or multi-region, in lower case.
-    pub location: String,
-    /// Storage class of objects that name none: `STANDARD`.
-    pub storage_class: String,
-    /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`, where the user gives one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kms_key: Option<String>,
-    /// Labels of the user; ours are added when performed.
-    pub labels: Tags,
-}
-
-/// The files of a repository that a snapshot holds, and how they are moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MirrorSpec {
-    /// Patterns of files that are kept; empty: those that serve.
-    pub include: Vec<String>,
-    /// Patterns of files that are left out.
-    pub exclude: Vec<String>,
-    /// The digest that its manifest must have.
-    pub digest: String,
-    /// Storage class of the objects; none: the bucket's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub storage_class: Option<String>,
-    /// Buckets whose snapshots of the repository are copied from.
-    pub near: Vec<String>,
-    /// Files in flight at once.
-    pub parallelism: u32,
-    /// Most MiB a second.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_bandwidth_mib: Option<u32>,
-    /// Full name of the job that has moved the files: nothing is read from the Hub any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub moved_by: Option<String>,
-}
-
-/// `projects/P/locations/R/jobs/ID`: the full name of the job that moves a snapshot's files. The id is made
-/// from the snapshot's address, so that whoever knows that finds it.
-#[must_use]
-pub fn transfer_job_name(project: &ProjectId, region: &Region, snapshot: &SnapshotUri) -> String {
-    let digest = Sha256::digest(snapshot.to_string().as_bytes());
-    let mut id = String::with_capacity(24);
-    for byte in digest.iter().take(12) {
-        let _ = write!(id, "{byte:02x}");
-    }
-    format!("projects/{project}/locations/{region}/jobs/openmodel-transfer-{id}")
-}
-
-/// A Cloud Run service with one serving container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceSpec {
-    /// Image reference.
-    pub image: String,
-    /// Entrypoint; empty keeps the image's own.
-    pub command: Vec<String>,
-    /// Arguments.
-    pub args: Vec<String>,
-    /// Plain environment variables.
-    pub env: Tags,
-    /// Environment variables read from secret versions (full names).
-    pub secret_env: BTreeMap<String, Input>,
-    /// What is mounted into the container.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub volumes: Vec<Volume>,
-    /// vCPUs.
-    pub cpu: u32,
-    /// Host memory.
-    pub memory: Bytes,
-    /// GPU type: `nvidia-l4`.
-    pub accelerator: String,
-    /// GPUs per instance.
-    pub accelerator_count: u32,
-    /// Whether instances are spread over zones at the higher price.
-    pub zonal_redundancy: bool,
-    /// Port the container listens on.
-    pub port: u16,
-    /// Path that answers 200 once the model is loaded.
-    pub health_path: String,
-    /// Requests an instance takes at once.
-    pub concurrency: u32,
-    /// Smallest number of instances.
-    pub min_replicas: u32,
-    /// Largest number of instances.
-    pub max_replicas: u32,
-    /// Labels of the user; ours (`openmodel-*`) are added when performed.
-    pub labels: Tags,
-    /// Annotations, such as the frozen spec and advice (`openmodel.dev/…`).
-    pub annotations: Tags,
-}
-
 impl Operation {
     /// The operation's name as it is shown: `CreateService`.
     #[must_use]
@@ -399,6 +331,8 @@ impl Operation {
             Self::CreateBucket { .. } => "CreateBucket",
             Self::RunTransferJob { .. } => "RunTransferJob",
             Self::DeleteTransferJob { .. } => "DeleteTransferJob",
+            Self::RunStorageTransfer { .. } => "RunStorageTransfer",
+            Self::DeleteStorageTransfer { .. } => "DeleteStorageTransfer",
             Self::MirrorSnapshot { .. } => "MirrorSnapshot",
             Self::SetAnywhereCache { .. } => "SetAnywhereCache",
             Self::MarkSnapshotReady { .. } => "MarkSnapshotReady",
@@ -423,6 +357,7 @@ impl Operation {
                 | Self::CreateService { .. }
                 | Self::CreateBucket { .. }
                 | Self::RunTransferJob { take: false, .. }
+                | Self::RunStorageTransfer { take: false, .. }
                 | Self::MirrorSnapshot { take: false, .. }
         )
     }
@@ -437,6 +372,8 @@ impl Operation {
                 | Self::DeleteSecret { .. }
                 | Self::RunTransferJob { take: true, .. }
                 | Self::DeleteTransferJob { .. }
+                | Self::RunStorageTransfer { take: true, .. }
+                | Self::DeleteStorageTransfer { .. }
                 | Self::MirrorSnapshot { take: true, .. }
                 | Self::DeleteSnapshot { .. }
                 | Self::DeleteAnywhereCache { .. }
@@ -461,6 +398,8 @@ impl Operation {
             | Self::CreateBucket { .. }
             | Self::RunTransferJob { .. }
             | Self::DeleteTransferJob { .. }
+            | Self::RunStorageTransfer { .. }
+            | Self::DeleteStorageTransfer { .. }
             | Self::MirrorSnapshot { .. }
             | Self::SetAnywhereCache { .. }
             | Self::MarkSnapshotReady { .. }
@@ -495,6 +434,8 @@ impl Operation {
             | Self::CreateService { after, .. }
             | Self::RunTransferJob { after, .. }
             | Self::DeleteTransferJob { after, .. }
+            | Self::RunStorageTransfer { after, .. }
+            | Self::DeleteStorageTransfer { after, .. }
             | Self::MirrorSnapshot { after, .. }
             | Self::SetAnywhereCache { after, .. }
             | Self::MarkSnapshotReady { after, .. }
@@ -530,6 +471,8 @@ impl Operation {
             | Self::CreateBucket { .. }
             | Self::RunTransferJob { .. }
             | Self::DeleteTransferJob { .. }
+            | Self::RunStorageTransfer { .. }
+            | Self::DeleteStorageTransfer { .. }
             | Self::MirrorSnapshot { .. }
             | Self::SetAnywhereCache { .. }
             | Self::MarkSnapshotReady { .. }

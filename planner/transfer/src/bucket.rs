@@ -40,7 +40,7 @@ pub(crate) const MOVING: &str = ".openmodel/moving/";
 pub(crate) const IDENTITY: &str = "openmodel-identity";
 
 /// Up to so many bytes a file is held in memory and sent in one request.
-const SMALL: u64 = 1 << 20;
+pub(crate) const SMALL: u64 = 1 << 20;
 
 /// How long a claim stands that does not change.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -56,7 +56,7 @@ pub struct BucketStore {
     lease: Duration,
     /// Names this run in its claims.
     holder: String,
-    /// What lay there when this run began, by its path in the folder.
+    /// What lay there when the folder was opened, by its path in it.
     listed: BTreeMap<String, Object>,
     /// The same contents elsewhere in Cloud Storage, by their identity.
     elsewhere: HashMap<String, Source>,
@@ -147,8 +147,17 @@ impl BucketStore {
         &self.transport
     }
 
-    /// All objects in the folder now, by their paths in it.
-    pub async fn list(&self) -> Result<BTreeMap<String, Object>, Trouble> {
+    /// What lay in the folder when it was opened, by its path in it.
+    pub(crate) const fn listed(&self) -> &BTreeMap<String, Object> {
+        &self.listed
+    }
+
+    /// Whether the content of a file lies elsewhere in Cloud Storage too.
+    pub(crate) fn is_elsewhere(&self, file: &Wanted) -> bool {
+        self.elsewhere.contains_key(&file.identity.to_string())
+    }
+
+    async fn list(&self) -> Result<BTreeMap<String, Object>, Trouble> {
         let folder = format!("{}/", self.uri.folder());
         let objects = list(&self.transport, |token| {
             storage::list_objects(self.uri.bucket(), &folder, token)
@@ -161,12 +170,20 @@ impl BucketStore {
         Ok(found.into_iter().filter_map(relative).collect())
     }
 
-    async fn begin_file(&self, file: &Wanted) -> Result<Begun, Trouble> {
+    /// A file that is there, or can be copied from elsewhere in Cloud Storage.
+    pub(crate) async fn settled(&self, file: &Wanted) -> Result<Option<Begun>, Trouble> {
         if let Some(object) = self.listed.get(&file.path) {
-            return self.whole(file, object).map(Begun::Whole);
+            return self.whole(file, object).map(Begun::Whole).map(Some);
         }
-        if let Some(kept) = self.copy(file).await? {
-            return Ok(Begun::Copied(kept));
+        let Some(source) = self.elsewhere.get(&file.identity.to_string()) else {
+            return Ok(None);
+        };
+        Ok(self.copy(file, source).await?.map(Begun::Copied))
+    }
+
+    async fn begin_file(&self, file: &Wanted) -> Result<Begun, Trouble> {
+        if let Some(begun) = self.settled(file).await? {
+            return Ok(begun);
         }
         if file.size.0 <= SMALL {
             self.set(file, Moving::Small(BytesMut::new()));
@@ -214,10 +231,11 @@ impl BucketStore {
     }
 
     /// Copy the content from where it lies too, if it still does.
-    async fn copy(&self, file: &Wanted) -> Result<Option<Kept>, Trouble> {
-        let Some(source) = self.elsewhere.get(&file.identity.to_string()) else {
-            return Ok(None);
-        };
+    pub(crate) async fn copy(
+        &self,
+        file: &Wanted,
+        source: &Source,
+    ) -> Result<Option<Kept>, Trouble> {
         let from = Exact {
             bucket: &source.bucket,
             name: &source.name,
@@ -348,7 +366,7 @@ impl BucketStore {
         }
     }
 
-    async fn find(&self, file: &Wanted) -> Result<Option<Object>, Trouble> {
+    pub(crate) async fn find(&self, file: &Wanted) -> Result<Option<Object>, Trouble> {
         let request = storage::get_object(self.uri.bucket(), &self.uri.object(&file.path));
         match self.transport.json::<Object>(&request, soon()).await {
             Ok(object) => Ok(Some(object)),
@@ -532,7 +550,7 @@ fn metadata(file: &Wanted) -> BTreeMap<String, String> {
     BTreeMap::from([(IDENTITY.to_owned(), file.identity.to_string())])
 }
 
-fn complete(file: &Wanted, span: Span, length: u64) -> Result<(), Trouble> {
+pub(crate) fn complete(file: &Wanted, span: Span, length: u64) -> Result<(), Trouble> {
     if length == span.length {
         return Ok(());
     }

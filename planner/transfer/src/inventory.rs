@@ -12,7 +12,7 @@ use openmodel_cloud::Transport;
 use openmodel_cloud::google::storage::{Object, list_matching, list_objects};
 use openmodel_cloud::transport::ApiError;
 use openmodel_schemas::quantity::Bytes;
-use openmodel_schemas::snapshot::{MANIFEST, SnapshotUri};
+use openmodel_schemas::snapshot::{ARRIVED, MANIFEST, SnapshotUri};
 
 use crate::bucket::{IDENTITY, MOVING, list};
 use crate::ports::Trouble;
@@ -29,7 +29,7 @@ pub struct Found {
     pub has_record: bool,
     /// Files in the folder, foreign ones too.
     pub files: u64,
-    /// Files that a run claims.
+    /// Files that a run claims, or that wait to be verified.
     pub moving: u64,
     /// Bytes of all objects in the folder, by storage class.
     pub bytes: BTreeMap<String, Bytes>,
@@ -91,9 +91,9 @@ pub async fn beside(transport: &Transport, uri: &SnapshotUri) -> Result<Vec<Snap
 fn found_in(uri: SnapshotUri, objects: &[(String, Object)]) -> Option<Found> {
     let at = |path: &str| objects.iter().find(|(other, _)| other == path);
     let manifest = at(MANIFEST);
-    let is_moving = |path: &str| path.starts_with(MOVING);
+    let is_moving = |path: &str| path.starts_with(MOVING) || path.starts_with(ARRIVED);
     let ours = |(path, object): &(String, Object)| {
-        is_moving(path) || object.metadata.contains_key(IDENTITY)
+        path.starts_with(OWN) || object.metadata.contains_key(IDENTITY)
     };
     if manifest.is_none() && !objects.iter().any(ours) {
         return None;

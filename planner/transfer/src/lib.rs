@@ -2,6 +2,7 @@
 //!
 //! | module | says |
 //! |---|---|
+//! | [`arrived`] | what Storage Transfer Service fetched: verified where it waits, and moved to its name |
 //! | [`digest`] | what bytes are: SHA-256, CRC32C, the Hub's object id; each can be put down and taken up |
 //! | [`file`](mod@file), [`ports`] | how one file is moved, between an origin and a store that it knows nothing of |
 //! | [`hub`], [`folder`], [`bucket`] | the Hub as an origin; a local folder, and Cloud Storage, as stores |
@@ -13,6 +14,7 @@
 //! | [`snapshot`] | the manifest that makes files in Cloud Storage a snapshot; what differs from it |
 //! | [`throttle`] | a limit of bytes a second |
 
+pub mod arrived;
 pub mod bucket;
 pub mod digest;
 pub mod file;

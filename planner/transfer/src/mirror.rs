@@ -3,6 +3,7 @@
 //! ```text
 //!   one process    to:     every file, then the manifest
 //!   N tasks        share:  each task its own files, the same in every attempt    ─► then to: finds all, publishes
+//!   Storage Transfer Service   lack: what it has to fetch                        ─► then to: verifies, publishes
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +14,7 @@ use openmodel_cloud::Transport;
 use openmodel_schemas::repository::RepoFile;
 use openmodel_schemas::snapshot::{Manifest, Repository, SnapshotUri};
 
+use crate::arrived::Arrived;
 use crate::bucket::{BucketStore, Source};
 use crate::file::{Meter, Mover, Patience, SPAN};
 use crate::ports::{Body, Origin, Store, Trouble, Wanted};
@@ -28,6 +30,8 @@ pub struct Mirror {
     pub transport: Transport,
     /// Where the bytes come from.
     pub origin: Arc<dyn Origin>,
+    /// Whether Storage Transfer Service brings the large files.
+    pub arrive: bool,
     /// The repository.
     pub repository: Repository,
     /// Its licence, as its card states it.
@@ -63,7 +67,13 @@ impl Mirror {
         near: &[String],
     ) -> Result<(Manifest, Vec<Moved>), Trouble> {
         let store = self.store(uri, storage_class, near).await?;
-        let moved = move_all(&self.mover(store.clone()), &self.files, self.parallelism).await?;
+        let mover = if self.arrive {
+            let arrived = Arc::new(self.arrived(store.clone())?);
+            self.mover(arrived.clone(), arrived)
+        } else {
+            self.mover(self.origin.clone(), store.clone())
+        };
+        let moved = move_all(&mover, &self.files, self.parallelism).await?;
         let repository = self.repository.clone();
         let manifest = manifest(uri, repository, self.license.clone(), &moved);
         store.publish(&manifest, &self.marks).await?;
@@ -80,7 +90,28 @@ impl Mirror {
     ) -> Result<Vec<Moved>, Trouble> {
         let store = self.store(uri, storage_class, near).await?;
         let files = task.share(&self.files);
-        move_all(&self.mover(store), &files, self.parallelism).await
+        let mover = self.mover(self.origin.clone(), store);
+        move_all(&mover, &files, self.parallelism).await
+    }
+
+    /// How many files Storage Transfer Service has to fetch before [`to`](Self::to). `list`: their list is
+    /// written, where there are any.
+    pub async fn lack(
+        &self,
+        uri: &SnapshotUri,
+        near: &[String],
+        list: bool,
+    ) -> Result<usize, Trouble> {
+        let arrived = self.arrived(self.store(uri, None, near).await?)?;
+        let lacking = arrived.lacking(&self.files)?;
+        if list && !lacking.is_empty() {
+            arrived.write_list(&self.repository, &lacking).await?;
+        }
+        Ok(lacking.len())
+    }
+
+    fn arrived(&self, store: Arc<BucketStore>) -> Result<Arrived, Trouble> {
+        Arrived::new(store, self.origin.clone(), &self.repository, &self.files)
     }
 
     async fn store(
@@ -101,9 +132,9 @@ impl Mirror {
         ))
     }
 
-    fn mover(&self, store: Arc<dyn Store>) -> Mover {
+    fn mover(&self, origin: Arc<dyn Origin>, store: Arc<dyn Store>) -> Mover {
         Mover {
-            origin: self.origin.clone(),
+            origin,
             store,
             span: SPAN,
             patience: Patience::default(),

@@ -21,24 +21,7 @@ pub fn progress(meter: &Meter, all: Bytes, elapsed: Duration) -> String {
         String::new()
     };
     let mib = rate / f64::from(1_u32 << 20);
-    format!(
-        "{} of {}, {mib:.0} MiB/s{left}",
-        size(Bytes(there)),
-        size(all)
-    )
-}
-
-/// In the unit that a reader wants: `14.99 GiB`, `1.2 MiB`, `650 bytes`.
-#[must_use]
-#[expect(clippy::cast_precision_loss, reason = "a size to read")]
-pub fn size(bytes: Bytes) -> String {
-    let of = |shift: u32| bytes.0 as f64 / (1_u64 << shift) as f64;
-    match bytes.0 {
-        0..1024 => format!("{} bytes", bytes.0),
-        1024..0x10_0000 => format!("{:.1} KiB", of(10)),
-        0x10_0000..0x4000_0000 => format!("{:.1} MiB", of(20)),
-        _ => bytes.to_string(),
-    }
+    format!("{} of {all}, {mib:.0} MiB/s{left}", Bytes(there))
 }
 
 #[cfg(test)]

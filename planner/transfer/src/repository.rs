@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::file::{How, Mover};
 use crate::ports::{Identity, Kept, Trouble, Wanted};
+use crate::snapshot::OWN;
 
 /// Files in flight where nobody says otherwise: a single stream from the Hub is slower than a network
 /// card, and each holds some MiB.
@@ -37,6 +38,12 @@ impl Wanted {
         if file.path.is_empty() || !std::path::Path::new(&file.path).components().all(plain) {
             return Err(Trouble::last(format!(
                 "{:?}: the Hub lists a path that leads out of the repository",
+                file.path
+            )));
+        }
+        if format!("{}/", file.path).starts_with(OWN) {
+            return Err(Trouble::last(format!(
+                "{:?}: the repository has a file where openmodel keeps its own; leave it out with exclude = [\"{OWN}\"]",
                 file.path
             )));
         }
@@ -117,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_that_leads_out_is_refused() {
+    fn a_path_that_leads_out_or_forges_a_manifest_is_refused() {
         let listed = |path: &str| {
             Wanted::of(&RepoFile {
                 path: path.to_owned(),
@@ -131,5 +138,10 @@ mod tests {
             let trouble = listed(out).expect_err("it leads out");
             assert!(trouble.message.contains("leads out"), "{trouble}");
         }
+        for own in [".openmodel/manifest.json", ".openmodel"] {
+            let trouble = listed(own).expect_err("it is ours");
+            assert!(trouble.message.contains("keeps its own"), "{trouble}");
+        }
+        assert!(listed(".openmodels/x").is_ok());
     }
 }

@@ -18,7 +18,7 @@ use openmodel_schemas::snapshot::{MANIFEST, Manifest, ManifestFile, Repository, 
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::bucket::{BucketStore, IDENTITY, MOVING, Source, list};
+use crate::bucket::{BucketStore, IDENTITY, Source, list};
 use crate::digest::{Crc32c, Digest};
 use crate::ports::{Trouble, Wanted};
 use crate::repository::Moved;
@@ -206,7 +206,8 @@ impl BucketStore {
             Err(error) if error.is_conflict() => {
                 let there = find(self.transport(), self.uri()).await?;
                 if there.as_ref() != Some(manifest) {
-                    self.replace_manifest(&description, &crc32c, &bytes).await?;
+                    // That of an earlier run lists generations that are no more.
+                    self.replace(MANIFEST, marks, &bytes).await?;
                 }
             }
             Err(error) => return Err(self.trouble("", &error)),
@@ -214,16 +215,24 @@ impl BucketStore {
         self.sweep().await
     }
 
-    /// The manifest of an earlier run lists generations that are no more.
-    async fn replace_manifest(
+    /// Write a document of our own in place of the one that is there.
+    pub(crate) async fn replace(
         &self,
-        description: &Description<'_>,
-        crc32c: &str,
+        path: &str,
+        marks: &BTreeMap<String, String>,
         bytes: &[u8],
     ) -> Result<(), Trouble> {
-        let there = self.object(MANIFEST).await?;
+        let there = self.object(path).await?;
         let expected = there.map_or(0, |object| object.generation);
-        let request = storage::insert_object(description, crc32c, bytes, expected);
+        let name = self.uri().object(path);
+        let description = Description {
+            bucket: self.uri().bucket(),
+            name: &name,
+            metadata: marks,
+            storage_class: Some("STANDARD"),
+        };
+        let crc32c = Crc32c(crc32c::crc32c(bytes)).to_string();
+        let request = storage::insert_object(&description, &crc32c, bytes, expected);
         let written = self.transport().json::<Object>(&request, soon()).await;
         written.map(drop).map_err(|error| self.trouble("", &error))
     }
@@ -246,19 +255,7 @@ impl BucketStore {
         record: &[u8],
         marks: &BTreeMap<String, String>,
     ) -> Result<(), Trouble> {
-        let there = self.object(RECORD).await?;
-        let (name, none) = (self.uri().object(RECORD), BTreeMap::new());
-        let description = Description {
-            bucket: self.uri().bucket(),
-            name: &name,
-            metadata: &none,
-            storage_class: Some("STANDARD"),
-        };
-        let crc32c = Crc32c(crc32c::crc32c(record)).to_string();
-        let expected = there.map_or(0, |object| object.generation);
-        let request = storage::insert_object(&description, &crc32c, record, expected);
-        let written = self.transport().json::<Object>(&request, soon()).await;
-        written.map_err(|error| self.trouble("", &error))?;
+        self.replace(RECORD, &BTreeMap::new(), record).await?;
         let manifest = self.object(MANIFEST).await?.ok_or_else(|| {
             let uri = self.uri();
             Trouble::last(format!("{uri}: its manifest was removed meanwhile"))
@@ -300,12 +297,12 @@ impl BucketStore {
         }
     }
 
-    /// Whether nothing of the snapshot is there: no manifest, and nothing that a run wrote.
-    pub async fn is_gone(&self) -> Result<bool, Trouble> {
-        let there = self.list().await?;
+    /// Whether nothing of the snapshot was there: no manifest, and nothing that a run wrote.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
         let ours =
             |(path, object): (&String, &Object)| path.starts_with(OWN) || is_of_a_run(object);
-        Ok(!there.iter().any(ours))
+        !self.listed().iter().any(ours)
     }
 
     async fn object(&self, path: &str) -> Result<Option<Object>, Trouble> {
@@ -317,20 +314,25 @@ impl BucketStore {
         }
     }
 
-    /// Remove what is left of claims: no run needs them once the manifest is there.
+    /// Remove what is left of claims, and of what Storage Transfer Service brought: no run needs them once the
+    /// manifest is there.
     async fn sweep(&self) -> Result<(), Trouble> {
-        let prefix = self.uri().object(MOVING);
+        let prefix = self.uri().object(OWN);
+        let kept = [MANIFEST, RECORD].map(|path| self.uri().object(path));
         let page = |token: &str| storage::list_objects(self.uri().bucket(), &prefix, token);
         let left = list(self.transport(), page).await;
-        for object in left.map_err(|error| self.trouble("", &error))? {
+        let mut left = left.map_err(|error| self.trouble("", &error))?;
+        left.retain(|object| !kept.contains(&object.name));
+        for object in left {
             self.delete(&object.name, object.generation).await?;
         }
         Ok(())
     }
 
-    /// How what lies there differs from a manifest, by one listing.
-    pub async fn compare(&self, manifest: &Manifest) -> Result<Vec<Difference>, Trouble> {
-        let mut there = self.list().await?;
+    /// How what lay there differs from a manifest.
+    #[must_use]
+    pub fn compare(&self, manifest: &Manifest) -> Vec<Difference> {
+        let mut there = self.listed().clone();
         there.retain(|path, _| !path.starts_with(OWN));
         let mut found = Vec::new();
         for file in &manifest.files {
@@ -351,19 +353,18 @@ impl BucketStore {
         }
         found.extend(there.into_keys().map(|path| Difference::Foreign { path }));
         found.sort_by(|a, b| a.path().cmp(b.path()));
-        Ok(found)
+        found
     }
 
-    /// The files that are not there whole, by their paths. Another object under a file's name is a trouble.
-    pub async fn missing(&self, files: &[RepoFile]) -> Result<Vec<String>, Trouble> {
-        let there = self.list().await?;
+    /// The files that were not there whole. Another object under a file's name is a trouble.
+    pub fn missing(&self, files: &[RepoFile]) -> Result<Vec<Wanted>, Trouble> {
         let mut missing = Vec::new();
         for file in files {
             let wanted = Wanted::of(file)?;
-            if let Some(object) = there.get(&wanted.path) {
+            if let Some(object) = self.listed().get(&wanted.path) {
                 self.whole(&wanted, object)?;
             } else {
-                missing.push(wanted.path);
+                missing.push(wanted);
             }
         }
         Ok(missing)
@@ -387,7 +388,7 @@ impl BucketStore {
     /// objects stay; their paths are returned.
     pub async fn remove(&self) -> Result<Vec<String>, Trouble> {
         let manifest = find(self.transport(), self.uri()).await?;
-        let mut there = self.list().await?;
+        let mut there = self.listed().clone();
         for own in [MANIFEST, RECORD] {
             if let Some(object) = there.remove(own) {
                 self.delete(&object.name, object.generation).await?;
@@ -409,7 +410,7 @@ impl BucketStore {
             there.retain(|_, object| !is_of_a_run(object));
         }
         self.sweep().await?;
-        there.retain(|path, _| !path.starts_with(MOVING));
+        there.retain(|path, _| !path.starts_with(OWN));
         Ok(there.into_keys().collect())
     }
 }

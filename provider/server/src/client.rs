@@ -276,6 +276,7 @@ fn endpoints(
         (Api::Run, config.run),
         (Api::SecretManager, config.secret_manager),
         (Api::Storage, config.storage),
+        (Api::StorageTransfer, config.storage_transfer),
         (Api::IamCredentials, config.iam_credentials),
         (Api::ResourceManager, config.resource_manager),
         (Api::Hub, config.hub),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   RunTransferJob     all files there? ─no─► Google Cloud's own adapter runs the job
+//!   RunStorageTransfer  all there, or waiting to be verified? ─no─► the list, then Google Cloud's own adapter
 //!   MirrorSnapshot     manifest there, and all it lists? ─no─► move what is missing ─► manifest, marked with the key
 //!   MarkSnapshotReady  the record of the cache beside it, the mark `ready` on it
 //!   DeleteSnapshot     what the manifest lists
@@ -19,7 +20,7 @@ use openmodel_apply::cloud::{Call, Cloud, Failure, Outcome, Output, Seen};
 use openmodel_cloud::GoogleCloud;
 use openmodel_cloud::google::{KEY_LABEL, PHASE_LABEL, Phase};
 use openmodel_graph::key::StepKey;
-use openmodel_graph::operation::{MirrorSpec, Operation};
+use openmodel_graph::operation::{Carrier, MirrorSpec, Operation};
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::repository::{RepoFile, RepositoryCard};
 use openmodel_schemas::snapshot::SnapshotUri;
@@ -28,10 +29,10 @@ use openmodel_transfer::file::Meter;
 use openmodel_transfer::hub::HubOrigin;
 use openmodel_transfer::mirror::{Mirror, MovedElsewhere};
 use openmodel_transfer::ports::{Kind, Origin, Trouble};
-use openmodel_transfer::progress::{progress, size};
+use openmodel_transfer::progress::progress;
 use openmodel_transfer::repository::Moved;
 use openmodel_transfer::select::Patterns;
-use openmodel_transfer::snapshot::{Difference, Marked, wanted_digest};
+use openmodel_transfer::snapshot::{Marked, wanted_digest};
 use openmodel_transfer::throttle::Throttle;
 use serde_json::Value;
 use tfplug::serve::log;
@@ -70,11 +71,19 @@ impl Cloud for Mirroring {
                 mirror,
                 take,
                 ..
-            } => match self.look_at_files(snapshot, mirror, *take).await? {
-                // All files are there; a job may be left of a run that was cut.
-                Seen::Ours(_) => self.google.observe(call, deadline).await,
-                seen => Ok(seen),
-            },
+            }
+            | Operation::RunStorageTransfer {
+                snapshot,
+                mirror,
+                take,
+                ..
+            } => {
+                match self.look_at_files(call, snapshot, mirror, *take).await? {
+                    // All files are there; a job may be left of a run that was cut.
+                    Seen::Ours(_) => self.google.observe(call, deadline).await,
+                    seen => Ok(seen),
+                }
+            }
             Operation::MarkSnapshotReady { snapshot, .. } => {
                 let store = self.open(snapshot).await.map_err(failure)?;
                 let ready = store.is_marked_ready(&self.record, &ready()).await;
@@ -92,7 +101,7 @@ impl Cloud for Mirroring {
                     }
                     Err(trouble) => return Err(failure(trouble)),
                 };
-                let gone = store.is_gone().await.map_err(failure)?;
+                let gone = store.is_gone();
                 Ok(if gone {
                     Seen::Ours(output(snapshot))
                 } else {
@@ -123,11 +132,27 @@ impl Cloud for Mirroring {
                 let line = format!("{snapshot}: {tasks} tasks of a Cloud Run job move the files");
                 log::info("cache", &line, &[]);
                 match self.clear(snapshot).await {
-                    Ok(None) => {
-                        let outcome = self.google.perform(call, deadline).await;
-                        self.after_job(snapshot, outcome).await
+                    Ok(before) => self.carried(snapshot, before, call, deadline).await,
+                    Err(trouble) => outcome(snapshot, Err(trouble)),
+                }
+            }
+            Operation::RunStorageTransfer {
+                snapshot, mirror, ..
+            } => {
+                let listed = async {
+                    let before = self.clear(snapshot).await?;
+                    let prepared = self.prepare(snapshot, mirror, &call.key)?;
+                    let files = prepared.lack(snapshot, &mirror.near, true).await?;
+                    Ok::<_, Trouble>((before, files))
+                };
+                match listed.await {
+                    Ok((_, 0)) => Outcome::Done(output(snapshot)),
+                    Ok((before, files)) => {
+                        let line =
+                            format!("{snapshot}: Storage Transfer Service fetches {files} files");
+                        log::info("cache", &line, &[]);
+                        self.carried(snapshot, before, call, deadline).await
                     }
-                    Ok(Some(_)) => self.google.perform(call, deadline).await,
                     Err(trouble) => outcome(snapshot, Err(trouble)),
                 }
             }
@@ -147,7 +172,8 @@ impl Cloud for Mirroring {
 
     async fn undo(&self, call: &Call, done: &Output, deadline: Instant) -> Outcome {
         match &call.operation {
-            Operation::RunTransferJob { snapshot, .. } => {
+            Operation::RunTransferJob { snapshot, .. }
+            | Operation::RunStorageTransfer { snapshot, .. } => {
                 match self.google.undo(call, done, deadline).await {
                     Outcome::Done(_) => outcome(snapshot, self.remove(snapshot).await),
                     not_done => not_done,
@@ -170,70 +196,78 @@ impl Mirroring {
         take: bool,
         key: &StepKey,
     ) -> Result<Seen, Failure> {
-        let store = match self.open(snapshot).await {
-            Ok(store) => store,
-            // Its step comes before: it is made, or it is the user's and is gone.
-            Err(trouble) if trouble.kind == Kind::NoBucket => return Ok(Seen::Absent),
-            Err(trouble) => return Err(failure(trouble)),
-        };
-        let Some(found) = store.marked().await.map_err(failure)? else {
+        let Some((store, Some(found))) = self.found(snapshot).await? else {
             return Ok(Seen::Absent);
         };
-        let Marked { manifest, marks } = &found;
+        let marks = &found.marks;
         let begun = marks.get(KEY_LABEL).map(String::as_str) == Some(key.as_str())
             && marks.get(PHASE_LABEL).map(String::as_str) == Some(Phase::Provisioning.as_str());
         if !take && !begun {
             return Ok(Seen::Conflict(taken(snapshot)));
         }
-        if manifest.digest != mirror.digest {
-            return Ok(Seen::Absent);
-        }
-        let differs = store.compare(manifest).await.map_err(failure)?;
-        Ok(if differs.iter().any(Difference::is_mendable) {
-            Seen::Absent
-        } else {
-            Seen::Ours(output(snapshot))
-        })
+        Ok(seen(snapshot, is_whole(&store, &found, mirror)))
     }
 
-    /// Whether the files are in their folder, for a step that only moves them.
+    /// Whether the files are in their folder, for a step that only moves them. Those of Storage Transfer Service
+    /// wait there to be verified.
     async fn look_at_files(
         &self,
+        call: &Call,
         snapshot: &SnapshotUri,
         mirror: &MirrorSpec,
         take: bool,
     ) -> Result<Seen, Failure> {
-        let store = match self.open(snapshot).await {
-            Ok(store) => store,
-            Err(trouble) if trouble.kind == Kind::NoBucket => return Ok(Seen::Absent),
-            Err(trouble) => return Err(failure(trouble)),
+        let Some((store, found)) = self.found(snapshot).await? else {
+            return Ok(Seen::Absent);
         };
-        let there =
-            if let Some(Marked { manifest, marks }) = store.marked().await.map_err(failure)? {
-                let finished =
-                    marks.get(PHASE_LABEL).map(String::as_str) == Some(Phase::Ready.as_str());
-                if !take && finished {
-                    return Ok(Seen::Conflict(taken(snapshot)));
-                }
-                let differs = store.compare(&manifest).await.map_err(failure)?;
-                manifest.digest == mirror.digest && !differs.iter().any(Difference::is_mendable)
-            } else {
-                let files = self.files(snapshot, mirror).map_err(failure)?;
-                store.missing(&files).await.map_err(failure)?.is_empty()
-            };
-        Ok(if there {
-            Seen::Ours(output(snapshot))
+        let there = if let Some(found) = found {
+            let phase = found.marks.get(PHASE_LABEL).map(String::as_str);
+            if !take && phase == Some(Phase::Ready.as_str()) {
+                return Ok(Seen::Conflict(taken(snapshot)));
+            }
+            is_whole(&store, &found, mirror)
+        } else if let Operation::RunStorageTransfer { .. } = call.operation {
+            let prepared = self.prepare(snapshot, mirror, &call.key);
+            let prepared = prepared.map_err(failure)?;
+            let lacking = prepared.lack(snapshot, &mirror.near, false).await;
+            lacking.map_err(failure)? == 0
         } else {
-            Seen::Absent
-        })
+            let files = self.files(snapshot, mirror).map_err(failure)?;
+            store.missing(&files).map_err(failure)?.is_empty()
+        };
+        Ok(seen(snapshot, there))
     }
 
-    /// What a job has moved that failed for good goes, where no snapshot was there before.
-    async fn after_job(&self, snapshot: &SnapshotUri, outcome: Outcome) -> Outcome {
-        let Outcome::Refused(mut failure) = outcome else {
-            return outcome;
+    /// The folder of a snapshot, and its manifest where there is one. Without its bucket there is neither: the
+    /// bucket's step comes before, or it is the user's and is gone.
+    async fn found(
+        &self,
+        snapshot: &SnapshotUri,
+    ) -> Result<Option<(BucketStore, Option<Marked>)>, Failure> {
+        let store = match self.open(snapshot).await {
+            Ok(store) => store,
+            Err(trouble) if trouble.kind == Kind::NoBucket => return Ok(None),
+            Err(trouble) => return Err(failure(trouble)),
         };
-        if !failure.transient
+        let marked = store.marked().await.map_err(failure)?;
+        Ok(Some((store, marked)))
+    }
+
+    /// Others move the files. What they have moved goes where they failed for good and no snapshot was there
+    /// before.
+    async fn carried(
+        &self,
+        snapshot: &SnapshotUri,
+        before: Option<Marked>,
+        call: &Call,
+        deadline: Instant,
+    ) -> Outcome {
+        let mut failure = match self.google.perform(call, deadline).await {
+            Outcome::Refused(failure) => failure,
+            other => return other,
+        };
+        if before.is_none()
+            && !failure.transient
             && let Err(trouble) = self.remove(snapshot).await
         {
             let left = format!("\nWhat it had moved is still there: {trouble}");
@@ -247,7 +281,7 @@ impl Mirroring {
         let store = self.open(snapshot).await?;
         let before = store.marked().await?;
         if let Some(before) = &before {
-            store.clear(&store.compare(&before.manifest).await?).await?;
+            store.clear(&store.compare(&before.manifest)).await?;
         }
         Ok(before)
     }
@@ -296,10 +330,10 @@ impl Mirroring {
         let card = self.card()?;
         let transport = self.google.transport().clone();
         let origin: Arc<dyn Origin> = match &spec.moved_by {
-            Some(job) => Arc::new(MovedElsewhere {
-                by: format!("the job {job}"),
+            Some(carrier @ Carrier::Job(_)) => Arc::new(MovedElsewhere {
+                by: carrier.to_string(),
             }),
-            None => Arc::new(HubOrigin {
+            Some(Carrier::StorageTransfer(_)) | None => Arc::new(HubOrigin {
                 transport: transport.clone(),
                 repository: card.repository.clone(),
                 commit: snapshot.commit(),
@@ -307,6 +341,7 @@ impl Mirroring {
         };
         Ok(Mirror {
             origin,
+            arrive: matches!(spec.moved_by, Some(Carrier::StorageTransfer(_))),
             transport,
             repository: card.repository.clone(),
             license: card.licence.id().map(str::to_owned),
@@ -403,8 +438,8 @@ fn said(snapshot: &SnapshotUri, meter: &Meter, moved: &[Moved]) {
         &format!(
             "{snapshot}: {} files, {}, verified; {} read from the Hub",
             moved.len(),
-            size(all),
-            size(Bytes(meter.read()))
+            all,
+            Bytes(meter.read())
         ),
         &[],
     );
@@ -412,6 +447,20 @@ fn said(snapshot: &SnapshotUri, meter: &Meter, moved: &[Moved]) {
 
 fn ready() -> BTreeMap<String, String> {
     BTreeMap::from([(PHASE_LABEL.to_owned(), Phase::Ready.as_str().to_owned())])
+}
+
+/// Whether the files of a manifest are those that are wanted, and are there as it lists them.
+fn is_whole(store: &BucketStore, found: &Marked, wanted: &MirrorSpec) -> bool {
+    let differs = || store.compare(&found.manifest).into_iter();
+    found.manifest.digest == wanted.digest && !differs().any(|one| one.is_mendable())
+}
+
+fn seen(snapshot: &SnapshotUri, there: bool) -> Seen {
+    if there {
+        Seen::Ours(output(snapshot))
+    } else {
+        Seen::Absent
+    }
 }
 
 fn taken(snapshot: &SnapshotUri) -> Failure {

@@ -54,6 +54,7 @@ pub(crate) struct EndpointsModel {
     pub(crate) run: Value<String>,
     pub(crate) secret_manager: Value<String>,
     pub(crate) storage: Value<String>,
+    pub(crate) storage_transfer: Value<String>,
     pub(crate) iam_credentials: Value<String>,
     pub(crate) resource_manager: Value<String>,
     pub(crate) hub: Value<String>,
@@ -139,7 +140,17 @@ impl Provider for OpenModel {
             .validate(length(1, 4096)),
             Attribute::object(
                 "endpoints",
-                ["run", "secret_manager", "storage", "iam_credentials", "resource_manager", "hub", "virus_total"].map(url),
+                [
+                    "run",
+                    "secret_manager",
+                    "storage",
+                    "storage_transfer",
+                    "iam_credentials",
+                    "resource_manager",
+                    "hub",
+                    "virus_total",
+                ]
+                .map(url),
             )
             .optional()
             .description("Base URLs of the APIs in place of the public ones. `hub`: environment `HF_ENDPOINT`."),

@@ -74,6 +74,8 @@ pub enum TransferEngine {
     Local,
     /// Tasks of a Cloud Run job.
     CloudRunJob(TransferJob),
+    /// Storage Transfer Service, by a list of addresses; the process that asks verifies what arrives.
+    StorageTransfer,
 }
 
 /// The Cloud Run job that moves files.

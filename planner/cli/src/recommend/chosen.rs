@@ -3,7 +3,7 @@
 use openmodel_schemas::report::{ColdStart, RankedShape, Ranking, Serving};
 use openmodel_schemas::spec::Workload;
 
-use super::figures::{hourly, middle, money, monthly, per_million, range, size, whole};
+use super::figures::{hourly, middle, money, monthly, per_million, range, whole};
 use super::names::takes_share;
 use super::rows::{accelerator, machine, option, spread, weights};
 use crate::page::{FAINT, GOOD, NAME, PLAIN, Page, Text, WARN};
@@ -182,7 +182,7 @@ fn memory(best: &RankedShape) -> Text {
     let (cache, room) = if memory.kv_capacity.0 > 0 {
         let tokens = whole(memory.kv_capacity.0);
         (
-            format!(" + {} KV cache", size(memory.kv_cache)),
+            format!(" + {} KV cache", memory.kv_cache),
             format!("; the cache has room for {tokens} tokens"),
         )
     } else {
@@ -190,11 +190,7 @@ fn memory(best: &RankedShape) -> Text {
     };
     Text::plain(format!(
         "{} weights{cache} + {} activations + {} overhead, {} free of {}{devices}{room}",
-        size(memory.weights),
-        size(memory.activations),
-        size(memory.overhead),
-        size(memory.headroom),
-        size(memory.usable),
+        memory.weights, memory.activations, memory.overhead, memory.headroom, memory.usable,
     ))
 }
 

@@ -1,6 +1,6 @@
-//! Numbers as a reader likes them: thousands apart, money and sizes with the digits that count.
+//! Numbers as a reader likes them: thousands apart, money with the digits that count.
 
-use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
+use openmodel_schemas::quantity::{Usd, UsdPerHour};
 use openmodel_schemas::report::Range;
 use rust_decimal::{Decimal, RoundingStrategy};
 
@@ -39,19 +39,6 @@ pub(super) fn cents(amounts: impl IntoIterator<Item = Decimal>) -> u32 {
         Some(least) if least >= Decimal::TEN => 2,
         Some(least) if least >= Decimal::ONE => 3,
         _ => 4,
-    }
-}
-
-/// A size in GiB, or in KiB and MiB where it is small.
-pub(super) fn size(bytes: Bytes) -> String {
-    const KIB: f64 = 1_048_576.0;
-    let gib = bytes.as_gib();
-    if bytes.0 == 0 || gib >= 0.1 {
-        format!("{gib:.2} GiB")
-    } else if gib * 1024.0 >= 1.0 {
-        format!("{:.1} MiB", gib * 1024.0)
-    } else {
-        format!("{:.1} KiB", gib * KIB)
     }
 }
 
@@ -100,8 +87,6 @@ mod tests {
         assert_eq!(money(Decimal::new(1_234_567, 2), 2), "12,345.67");
         assert_eq!(hourly(UsdPerHour(Decimal::new(706_832, 6))), "$0.7068");
         assert_eq!(hourly(UsdPerHour(Decimal::new(884_908, 4))), "$88.49");
-        assert_eq!(size(Bytes(131_072)), "128.0 KiB");
-        assert_eq!(size(Bytes::gib(15)), "15.00 GiB");
         let of = |low, estimate, high| Range {
             low,
             estimate,

@@ -12,7 +12,7 @@ use openmodel_schemas::report::Ranking;
 use openmodel_schemas::spec::{Objective, Workload};
 
 use super::arguments::Recommend;
-use super::figures::{size, whole};
+use super::figures::whole;
 use super::groups::{Group, Refusals, groups, refusals};
 use super::rows::{mark, rows, weights};
 use super::{advice, chosen};
@@ -95,8 +95,8 @@ impl Answer<'_> {
         if let Some(memory) = self.on_one_device() {
             let format = self.ranking.chosen.as_ref().map(weights);
             facts.push(match format {
-                Some(format) => format!("{} as {format}", size(memory.weights)),
-                None => format!("{} of weights", size(memory.weights)),
+                Some(format) => format!("{} as {format}", memory.weights),
+                None => format!("{} of weights", memory.weights),
             });
         }
         let longest = self
@@ -123,7 +123,7 @@ impl Answer<'_> {
         let parameters = draft.parameters;
         let parameters = parameters.map(|parameters| format!("{parameters} parameters"));
         let files = draft.weights.as_ref();
-        let files = files.map(|files| format!("{} of files", size(files.bytes)));
+        let files = files.map(|files| format!("{} of files", files.bytes));
         let mut text = Text::plain(&draft.id);
         for fact in [parameters, files, draft.licence.clone()]
             .into_iter()
@@ -171,16 +171,16 @@ impl Answer<'_> {
         let context = whole(self.question.workload.context_length.0);
         let (least, most) = memory.sequence;
         let sequence = if least == most {
-            size(most)
+            most.to_string()
         } else {
-            format!("{} to {}", size(least), size(most))
+            format!("{least} to {most}")
         };
         let mut text = format!(
             "{} a token, {sequence} for a sequence of {context} tokens",
-            size(memory.kv_per_token)
+            memory.kv_per_token
         );
         if memory.state_per_sequence > Bytes(0) {
-            let _ = write!(text, ", {} of state in it", size(memory.state_per_sequence));
+            let _ = write!(text, ", {} of state in it", memory.state_per_sequence);
         }
         Some(text)
     }

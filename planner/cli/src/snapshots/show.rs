@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use openmodel_schemas::quantity::{Bytes, Usd};
 use openmodel_transfer::inventory::Found;
-use openmodel_transfer::progress::size;
 use serde_json::{Value, json};
 
 use super::{Kept, Priced};
@@ -112,7 +111,7 @@ fn facts(one: &Priced) -> String {
     );
     let day = found.updated.get(..10).unwrap_or("date not known");
     let files = plural(found.files, "file");
-    let facts = format!("{files}, {}, {money}, {day}", size(found.size()));
+    let facts = format!("{files}, {}, {money}, {day}", found.size());
     if found.is_finished {
         return facts;
     }
@@ -154,7 +153,7 @@ fn total(kept: &[Kept], price_date: &str) -> String {
          objects are not counted.",
         plural(count(true), "snapshot"),
         count(false),
-        size(bytes),
+        bytes,
         amount(known, bytes),
     )
 }

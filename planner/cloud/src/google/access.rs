@@ -149,7 +149,8 @@ fn secret_policy(secret: &str) -> Resource<'_> {
     }
 }
 
-fn bucket_policy(bucket: &str) -> Resource<'_> {
+/// The policy of a bucket.
+pub(crate) fn bucket_policy(bucket: &str) -> Resource<'_> {
     Resource {
         api: Api::Storage,
         version: "v1",

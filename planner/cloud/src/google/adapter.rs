@@ -6,8 +6,8 @@ use openmodel_apply::cloud::{Call, Cloud, Failure, Outcome, Output, Seen};
 use openmodel_graph::operation::{
     EndpointIdentity, Input, Operation, SecretSlot, transfer_job_name,
 };
-use openmodel_schemas::name::Region;
-use openmodel_schemas::snapshot::SnapshotUri;
+use openmodel_schemas::name::{ProjectId, Region};
+use openmodel_schemas::snapshot::{ARRIVED, ARRIVING, SnapshotUri};
 use tokio::time::Instant;
 
 use super::access::Access;
@@ -22,6 +22,8 @@ use super::run;
 use super::secrets::Secrets;
 use super::services::{Services, Wanted};
 use super::snapshots::{Asked, SnapshotState, Snapshots};
+use super::storage_transfer::StorageTransfers;
+use super::storage_transfer_calls::Places;
 use crate::transport::Api;
 use crate::{Secret, Transport};
 
@@ -110,6 +112,18 @@ impl GoogleCloud {
     fn caches(&self, deadline: Instant) -> Caches<'_> {
         Caches {
             transport: &self.transport,
+            deadline,
+        }
+    }
+
+    fn storage_transfers<'a>(
+        &'a self,
+        project: &'a ProjectId,
+        deadline: Instant,
+    ) -> StorageTransfers<'a> {
+        StorageTransfers {
+            transport: &self.transport,
+            project,
             deadline,
         }
     }
@@ -243,6 +257,15 @@ impl Cloud for GoogleCloud {
                 let name = transfer_job_name(project, region, snapshot);
                 self.jobs(deadline).observe(&name).await
             }
+            Operation::RunStorageTransfer {
+                snapshot, project, ..
+            }
+            | Operation::DeleteStorageTransfer {
+                snapshot, project, ..
+            } => {
+                let transfers = self.storage_transfers(project, deadline);
+                transfers.observe(snapshot).await
+            }
             Operation::SetAnywhereCache { .. } => {
                 let near = near(&call.operation)?;
                 self.caches(deadline).observe_near(near).await
@@ -345,6 +368,22 @@ impl Cloud for GoogleCloud {
                 let name = transfer_job_name(project, region, snapshot);
                 self.jobs(deadline).delete(&name).await
             }
+            Operation::RunStorageTransfer {
+                snapshot, project, ..
+            } => {
+                let places = Places {
+                    snapshot,
+                    list: &snapshot.object(ARRIVING),
+                    folder: &snapshot.object(ARRIVED),
+                };
+                self.storage_transfers(project, deadline).run(places).await
+            }
+            Operation::DeleteStorageTransfer {
+                snapshot, project, ..
+            } => {
+                let transfers = self.storage_transfers(project, deadline);
+                transfers.delete(snapshot).await
+            }
             Operation::SetAnywhereCache { .. } => match near(&call.operation) {
                 Ok(near) => self.caches(deadline).set_near(near).await,
                 Err(failure) => Outcome::Refused(failure),
@@ -419,6 +458,12 @@ impl Cloud for GoogleCloud {
             } => {
                 let name = transfer_job_name(project, &job.region, snapshot);
                 self.jobs(deadline).delete(&name).await
+            }
+            Operation::RunStorageTransfer {
+                snapshot, project, ..
+            } => {
+                let transfers = self.storage_transfers(project, deadline);
+                transfers.delete(snapshot).await
             }
             // Nothing of its own is left by what does not create.
             _ => Outcome::Done(output.clone()),

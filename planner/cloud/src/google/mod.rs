@@ -12,6 +12,7 @@
 //! | `storage.rs`, `buckets.rs` | Cloud Storage: objects and uploads, buckets |
 //! | `secret_manager.rs`, `resource_manager.rs`, `policy.rs`, `lro.rs` | the other requests and answers |
 //! | `jobs.rs`, `job_calls.rs` | the Cloud Run job that moves the files of a snapshot |
+//! | `storage_transfer.rs`, `storage_transfer_calls.rs` | the Storage Transfer job that fetches them |
 //! | `caches.rs`, `anywhere.rs` | buckets that hold snapshots, and their Anywhere Caches |
 //! | `marks.rs` | the labels by which openmodel knows its own |
 //! | `failure.rs` | an API's error as a failure with its next move |
@@ -37,6 +38,8 @@ mod service_body;
 mod services;
 mod snapshots;
 pub mod storage;
+mod storage_transfer;
+mod storage_transfer_calls;
 #[cfg(test)]
 mod testing;
 

@@ -135,6 +135,16 @@ pub fn read_object(bucket: &str, name: &str) -> Request {
         .at_most(LARGEST_DOCUMENT)
 }
 
+/// Reads an object's bytes from an offset to its end, if it is still that content.
+#[must_use]
+pub fn read_object_from(object: Exact<'_>, offset: u64) -> Request {
+    let range = HeaderValue::try_from(format!("bytes={offset}-"));
+    Request::get(Api::Storage, object_path(object.bucket, object.name))
+        .query("alt", "media")
+        .query("generation", object.generation.to_string())
+        .header(header::RANGE, range.expect("digits are a header value"))
+}
+
 /// Makes a small object in one request, in place of `expected` (0: where there is none).
 #[must_use]
 pub fn insert_object(

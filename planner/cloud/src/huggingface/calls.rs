@@ -105,6 +105,13 @@ pub(crate) fn first_byte(repository: &Repository, commit: &CommitSha, path: &str
     whole(repository, commit, path).header(RANGE, HeaderValue::from_static("bytes=0-0"))
 }
 
+/// The address of a file at a commit, below that of the Hub: `/ORG/NAME/resolve/COMMIT/PATH`, each part of it
+/// percent-encoded.
+#[must_use]
+pub fn address(repository: &Repository, commit: &CommitSha, path: &str) -> String {
+    file_path(repository, commit, path)
+}
+
 fn whole(repository: &Repository, commit: &CommitSha, path: &str) -> Request {
     Request::get(Api::Hub, file_path(repository, commit, path))
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))

@@ -25,7 +25,7 @@ pub mod json;
 mod memo;
 mod repository;
 
-pub use calls::content;
+pub use calls::{address, content};
 pub use config::{ConfigError, parse_config, parse_hf_quant_config, parse_model_index};
 pub use error::HubError;
 pub use hub::{Hub, HubOptions};

@@ -15,6 +15,8 @@ pub enum Api {
     ResourceManager,
     /// Cloud Storage, JSON API v1.
     Storage,
+    /// Storage Transfer Service, v1.
+    StorageTransfer,
     /// The Hugging Face Hub.
     Hub,
     /// `VirusTotal`, v3.
@@ -23,13 +25,14 @@ pub enum Api {
 
 impl Api {
     /// Every API, in the order of their names.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Hub,
         Self::IamCredentials,
         Self::ResourceManager,
         Self::Run,
         Self::SecretManager,
         Self::Storage,
+        Self::StorageTransfer,
         Self::VirusTotal,
     ];
 
@@ -42,6 +45,7 @@ impl Api {
             Self::IamCredentials => "iam_credentials",
             Self::ResourceManager => "resource_manager",
             Self::Storage => "storage",
+            Self::StorageTransfer => "storage_transfer",
             Self::Hub => "hub",
             Self::VirusTotal => "virus_total",
         }
@@ -56,6 +60,7 @@ impl Api {
             Self::IamCredentials => "https://iamcredentials.googleapis.com",
             Self::ResourceManager => "https://cloudresourcemanager.googleapis.com",
             Self::Storage => "https://storage.googleapis.com",
+            Self::StorageTransfer => "https://storagetransfer.googleapis.com",
             Self::Hub => "https://huggingface.co",
             Self::VirusTotal => "https://www.virustotal.com",
         }
@@ -70,6 +75,7 @@ impl Api {
             Self::IamCredentials => "IAM Credentials",
             Self::ResourceManager => "Resource Manager",
             Self::Storage => "Cloud Storage",
+            Self::StorageTransfer => "Storage Transfer Service",
             Self::Hub => "the Hugging Face Hub",
             Self::VirusTotal => "VirusTotal",
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Operation, ServiceSpec};
+use super::{Carrier, Operation, ServiceSpec};
 
 /// One step of the text picture: `SetInvokers(s0.id, ["allUsers"])`. Shows what tells this
 /// operation from its like; a service's arguments and annotations are left out.
@@ -58,13 +58,20 @@ impl fmt::Display for Operation {
                 region,
                 ..
             } => write!(f, "{snapshot}, {project}, {region}")?,
+            Self::RunStorageTransfer {
+                snapshot, project, ..
+            }
+            | Self::DeleteStorageTransfer {
+                snapshot, project, ..
+            } => write!(f, "{snapshot}, {project}")?,
             Self::MirrorSnapshot {
                 snapshot, mirror, ..
             } => {
                 let digest = mirror.digest.get(..8).unwrap_or(&mirror.digest);
                 write!(f, "{snapshot}, {digest}")?;
-                if let Some(job) = &mirror.moved_by {
-                    let id = job.rsplit('/').next().unwrap_or(job);
+                if let Some(Carrier::Job(name) | Carrier::StorageTransfer(name)) = &mirror.moved_by
+                {
+                    let id = name.rsplit('/').next().unwrap_or(name);
                     write!(f, ", moved by {id}")?;
                 }
                 if !mirror.near.is_empty() {

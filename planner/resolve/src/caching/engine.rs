@@ -1,4 +1,5 @@
-//! Who moves a cache's files: the process that asks, or tasks of a Cloud Run job beside the bucket.
+//! Who moves a cache's files: the process that asks, tasks of a Cloud Run job beside the bucket, or Storage
+//! Transfer Service.
 //!
 //! ```text
 //!   asked for ──────────────────────────────────► that one
@@ -7,6 +8,9 @@
 //!                  └─► an image, and a token where one is needed? ─no─► local, and why
 //!                                       └─yes─► cloud_run_job
 //! ```
+//!
+//! Storage Transfer Service is only chosen by name: what it brings is read back once by the process, as it
+//! knows no SHA-256.
 
 use openmodel_schemas::name::Region;
 use openmodel_schemas::quantity::Bytes;
@@ -33,11 +37,13 @@ pub enum Engine {
     Local,
     /// Tasks of a Cloud Run job.
     CloudRunJob,
+    /// Storage Transfer Service, by a list of addresses.
+    StorageTransfer,
 }
 
 impl Engine {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Local, Self::CloudRunJob];
+    pub const ALL: [Self; 3] = [Self::Local, Self::CloudRunJob, Self::StorageTransfer];
 
     /// The word of configurations: `cloud_run_job`.
     #[must_use]
@@ -45,6 +51,7 @@ impl Engine {
         match self {
             Self::Local => "local",
             Self::CloudRunJob => "cloud_run_job",
+            Self::StorageTransfer => "storage_transfer",
         }
     }
 }
@@ -97,16 +104,21 @@ pub struct Choice {
 #[must_use]
 pub fn choose(load: &Load) -> Choice {
     let bytes = load.bytes;
-    let local = |reason| Choice {
-        engine: Engine::Local,
+    let alone = |engine, reason| Choice {
+        engine,
         tasks: 1,
         reason,
     };
+    let local = |reason| alone(Engine::Local, reason);
     let minutes = PATIENCE / 60;
     let large = bytes > LOCAL_MOST;
     match load.engine {
         Some(Engine::Local) => local("asked for".to_owned()),
         Some(Engine::CloudRunJob) => job(load, "asked for".to_owned()),
+        Some(Engine::StorageTransfer) => alone(
+            Engine::StorageTransfer,
+            format!("asked for; this process reads the {bytes} back once, for their SHA-256"),
+        ),
         None if !large => local(format!(
             "{bytes} need no more than {minutes} minutes at 800 Mbit/s"
         )),
@@ -228,6 +240,10 @@ mod tests {
             "cloud_run_job x 3: asked for"
         );
         assert!(asked(Engine::CloudRunJob, None).starts_with("cloud_run_job x 1: asked for; "));
+        assert_eq!(
+            asked(Engine::StorageTransfer, Some(3)),
+            "storage_transfer x 1: asked for; this process reads the 1.00 GiB back once, for their SHA-256"
+        );
     }
 
     #[test]

@@ -3,18 +3,20 @@
 //! ```text
 //!   CreateBucket ─► MirrorSnapshot (from the Hub) ─┬─► MirrorSnapshot (a copy) ─┬─► MarkSnapshotReady
 //!         │            ▲                           └─► SetAnywhereCache ────────┘
-//!         └─► RunTransferJob, where a job moves the files: then MirrorSnapshot finds them
-//!   DeleteTransferJob ─► DeleteSnapshot ─► DeleteAnywhereCache ─► DeleteBucket
+//!         └─► RunTransferJob or RunStorageTransfer, where others move the files: MirrorSnapshot finds them
+//!   DeleteTransferJob, DeleteStorageTransfer ─► DeleteSnapshot ─► DeleteAnywhereCache ─► DeleteBucket
 //! ```
 //!
 //! The first place gets the files from the Hub, the others copy them from it. An old snapshot goes only
 //! after the new one is ready: whatever serves from it has been told by then.
 
 use openmodel_graph::graph::{ExecutionGraph, GraphBuilder, GraphError, StepId};
-use openmodel_graph::operation::{BucketSpec, MirrorSpec, Operation, transfer_job_name};
+use openmodel_graph::operation::{
+    BucketSpec, Carrier, MirrorSpec, Operation, storage_transfer_name, transfer_job_name,
+};
 use openmodel_schemas::name::{ProjectId, Region, Zone};
 use openmodel_schemas::snapshot::SnapshotUri;
-use openmodel_schemas::spec::{CachePlace, CacheSpec, TransferEngine, TransferJob};
+use openmodel_schemas::spec::{CachePlace, CacheSpec, TransferEngine};
 
 /// Storage class of the buckets that openmodel makes, where nobody names one.
 const STORAGE_CLASS: &str = "STANDARD";
@@ -22,14 +24,25 @@ const STORAGE_CLASS: &str = "STANDARD";
 /// What of a cache is no longer wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leaving {
-    /// Jobs that may still move files, by their snapshots.
-    pub jobs: Vec<(SnapshotUri, ProjectId, Region)>,
+    /// Others who may still move files.
+    pub carriers: Vec<LeavingCarrier>,
     /// Snapshots.
     pub snapshots: Vec<SnapshotUri>,
     /// Anywhere Caches, by their buckets.
     pub anywhere_caches: Vec<(String, Zone)>,
     /// Buckets that openmodel made, and that may be empty then.
     pub buckets: Vec<String>,
+}
+
+/// A job that may still move the files of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeavingCarrier {
+    /// The snapshot.
+    pub snapshot: SnapshotUri,
+    /// Project of the job.
+    pub project: ProjectId,
+    /// Region of a Cloud Run job; none: it is one of Storage Transfer Service.
+    pub region: Option<Region>,
 }
 
 /// The operations that make a cache, or bring one to a new state. `take`: it is there already, and its
@@ -52,18 +65,11 @@ pub fn lower_cache(
             }));
         }
         let mut mirror = mirror(spec, place, &places);
-        if let Some(job) = job(spec).filter(|_| mirrored.is_empty()) {
-            let name = transfer_job_name(&spec.project, &job.region, &place.uri);
-            after.push(graph.step(Operation::RunTransferJob {
-                snapshot: place.uri.clone(),
-                project: spec.project.clone(),
-                job: Box::new(job.clone()),
-                mirror: Box::new(mirror.clone()),
-                labels: spec.labels.clone(),
-                take,
-                after: after.clone(),
-            }));
-            mirror.moved_by = Some(name);
+        if mirrored.is_empty()
+            && let Some((step, carrier)) = carry(spec, place, &mirror, take, &after)
+        {
+            after.push(graph.step(step));
+            mirror.moved_by = Some(carrier);
         }
         let mirror = graph.step(Operation::MirrorSnapshot {
             snapshot: place.uri.clone(),
@@ -105,11 +111,19 @@ pub fn lower_cache_delete(identity: &str, leaving: &Leaving) -> Result<Execution
     graph.freeze()
 }
 
-/// The job that moves the files of the first place, where there is one, as [`Leaving`] names it.
+/// Who moves the files to the first place, where it is not the process itself.
 #[must_use]
-pub fn transfer_job(spec: &CacheSpec) -> Option<(SnapshotUri, ProjectId, Region)> {
-    let first = spec.places().swap_remove(0).uri;
-    job(spec).map(|job| (first, spec.project.clone(), job.region.clone()))
+pub fn carrier(spec: &CacheSpec) -> Option<LeavingCarrier> {
+    let region = match &spec.transfer.engine {
+        TransferEngine::Local => return None,
+        TransferEngine::CloudRunJob(job) => Some(job.region.clone()),
+        TransferEngine::StorageTransfer => None,
+    };
+    Some(LeavingCarrier {
+        snapshot: spec.places().swap_remove(0).uri,
+        project: spec.project.clone(),
+        region,
+    })
 }
 
 /// What a cache is called in the keys of its steps: the folder of its repository in the first place.
@@ -130,21 +144,62 @@ pub fn zones(spec: &CacheSpec, place: &CachePlace, alone: bool) -> Vec<Zone> {
     near.zones.iter().filter(inside).cloned().collect()
 }
 
-const fn job(spec: &CacheSpec) -> Option<&TransferJob> {
+/// The step in which others move the files to a place, and who they are.
+fn carry(
+    spec: &CacheSpec,
+    place: &CachePlace,
+    mirror: &MirrorSpec,
+    take: bool,
+    after: &[StepId],
+) -> Option<(Operation, Carrier)> {
+    let (snapshot, project) = (place.uri.clone(), spec.project.clone());
+    let (mirror, after) = (Box::new(mirror.clone()), after.to_vec());
     match &spec.transfer.engine {
         TransferEngine::Local => None,
-        TransferEngine::CloudRunJob(job) => Some(job),
+        TransferEngine::CloudRunJob(job) => {
+            let name = transfer_job_name(&project, &job.region, &snapshot);
+            let step = Operation::RunTransferJob {
+                snapshot,
+                project,
+                job: Box::new(job.clone()),
+                mirror,
+                labels: spec.labels.clone(),
+                take,
+                after,
+            };
+            Some((step, Carrier::Job(name)))
+        }
+        TransferEngine::StorageTransfer => {
+            let carrier = Carrier::StorageTransfer(storage_transfer_name(&snapshot));
+            let step = Operation::RunStorageTransfer {
+                snapshot,
+                project,
+                mirror,
+                take,
+                after,
+            };
+            Some((step, carrier))
+        }
     }
 }
 
 fn leave(graph: &mut GraphBuilder, leaving: &Leaving, ready: &[StepId]) {
     let mut after = ready.to_vec();
-    for (snapshot, project, region) in &leaving.jobs {
-        after.push(graph.step(Operation::DeleteTransferJob {
-            snapshot: snapshot.clone(),
-            project: project.clone(),
-            region: region.clone(),
-            after: ready.to_vec(),
+    for carrier in &leaving.carriers {
+        let (snapshot, project) = (carrier.snapshot.clone(), carrier.project.clone());
+        let ready = ready.to_vec();
+        after.push(graph.step(match carrier.region.clone() {
+            Some(region) => Operation::DeleteTransferJob {
+                snapshot,
+                project,
+                region,
+                after: ready,
+            },
+            None => Operation::DeleteStorageTransfer {
+                snapshot,
+                project,
+                after: ready,
+            },
         }));
     }
     let still = after.clone();
@@ -206,7 +261,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use openmodel_schemas::snapshot::{Repository, RepositoryType};
-    use openmodel_schemas::spec::{AnywhereCacheSpec, TransferSpec};
+    use openmodel_schemas::spec::{AnywhereCacheSpec, TransferJob, TransferSpec};
 
     use super::*;
 
@@ -306,7 +361,7 @@ mod tests {
         assert!(graph.is_creation());
         let first = spec.places().swap_remove(0).uri;
         let all = Leaving {
-            jobs: transfer_job(&spec).into_iter().collect(),
+            carriers: carrier(&spec).into_iter().collect(),
             snapshots: vec![first],
             ..Leaving::default()
         };
@@ -315,6 +370,31 @@ mod tests {
         s0 = DeleteTransferJob(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, acme-ml, us-central1)
         s1 = DeleteSnapshot(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s0
         ");
+    }
+
+    #[test]
+    fn storage_transfer_fetches_before_the_process_verifies() {
+        let spec = CacheSpec {
+            bucket: Some("acme-models".to_owned()),
+            transfer: TransferSpec {
+                engine: TransferEngine::StorageTransfer,
+                ..spec().transfer
+            },
+            ..spec()
+        };
+        let graph = lower_cache(&spec, false, &Leaving::default()).expect("a graph");
+        insta::assert_snapshot!(graph, @"
+        s0 = RunStorageTransfer(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, acme-ml)
+        s1 = MirrorSnapshot(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, abababab, moved by openmodel-transfer-9f18537de480ec9a3db5b5e4, near acme-models) after s0
+        s2 = MarkSnapshotReady(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s1
+        ");
+        assert!(graph.is_creation());
+        let all = Leaving {
+            carriers: carrier(&spec).into_iter().collect(),
+            ..Leaving::default()
+        };
+        let graph = lower_cache_delete(&identity(&spec), &all).expect("a graph");
+        insta::assert_snapshot!(graph, @"s0 = DeleteStorageTransfer(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, acme-ml)");
     }
 
     #[test]
@@ -338,7 +418,7 @@ mod tests {
         s3 = DeleteSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s2
         ");
         let all = Leaving {
-            jobs: Vec::new(),
+            carriers: Vec::new(),
             snapshots: vec![old],
             anywhere_caches: vec![(
                 "openmodel-acme-ml-us-central1".to_owned(),

@@ -139,7 +139,7 @@ impl DataSource for SnapshotDataSource {
         };
         let store = BucketStore::open(transport.clone(), uri.clone()).await;
         let store = store.map_err(unreadable)?;
-        let differences = store.compare(&manifest).await.map_err(unreadable)?;
+        let differences = store.compare(&manifest);
         let location = bucket.location.to_ascii_lowercase();
         Ok(show(config, &uri, &manifest, location, &differences))
     }

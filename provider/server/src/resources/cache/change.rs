@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openmodel_resolve::caching::lowering::{Leaving, transfer_job, zones};
+use openmodel_resolve::caching::lowering::{Leaving, carrier, zones};
 use openmodel_schemas::snapshot::{Manifest, SnapshotUri};
 use openmodel_schemas::spec::CacheSpec;
 use openmodel_transfer::mirror::identities;
@@ -78,13 +78,13 @@ pub(crate) fn leaving(
     };
     let (near_now, made_now) =
         now.map_or_else(Default::default, |(_, spec)| (near(spec), made(spec)));
-    let jobs = match now {
-        None => transfer_job(before).into_iter().collect(),
+    let carriers = match now {
+        None => carrier(before).into_iter().collect(),
         // The one of an update is gone when its files are there.
         Some(_) => Vec::new(),
     };
     Leaving {
-        jobs,
+        carriers,
         snapshots,
         anywhere_caches: near(before).difference(&near_now).cloned().collect(),
         buckets: made(before).difference(&made_now).cloned().collect(),

@@ -16,17 +16,27 @@ pub(crate) const BUILD: &str = "There is no public image of openmodel. Build one
      push it to where the job may read it: docker build -t REGION-docker.pkg.dev/PROJECT/REPOSITORY/openmodel . && \
      docker push REGION-docker.pkg.dev/PROJECT/REPOSITORY/openmodel";
 
-/// That a job has an image.
+/// That a job has an image, and that nobody limits what knows no limit.
 pub(crate) fn validate(config: &CacheModel) -> Option<Diagnostic> {
     let transfer = config.transfer.as_known()?;
-    let asks = transfer.engine.as_known().map(String::as_str) == Some(Engine::CloudRunJob.as_str());
-    (asks && transfer.image.is_null()).then(|| {
-        Diagnostic::error("Image is not set")
-            .at("transfer.image")
-            .detail(format!(
-                "engine = \"cloud_run_job\" runs openmodel in a container. {BUILD}"
-            ))
-    })
+    let word = transfer.engine.as_known()?;
+    match named(&Engine::ALL, Engine::as_str, word)? {
+        Engine::CloudRunJob if transfer.image.is_null() => Some(
+            Diagnostic::error("Image is not set")
+                .at("transfer.image")
+                .detail(format!(
+                    "engine = \"cloud_run_job\" runs openmodel in a container. {BUILD}"
+                )),
+        ),
+        Engine::StorageTransfer if !transfer.max_bandwidth_mib.is_null() => Some(
+            Diagnostic::error("Storage Transfer Service has no limit")
+                .at("transfer.max_bandwidth_mib")
+                .detail(
+                    "It fetches as fast as it can. Leave max_bandwidth_mib out, or choose another engine.",
+                ),
+        ),
+        _ => None,
+    }
 }
 
 /// `transfer` as the configuration has it, with the default that no size changes.
@@ -80,9 +90,12 @@ pub(crate) fn decide(
     let tasks_of = |model: &TransferModel| u32::try_from(number(&model.tasks)?).ok();
     let image = model.image.as_known().cloned();
     let prior = before.and_then(|before| before.transfer.as_known());
-    let kept = prior
-        .and_then(engine_of)
-        .filter(|engine| *engine == Engine::Local || image.is_some());
+    let kept = prior.and_then(engine_of).filter(|engine| match engine {
+        Engine::Local => true,
+        Engine::CloudRunJob => image.is_some(),
+        // Only ever asked for.
+        Engine::StorageTransfer => false,
+    });
     let engine = engine_of(model).or(kept);
     let same_engine = prior.filter(|prior| engine_of(prior) == engine);
     let token_secret = model.hugging_face_token_secret.as_known().cloned();
@@ -124,6 +137,12 @@ pub(crate) fn decide(
                 token_secret,
             })
         }
+        (Engine::StorageTransfer, _) => {
+            if is_closed {
+                return Err(not_public(spec).into());
+            }
+            TransferEngine::StorageTransfer
+        }
         _ => TransferEngine::Local,
     };
     Ok(())
@@ -137,6 +156,16 @@ fn closed(spec: &CacheSpec) -> Diagnostic {
              description. Put one into Secret Manager, let the job's account read it \
              (roles/secretmanager.secretAccessor), and set hugging_face_token_secret to its version; or set engine = \
              \"local\".",
+            spec.repository.id
+        ))
+}
+
+fn not_public(spec: &CacheSpec) -> Diagnostic {
+    Diagnostic::error("Storage Transfer Service cannot read the repository")
+        .at("transfer.engine")
+        .detail(format!(
+            "{} is gated or private, and Storage Transfer Service reads without a token. Set engine = \"local\", or \
+             \"cloud_run_job\" with hugging_face_token_secret.",
             spec.repository.id
         ))
 }

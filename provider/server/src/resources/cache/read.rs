@@ -148,7 +148,7 @@ async fn look(google: &GoogleCloud, uri: &str) -> Result<Found, Trouble> {
         Err(trouble) => return Err(trouble),
     };
     let Some(marked) = store.marked().await? else {
-        found.any = !store.is_gone().await?;
+        found.any = !store.is_gone();
         found.drift.push("the manifest is missing".to_owned());
         return Ok(found);
     };
@@ -161,7 +161,7 @@ async fn look(google: &GoogleCloud, uri: &str) -> Result<Found, Trouble> {
             .drift
             .push("the record beside the manifest is missing or damaged".to_owned());
     }
-    for difference in store.compare(&marked.manifest).await? {
+    for difference in store.compare(&marked.manifest) {
         if difference.is_mendable() {
             found.drift.push(difference.to_string());
         } else {

@@ -198,7 +198,9 @@ fn moving() -> [Attribute; 1] {
             Attribute::number("max_bandwidth_mib")
                 .optional()
                 .validate(at_least(1))
-                .description("Most MiB a second, of all files. Unset: no limit."),
+                .description(
+                    "Most MiB a second, of all files. Unset: no limit. Not with `storage_transfer`, which has none.",
+                ),
             engine,
             image,
             tasks,
@@ -223,10 +225,13 @@ fn engine() -> [Attribute; 6] {
             .never_null()
             .validate(one_of(&Engine::ALL.map(Engine::as_str)))
             .description(
-                "Who moves them: `local`, the machine that runs Terraform, or `cloud_run_job`, tasks of a Cloud Run job \
-                 beside the bucket, which the provider starts, awaits, verifies and deletes. Default: `local` up to 84 \
-                 GiB, which a line of 1 Gbit/s carries in a quarter of an hour; above that the job, if `image` is set. \
-                 `cost` does not count the vCPU seconds of a job.",
+                "Who moves them: `local`, the machine that runs Terraform; `cloud_run_job`, tasks of a Cloud Run job \
+                 beside the bucket, which the provider starts, awaits, verifies and deletes; `storage_transfer`, \
+                 Storage Transfer Service, which needs no image, reads only what is public on the Hub, and knows no \
+                 SHA-256: the provider lets its agent write to the bucket, and reads each file back once to verify it. \
+                 Default: `local` up to 84 GiB, which a line of 1 Gbit/s carries in a quarter of an hour; above that \
+                 the job, if `image` is set. `cost` does not count the vCPU seconds of a job, nor the traffic of \
+                 reading back.",
             ),
         Attribute::string("image")
             .optional()

@@ -10,7 +10,6 @@ use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::report::{CacheCost, LoadEstimate, LoadTimes, Per};
 use openmodel_schemas::repository::{RepositoryCard, ScanStatus};
 use openmodel_schemas::spec::CacheSpec;
-use openmodel_transfer::progress::size;
 use openmodel_transfer::select::{Selection, Why};
 use tfplug::value::Value;
 
@@ -85,11 +84,7 @@ fn left_out(selection: &Selection) -> Value<String> {
         .collect();
     let files = selection.left_out.len();
     let word = if files == 1 { "file" } else { "files" };
-    Value::Known(format!(
-        "{files} {word}, {}: {}",
-        size(bytes),
-        whys.join(", ")
-    ))
+    Value::Known(format!("{files} {word}, {}: {}", bytes, whys.join(", ")))
 }
 
 fn cost(cost: &CacheCost) -> CostModel {

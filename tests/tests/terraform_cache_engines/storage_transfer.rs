@@ -1,0 +1,205 @@
+//! Storage Transfer Service: it fetches, openmodel verifies; wrong bytes, a file that it cannot read, an apply
+//! whose time is up.
+
+use acceptance::terraform::planned;
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use crate::world::{ADDRESS, BUCKET, FILES, REPOSITORY, World};
+
+const TRANSFER: &str = "transfer = { engine = \"storage_transfer\" }";
+
+/// How often a transfer was made and run.
+fn started(world: &World) -> (usize, usize) {
+    let calls = |verb: &str| world.calls(&format!("storagetransfer.transferJobs.{verb}"));
+    (calls("create"), calls("run"))
+}
+
+/// The objects of the bucket, by their names in the snapshot's folder.
+fn objects(world: &World) -> Result<Vec<String>> {
+    let listed = world
+        .http
+        .get(&world.url(&format!("/storage/v1/b/{BUCKET}/o")))?;
+    let items = listed["items"].as_array().context("objects")?;
+    let names = items.iter().filter_map(|object| object["name"].as_str());
+    let inside = |name: &str| name.splitn(5, '/').nth(4).map(str::to_owned);
+    Ok(names.filter_map(inside).collect())
+}
+
+fn nothing_left(world: &World) {
+    let inventory = world.inventory();
+    for part in ["transferJobs", BUCKET] {
+        assert!(!inventory.contains(part), "{part} is left: {inventory}");
+    }
+}
+
+#[test]
+fn it_fetches_what_is_large_and_each_file_is_verified_and_moved_to_its_name() -> Result<()> {
+    let world = World::new(TRANSFER, false)?;
+    let plan = world.bench.plan()?;
+    let transfer = &planned(&plan, ADDRESS)["transfer"];
+    insta::assert_json_snapshot!([&transfer["engine"], &transfer["reason"], &transfer["tasks"]], @r#"
+    [
+      "storage_transfer",
+      "asked for; this process reads the 9.0 MiB back once, for their SHA-256",
+      null
+    ]
+    "#);
+    world.bench.terraform(&["apply", "tfplan"])?;
+    assert_eq!(started(&world), (1, 1));
+    assert_eq!(
+        world.reads(),
+        usize::try_from(FILES)?,
+        "each file is read from the Hub once"
+    );
+    let mut expected: Vec<String> = (0..FILES)
+        .map(|number| format!("part-{number}.safetensors"))
+        .collect();
+    expected.splice(
+        0..0,
+        [".openmodel/cache.json", ".openmodel/manifest.json"].map(str::to_owned),
+    );
+    assert_eq!(objects(&world)?, expected, "and nothing else");
+    assert!(
+        !world.inventory().contains("transferJobs"),
+        "the job is left"
+    );
+    world.bench.assert_plan_is_empty()?;
+    world.keeps_its_secrets()?;
+    world.keeps_the_contract()?;
+
+    let listed = world
+        .http
+        .get(&world.url(&format!("/storage/v1/b/{BUCKET}/o")))?;
+    let names = listed["items"].as_array().context("objects")?.iter();
+    let mut names = names.filter_map(|object| object["name"].as_str());
+    let large = names.find(|name| name.ends_with("/part-1.safetensors"));
+    let large = large.context("a large file")?.replace('/', "%2F");
+    world
+        .http
+        .remove(&world.url(&format!("/storage/v1/b/{BUCKET}/o/{large}")))?;
+    world.bench.apply()?;
+    assert_eq!(
+        started(&world),
+        (2, 2),
+        "a job of its own, under a new name"
+    );
+    assert_eq!(
+        world.reads(),
+        usize::try_from(FILES)? + 1,
+        "the missing file alone is fetched again"
+    );
+    world.bench.assert_plan_is_empty()?;
+
+    // Another revision shares all but one file: that one alone is fetched.
+    let files: serde_json::Map<String, Value> = (0..FILES)
+        .map(|number| {
+            let size = if number < 3 { 3 << 20 } else { 1_000 + number };
+            let seed = if number == 2 { 77 } else { number };
+            let blob = json!({"computed": {"size": size, "seed": seed}});
+            (format!("part-{number}.safetensors"), blob)
+        })
+        .collect();
+    world.put(
+        &format!("/sandbox/hub/models/{REPOSITORY}"),
+        &json!({"card": {}, "files": files}),
+    )?;
+    world.set(&format!("{TRANSFER}\n  tracking = \"follow\"\n"))?;
+    world.bench.apply()?;
+    assert_eq!(started(&world), (3, 3));
+    assert_eq!(world.reads(), usize::try_from(FILES)? + 2);
+    world.bench.assert_plan_is_empty()?;
+
+    world.bench.terraform(&["destroy", "-auto-approve"])?;
+    nothing_left(&world);
+    Ok(())
+}
+
+#[test]
+fn what_it_cannot_do_is_said_and_nothing_is_left() -> Result<()> {
+    let limited = "transfer = { engine = \"storage_transfer\", max_bandwidth_mib = 10 }";
+    let world = World::new(limited, true)?;
+    let said = world.bench.terraform_fails(&["validate"])?;
+    for part in ["has no limit", "max_bandwidth_mib"] {
+        assert!(said.contains(part), "{part:?} is not in: {said}");
+    }
+    world.set(TRANSFER)?;
+    let said = world.bench.terraform_fails(&["plan"])?;
+    for part in [
+        "cannot read the repository",
+        "reads without a token",
+        "engine",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in: {said}");
+    }
+
+    let world = World::new(TRANSFER, false)?;
+    let missing = json!({
+        "match": {"pathRegex": "/resolve/.*/part-0[.]"}, "times": 1, "then": {"respond": {"status": 404}},
+    });
+    world.http.post(&world.url("/sandbox/faults"), &missing)?;
+    let said = world.bench.terraform_fails(&["apply", "-auto-approve"])?;
+    for part in [
+        "did not fetch all files",
+        "/part-0.safetensors",
+        "NOT_FOUND",
+        "nothing is left",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in: {said}");
+    }
+    nothing_left(&world);
+
+    // A wrong byte never gets a readable name.
+    let flipped = json!({
+        "match": {"path": "/_cdn/*part-1*"}, "times": 1, "then": {"flipByte": 12_345},
+    });
+    world.http.post(&world.url("/sandbox/faults"), &flipped)?;
+    let said = world.bench.terraform_fails(&["apply", "-auto-approve"])?;
+    for part in [
+        "other bytes than the Hub lists",
+        "sha256:",
+        "nothing is left",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in: {said}");
+    }
+    nothing_left(&world);
+
+    world.bench.apply()?;
+    world.bench.assert_plan_is_empty()
+}
+
+#[test]
+fn an_apply_whose_time_is_up_is_gone_on_with_or_taken_back() -> Result<()> {
+    let short = format!("{TRANSFER}\n  timeouts = {{ create = \"4s\" }}");
+    let world = World::new(&short, false)?;
+    let hold = || {
+        let held = json!({
+            "match": {"pathRegex": "/resolve/.*/part-0[.]"}, "times": 1, "then": {"delayMillis": 12_000},
+        });
+        world.http.post(&world.url("/sandbox/faults"), &held)
+    };
+    hold()?;
+    let said = world.bench.terraform_fails(&["apply", "-auto-approve"])?;
+    assert!(said.contains("not created completely"), "{said}");
+    assert!(
+        world.inventory().contains("transferJobs"),
+        "the job is not there"
+    );
+
+    world.set(TRANSFER)?;
+    world.bench.terraform(&["untaint", ADDRESS])?;
+    world.bench.apply()?;
+    assert_eq!(started(&world), (1, 1), "the same transfer was awaited");
+    world.bench.assert_plan_is_empty()?;
+    world.bench.terraform(&["destroy", "-auto-approve"])?;
+    nothing_left(&world);
+
+    // Cut again, and not gone on with: what runs is ended, and all of it goes.
+    world.set(&short)?;
+    hold()?;
+    world.bench.terraform_fails(&["apply", "-auto-approve"])?;
+    assert!(world.inventory().contains("transferJobs"));
+    world.bench.terraform(&["destroy", "-auto-approve"])?;
+    nothing_left(&world);
+    Ok(())
+}

@@ -360,7 +360,7 @@ mod tests {
         + config.json
         + model-q4.gguf
         + pytorch_model.bin
-        saved 0.00 GiB
+        saved 0 bytes
         ");
         // Mistral's layout alone is what there is.
         let paths = ["params.json", "consolidated.safetensors", "tekken.json"];
@@ -368,7 +368,7 @@ mod tests {
         + consolidated.safetensors
         + params.json
         + tekken.json
-        saved 0.00 GiB
+        saved 0 bytes
         ");
     }
 
@@ -385,7 +385,7 @@ mod tests {
         - model-00002-of-00002.safetensors: not in include
         - pytorch_model.bin: not in include
         - tokenizer.json: in exclude
-        saved 0.00 GiB
+        saved 0 bytes
         ");
     }
 

@@ -108,7 +108,7 @@ impl World {
     pub(crate) fn keeps_the_contract(&self) -> Result<()> {
         let contracts = Contracts::load(&Python::shared()?.discovery_documents()?)?;
         let mut log = self.bench.sandbox.log();
-        log.retain(|entry| ["run", "storagetransfer"].contains(&&*entry.api));
+        log.retain(|entry| ["run", "storagetransfer"].contains(&entry.api));
         let violations = contracts.check_log(&log).violations;
         let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
         assert!(lines.is_empty(), "{}", lines.join("\n"));

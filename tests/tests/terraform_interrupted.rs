@@ -36,9 +36,28 @@ resource "openmodel_endpoint" "chat" {
 }
 "#;
 
-/// Paths of Google's APIs.
+/// Small files, each sent in one request: a claim of a killed run on a large one would stand for half a minute.
+const CACHE: &str = r#"
+terraform {
+  required_providers { openmodel = { source = "openmodel/openmodel" } }
+}
+provider "openmodel" {
+  project = "acme-ml"
+  region  = "us-central1"
+}
+resource "openmodel_cache" "model" {
+  repository = "openmodel/tiny-random-llama"
+}
+"#;
+
+/// Paths of Google's APIs that an endpoint needs.
 const GOOGLE: &str = "^/v[12]/";
+/// Paths of Cloud Storage.
+const STORAGE: &str = "^/(upload/)?storage/";
 const ADDRESS: &str = "openmodel_endpoint.chat";
+
+/// Moments at which the apply of a cache is killed, spread over all its requests.
+const MOMENTS: usize = 10;
 
 #[test]
 fn a_kill_at_any_request_and_a_second_apply_end_as_an_undisturbed_run() -> Result<()> {
@@ -60,8 +79,13 @@ fn a_kill_at_any_request_and_a_second_apply_end_as_an_undisturbed_run() -> Resul
     for nth in 1..=requests {
         let what = format!("killed at request {nth} of {requests}");
         let bench = Bench::of(CONFIGURATION)?;
-        kill_at(&bench, &["apply", "-auto-approve"], nth).with_context(|| what.clone())?;
-        finish(&bench).with_context(|| what.clone())?;
+        kill_at(&bench, &["apply", "-auto-approve"], GOOGLE, nth).with_context(|| what.clone())?;
+        finish(
+            &bench,
+            ADDRESS,
+            "projects/acme-ml/locations/us-central1/services/chat",
+        )
+        .with_context(|| what.clone())?;
         let found = inventory_without_times(&bench.sandbox);
         ensure!(
             found == wanted,
@@ -76,9 +100,58 @@ fn a_kill_at_any_request_and_a_second_apply_end_as_an_undisturbed_run() -> Resul
     Ok(())
 }
 
-/// Applies again. After a kill in the last moment the endpoint is finished, but not in the state:
+#[test]
+fn a_cache_that_is_killed_at_any_request_ends_as_an_undisturbed_one() -> Result<()> {
+    let undisturbed = Bench::of(CACHE)?;
+    undisturbed.apply()?;
+    let id = undisturbed.state()?["values"]["root_module"]["resources"][0]["values"]["id"]
+        .as_str()
+        .context("an id")?
+        .to_owned();
+    let storage = |path: &str| path.starts_with("/storage/") || path.starts_with("/upload/");
+    let log = undisturbed.sandbox.log();
+    let requests = log.iter().filter(|entry| storage(&entry.path)).count();
+    ensure!(requests > MOMENTS, "only {requests} requests");
+    let wanted = objects(&undisturbed)?;
+    for moment in 0..MOMENTS {
+        let nth = 1 + moment * (requests - 1) / (MOMENTS - 1);
+        let what = format!("killed at request {nth} of {requests}");
+        let bench = Bench::of(CACHE)?;
+        kill_at(&bench, &["apply", "-auto-approve"], STORAGE, nth).with_context(|| what.clone())?;
+        finish(&bench, "openmodel_cache.model", &id).with_context(|| what.clone())?;
+        assert_eq!(objects(&bench)?, wanted, "{what}");
+        bench.assert_plan_is_empty().with_context(|| what.clone())?;
+        bench.terraform(&["destroy", "-auto-approve"])?;
+        assert_eq!(bench.sandbox.inventory(), json!([]), "{what}");
+    }
+    Ok(())
+}
+
+/// Names, checksums and notes of all objects in the bucket, but for what changes with the time.
+fn objects(bench: &Bench) -> Result<Vec<Value>> {
+    let url = format!(
+        "{}/storage/v1/b/openmodel-acme-ml-us-central1/o",
+        bench.sandbox.url()
+    );
+    let listed = send(http_client().get(url).bearer_auth("x"))?;
+    let items = listed["items"].as_array().context("objects")?.iter();
+    Ok(items
+        .map(|object| {
+            // The manifest lists generations, which count the time.
+            let is_manifest = object["name"].to_string().contains("manifest.json");
+            let crc32c = if is_manifest {
+                &Value::Null
+            } else {
+                &object["crc32c"]
+            };
+            json!([object["name"], crc32c, object["metadata"]])
+        })
+        .collect())
+}
+
+/// Applies again. After a kill in the last moment the resource is finished, but not in the state:
 /// then the apply refuses it and names the import that takes it over.
-fn finish(bench: &Bench) -> Result<()> {
+fn finish(bench: &Bench, address: &str, id: &str) -> Result<()> {
     let output = bench.workspace.run(&["apply", "-auto-approve"])?;
     if output.status.success() {
         return Ok(());
@@ -88,19 +161,15 @@ fn finish(bench: &Bench) -> Result<()> {
         text.contains("exists already") && text.contains("import {"),
         "the second apply failed:\n{text}"
     );
-    bench.terraform(&[
-        "import",
-        ADDRESS,
-        "projects/acme-ml/locations/us-central1/services/chat",
-    ])?;
+    bench.terraform(&["import", address, id])?;
     bench.apply()?;
     Ok(())
 }
 
-fn kill_at(bench: &Bench, arguments: &[&str], nth: usize) -> Result<()> {
+fn kill_at(bench: &Bench, arguments: &[&str], paths: &str, nth: usize) -> Result<()> {
     let rule = json!({
         "id": "hold",
-        "match": { "pathRegex": GOOGLE },
+        "match": { "pathRegex": paths },
         "nth": nth,
         "then": { "delayMillis": 60_000 },
     });
@@ -243,7 +312,7 @@ fn a_destroy_that_was_killed_is_finished_by_the_next() -> Result<()> {
     for nth in 1..=requests {
         let bench = Bench::of(CONFIGURATION)?;
         bench.apply()?;
-        kill_at(&bench, &["destroy", "-auto-approve"], nth)
+        kill_at(&bench, &["destroy", "-auto-approve"], GOOGLE, nth)
             .with_context(|| format!("request {nth} of {requests}"))?;
         bench.terraform(&["destroy", "-auto-approve"])?;
         assert_eq!(

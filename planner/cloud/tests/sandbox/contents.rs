@@ -1,0 +1,138 @@
+//! What is read of a repository to hold it against its signature: once, as listed, and again without the Hub.
+
+use std::path::Path;
+
+use openmodel_cloud::huggingface::HubOptions;
+use openmodel_cloud::{Hub, HubError};
+use openmodel_schemas::name::Revision;
+use openmodel_schemas::repository::{RepoFile, RepositoryCard};
+use openmodel_schemas::snapshot::Repository;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::world::{World, transport};
+
+const ID: &str = "acme/signed";
+
+fn sha256(content: &str) -> String {
+    let digits = Sha256::digest(content);
+    digits.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn hub(world: &World, folder: &Path, offline: bool) -> Hub {
+    Hub::new(
+        transport(&world.sandbox, None),
+        HubOptions {
+            cache: Some(folder.to_owned()),
+            offline,
+        },
+    )
+}
+
+async fn card(hub: &Hub) -> RepositoryCard {
+    let repository = Repository::model(ID.parse().expect("an id"));
+    let card = hub.repository(&repository, &Revision::main()).await;
+    (*card.expect("a card")).clone()
+}
+
+fn text(content: &str) -> Value {
+    json!({"text": content})
+}
+
+fn file<'a>(card: &'a RepositoryCard, path: &str) -> &'a RepoFile {
+    let found = card.files.iter().find(|file| file.path == path);
+    found.expect("a file")
+}
+
+/// Paths of the contents that the Hub has sent so far.
+fn reads(world: &World) -> Vec<String> {
+    let log = world.sandbox.log();
+    let read = log.iter().filter_map(|entry| {
+        let (_, rest) = entry.path.split_once("/resolve/")?;
+        Some(rest.split_once('/')?.1.to_owned())
+    });
+    let mut read: Vec<String> = read.collect();
+    read.sort();
+    read
+}
+
+#[tokio::test]
+async fn what_lies_in_git_is_read_once_and_hashed() {
+    let world = World::new();
+    let body = json!({"files": {
+        "config.json": text("{}"), "empty.txt": text(""), "model.sig": text("signed"),
+        "model.safetensors": {"computed": {"size": 70_000, "seed": 3}},
+    }});
+    world.tell("PUT", &format!("hub/models/{ID}"), &body).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let online = hub(&world, folder.path(), false);
+    let listed = card(&online).await;
+    let all: Vec<&RepoFile> = listed.files.iter().collect();
+    for _ in 0..2 {
+        let digests = online.digests(&listed, &all).await.expect("digests");
+        assert_eq!(digests["config.json"], sha256("{}"));
+        assert_eq!(digests["empty.txt"], sha256(""));
+        // The Hub lists it: not a byte of it is read.
+        let weights = file(&listed, "model.safetensors").sha256.clone();
+        assert_eq!(Some(&digests["model.safetensors"]), weights.as_ref());
+        let signature = file(&listed, "model.sig");
+        let signature = online.signature(&listed, signature).await;
+        assert_eq!(signature.expect("a signature"), "signed");
+    }
+    // The signature as a signature, and as one of the files.
+    let once = ["config.json", "empty.txt", "model.sig", "model.sig"];
+    assert_eq!(reads(&world), once);
+
+    // Another process, without the Hub.
+    let offline = hub(&world, folder.path(), true);
+    let again = offline.digests(&listed, &all).await.expect("digests");
+    assert_eq!(again, online.digests(&listed, &all).await.expect("digests"));
+    let signature = offline.signature(&listed, file(&listed, "model.sig")).await;
+    assert_eq!(signature.expect("a signature"), "signed");
+
+    // The next commit reads what it changed.
+    let change = json!({"files": {"config.json": text("[]")}});
+    world
+        .tell("POST", &format!("hub/models/{ID}"), &change)
+        .await;
+    let online = hub(&world, folder.path(), false);
+    let next = card(&online).await;
+    let all: Vec<&RepoFile> = next.files.iter().collect();
+    let error = offline.digests(&next, &all).await.expect_err("not read");
+    assert!(matches!(error, HubError::Offline { .. }), "{error}");
+    let digests = online.digests(&next, &all).await.expect("digests");
+    assert_eq!(digests["config.json"], sha256("[]"));
+    assert_eq!(reads(&world).len(), once.len() + 1);
+}
+
+#[tokio::test]
+async fn other_bytes_than_are_listed_are_not_used() {
+    let world = World::new();
+    let body = json!({"files": {"config.json": text("{}"), "model.sig": text("signed")}});
+    world.tell("PUT", &format!("hub/models/{ID}"), &body).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let hub = hub(&world, folder.path(), false);
+    let listed = card(&hub).await;
+    let signature = file(&listed, "model.sig");
+    let other = RepoFile {
+        git_oid: "0".repeat(40),
+        ..signature.clone()
+    };
+    let longer = RepoFile {
+        size: openmodel_schemas::quantity::Bytes(7),
+        git_oid: signature.git_oid.clone(),
+        ..signature.clone()
+    };
+    let altered = |error: HubError| {
+        let text = error.to_string();
+        assert!(text.contains("serves other bytes as model.sig"), "{text}");
+    };
+    altered(hub.digests(&listed, &[&other]).await.expect_err("altered"));
+    altered(hub.signature(&listed, &other).await.expect_err("altered"));
+    altered(hub.digests(&listed, &[&longer]).await.expect_err("altered"));
+    let large = RepoFile {
+        sha256: Some(sha256("other")),
+        ..signature.clone()
+    };
+    altered(hub.signature(&listed, &large).await.expect_err("altered"));
+}

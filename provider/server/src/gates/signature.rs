@@ -9,10 +9,9 @@ use openmodel_resolve::gates::signature::{PublicKey, SignatureGate, is_plain, mu
 use openmodel_resolve::gates::{Asker, Finding};
 use openmodel_schemas::repository::{RepoFile, RepositoryCard};
 use serde::{Deserialize, Serialize};
-use tfplug::Diagnostic;
-use tfplug::Diagnostics;
 use tfplug::schema::{Attribute, Validator, each, item_count, length};
 use tfplug::value::{Type, Value};
+use tfplug::{Diagnostic, Diagnostics};
 
 use super::Texts;
 use crate::client::Client;
@@ -109,10 +108,11 @@ fn public_key() -> Validator {
             return;
         };
         if let Err(error) = PublicKey::from_pem(text) {
+            // Terraform shows the line, on which there may be several.
             found.push(
                 Diagnostic::error("Not a public key that signs models")
                     .at(args.path.clone())
-                    .detail(error.to_string()),
+                    .detail(format!("{}: {error}", args.path)),
             );
         }
     })

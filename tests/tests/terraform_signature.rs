@@ -1,4 +1,4 @@
-//! `require_signature` with the real terraform, on models that OpenSSF's own tool signed: what is signed is
+//! `require_signature` with the real terraform, on models that the official tool signed: what is signed is
 //! planned in silence, and what is not is refused before a byte moves, on the attribute.
 
 use std::path::{Path, PathBuf};
@@ -137,7 +137,7 @@ fn only_what_the_release_team_signed_is_planned() -> Result<()> {
         "public_keys has 3f822f899ca5143b",
     ];
     world.refuses(&endpoint(&other), &parts)?;
-    world.plans(&endpoint(&SIGNATURE.replace("[", "[file(\"other.pub\"), ")))?;
+    world.plans(&endpoint(&SIGNATURE.replace('[', "[file(\"other.pub\"), ")))?;
     world.bench.terraform(&["destroy", "-auto-approve"])?;
     world.refuses(&cache(&other), &parts)?;
 

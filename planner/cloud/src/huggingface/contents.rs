@@ -127,14 +127,13 @@ fn id(file: &RepoFile) -> &str {
 }
 
 fn is_listed(file: &RepoFile, content: &[u8]) -> bool {
-    let digest = match &file.sha256 {
-        Some(_) => hex(&Sha256::digest(content)),
-        None => {
-            let mut blob = Sha1::new();
-            blob.update(format!("blob {}\0", content.len()));
-            blob.update(content);
-            hex(&blob.finalize())
-        }
+    let digest = if file.sha256.is_some() {
+        hex(&Sha256::digest(content))
+    } else {
+        let mut blob = Sha1::new();
+        blob.update(format!("blob {}\0", content.len()));
+        blob.update(content);
+        hex(&blob.finalize())
     };
     file.size.0 == content.len() as u64 && digest.eq_ignore_ascii_case(id(file))
 }

@@ -8,16 +8,15 @@ use openmodel_schemas::name::Revision;
 use openmodel_schemas::repository::{RepoFile, RepositoryCard};
 use openmodel_schemas::snapshot::Repository;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::world::{World, transport};
 
 const ID: &str = "acme/signed";
 
-fn sha256(content: &str) -> String {
-    let digits = Sha256::digest(content);
-    digits.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+/// SHA-256 of `{}`, of `[]` and of nothing, as `sha256sum` prints them.
+const BRACES: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+const BRACKETS: &str = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945";
+const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 fn hub(world: &World, folder: &Path, offline: bool) -> Hub {
     Hub::new(
@@ -70,8 +69,8 @@ async fn what_lies_in_git_is_read_once_and_hashed() {
     let all: Vec<&RepoFile> = listed.files.iter().collect();
     for _ in 0..2 {
         let digests = online.digests(&listed, &all).await.expect("digests");
-        assert_eq!(digests["config.json"], sha256("{}"));
-        assert_eq!(digests["empty.txt"], sha256(""));
+        assert_eq!(digests["config.json"], BRACES);
+        assert_eq!(digests["empty.txt"], NOTHING);
         // The Hub lists it: not a byte of it is read.
         let weights = file(&listed, "model.safetensors").sha256.clone();
         assert_eq!(Some(&digests["model.safetensors"]), weights.as_ref());
@@ -82,6 +81,11 @@ async fn what_lies_in_git_is_read_once_and_hashed() {
     // The signature as a signature, and as one of the files.
     let once = ["config.json", "empty.txt", "model.sig", "model.sig"];
     assert_eq!(reads(&world), once);
+
+    // One in large-file storage comes from another host.
+    let large = file(&listed, "model.safetensors");
+    let content = online.signature(&listed, large).await.expect("content");
+    assert_eq!(content.len(), 70_000);
 
     // Another process, without the Hub.
     let offline = hub(&world, folder.path(), true);
@@ -101,8 +105,8 @@ async fn what_lies_in_git_is_read_once_and_hashed() {
     let error = offline.digests(&next, &all).await.expect_err("not read");
     assert!(matches!(error, HubError::Offline { .. }), "{error}");
     let digests = online.digests(&next, &all).await.expect("digests");
-    assert_eq!(digests["config.json"], sha256("[]"));
-    assert_eq!(reads(&world).len(), once.len() + 1);
+    assert_eq!(digests["config.json"], BRACKETS);
+    assert_eq!(reads(&world).len(), once.len() + 2);
 }
 
 #[tokio::test]
@@ -131,7 +135,7 @@ async fn other_bytes_than_are_listed_are_not_used() {
     altered(hub.signature(&listed, &other).await.expect_err("altered"));
     altered(hub.digests(&listed, &[&longer]).await.expect_err("altered"));
     let large = RepoFile {
-        sha256: Some(sha256("other")),
+        sha256: Some(NOTHING.to_owned()),
         ..signature.clone()
     };
     altered(hub.signature(&listed, &large).await.expect_err("altered"));

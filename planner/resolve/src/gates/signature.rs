@@ -1,4 +1,4 @@
-//! Did someone who may sign these files: OpenSSF Model Signing (`model.sig`), compared with what is kept.
+//! Did someone who may sign these files: `OpenSSF` Model Signing (`model.sig`), compared with what is kept.
 //!
 //! ```text
 //!   SignatureGate ─► bundle: which file ─► (read) ─► verify ─► Signed ─► to_read: files in Git ─► (read, hashed)

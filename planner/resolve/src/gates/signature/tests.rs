@@ -433,8 +433,8 @@ fn keys_that_sign_nothing_are_named() {
         )
         .expect("Base64");
     *bytes.last_mut().expect("a byte") ^= 1;
-    let body = STANDARD.encode(bytes);
-    let (one, other) = body.split_at(64);
+    let altered = STANDARD.encode(bytes);
+    let (one, other) = altered.split_at(64);
     let off_its_curve =
         format!("-----BEGIN PUBLIC KEY-----\n{one}\n{other}\n-----END PUBLIC KEY-----\n");
     insta::assert_snapshot!([
@@ -457,7 +457,7 @@ fn keys_that_sign_nothing_are_named() {
     It is a private key, which must stay with who signs. Take it out of the configuration, and give its public half: openssl pkey -in KEY -pubout.
     It is a certificate, and only plain public keys are compared. Give the key in it: openssl x509 -in FILE -noout -pubkey.
     It is a key of a kind that model_signing does not sign with: ECDSA on P-256, P-384 or P-521. Make one with openssl ecparam -name prime256v1 -genkey -noout.
-    It is not the text of one public key, which begins with -----BEGIN PUBLIC KEY-----. Give the content of the key's file, as file("release.pub") reads it.
+    It is damaged: what it holds is no point of its curve. Export it again.
     "#);
     // As an editor of Windows leaves it.
     let same = PublicKey::from_pem(&format!("\n{}\n", key.replace('\n', "\r\n"))).expect("a key");

@@ -41,9 +41,8 @@ impl Hub {
         self.0.contents.get(question, read).await
     }
 
-    /// SHA-256, in hexadecimal and by path, of files: the listed one, and of those that the Hub keeps in Git
-    /// that of their content, which is read for it. Up to 32 MiB each; how many there are is the caller's to
-    /// bound.
+    /// SHA-256, in hexadecimal and by Git id, of files that the Hub keeps in Git, where it knows none: their
+    /// content is read for it. Up to 32 MiB each; how many there are is the caller's to bound.
     pub async fn digests(
         &self,
         card: &RepositoryCard,
@@ -62,15 +61,11 @@ impl Hub {
         card: &RepositoryCard,
         file: RepoFile,
     ) -> Result<(String, String), HubError> {
-        let path = file.path.clone();
-        if let Some(sha256) = file.sha256 {
-            return Ok((path, sha256));
-        }
-        let (inner, at) = (Arc::clone(&self.0), At::of(card));
-        let question = (card.repository.clone(), file.git_oid.clone());
+        let (inner, at, oid) = (Arc::clone(&self.0), At::of(card), file.git_oid.clone());
+        let question = (card.repository.clone(), oid.clone());
         let read = move || async move { inner.digest(&at, &file).await }.boxed();
         let digest = self.0.digests.get(question, read).await?;
-        Ok((path, digest))
+        Ok((oid, digest))
     }
 }
 

@@ -116,7 +116,7 @@ impl SignatureGate {
         })
     }
 
-    /// Holds files against what was signed. `digests` has the SHA-256, by path, of the files that
+    /// Holds files against what was signed. `digests` has the SHA-256, by Git id, of the files that
     /// [`Signed::to_read`] names.
     #[must_use]
     pub fn judge(
@@ -132,7 +132,7 @@ impl SignatureGate {
             let path = file.path.as_str();
             match signed.files.get(path) {
                 Some(signed) => {
-                    let has = file.sha256.as_ref().or_else(|| digests.get(path));
+                    let has = file.sha256.as_ref().or_else(|| digests.get(&file.git_oid));
                     let has = has.map_or("unknown", String::as_str);
                     if !has.eq_ignore_ascii_case(signed) {
                         differ.push((path, signed.as_str(), has));

@@ -39,13 +39,18 @@ fn sha256(content: &str) -> String {
     hex(&Sha256::digest(content))
 }
 
+/// Stands for Git's.
+fn oid(content: &str) -> String {
+    format!("id of {content:?}")
+}
+
 fn listed(path: &str, content: &str) -> RepoFile {
     let large = path.ends_with(".safetensors");
     RepoFile {
         path: path.to_owned(),
         size: Bytes(content.len() as u64),
         sha256: large.then(|| sha256(content)),
-        git_oid: String::new(),
+        git_oid: oid(content),
     }
 }
 
@@ -104,8 +109,10 @@ fn said_to(asker: Asker, gate: &SignatureGate, content: &str, files: &[(&str, &s
         let signed = gate.verify(&card, content.as_bytes())?;
         let read = signed.to_read(&card, &card.files)?;
         let content_of = |file: &RepoFile| {
-            let found = files.iter().find(|(path, _)| *path == file.path);
-            (file.path.clone(), sha256(found.expect("a file").1))
+            let found = files
+                .iter()
+                .find(|(_, content)| file.git_oid == oid(content));
+            (file.git_oid.clone(), sha256(found.expect("a file").1))
         };
         let digests = read.into_iter().map(content_of).collect();
         Ok(gate.judge(&signed, asker, &card, &card.files, &digests))
@@ -223,6 +230,9 @@ fn what_is_kept_must_be_what_was_signed() {
     assert!(
         said(&gate, bundle, &with(&[("../config.json", "{}\n")])).contains("Files are not signed")
     );
+    // A listing that names a file twice.
+    let twice = [&TINY[..], &[("config.json", "[]")]].concat();
+    assert!(said(&gate, bundle, &twice).contains("config.json was signed with"));
     // What is signed and not kept is no matter.
     assert_eq!(said(&gate, bundle, &TINY[..2]), "passes");
     // Git's own is not signed; what only looks like it is.

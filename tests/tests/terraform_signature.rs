@@ -92,7 +92,14 @@ impl World {
         Ok(())
     }
 
-    /// Paths of the contents that the Hub has sent so far.
+    /// The id of the only resource.
+    fn id(&self) -> Result<String> {
+        let state = self.bench.state()?;
+        let id = &state["values"]["root_module"]["resources"][0]["values"]["id"];
+        Ok(id.as_str().context("an id")?.to_owned())
+    }
+
+    /// How many contents the Hub has sent so far.
     fn reads(&self) -> usize {
         let log = self.bench.sandbox.log();
         let read = |path: &str| path.contains("/resolve/") || path.contains("/_cdn/");
@@ -125,21 +132,31 @@ fn only_what_the_release_team_signed_is_planned() -> Result<()> {
         world.refuses(&configuration, &parts)?;
     }
     world.sign()?;
-    world.plans(&cache(SIGNATURE))?;
-    world.plans(&endpoint(SIGNATURE))?;
-    world.bench.apply()?;
-    world.bench.assert_plan_is_empty()?;
-    // What runs is judged again when its gate changes.
     world.bench.workspace.write("other.pub", OTHER)?;
     let other = SIGNATURE.replace("release.pub", "other.pub");
     let parts = [
         "Signed with another key",
         "public_keys has 3f822f899ca5143b",
     ];
-    world.refuses(&endpoint(&other), &parts)?;
-    world.plans(&endpoint(&SIGNATURE.replace('[', "[file(\"other.pub\"), ")))?;
-    world.bench.terraform(&["destroy", "-auto-approve"])?;
-    world.refuses(&cache(&other), &parts)?;
+    for (of, address) in [
+        (cache as fn(&str) -> String, "openmodel_cache.tiny"),
+        (endpoint, "openmodel_endpoint.chat"),
+    ] {
+        world.refuses(&of(&other), &parts)?;
+        world.plans(&of(SIGNATURE))?;
+        world.bench.apply()?;
+        world.bench.assert_plan_is_empty()?;
+        // What is there is judged again when its gate changes.
+        world.refuses(&of(&other), &parts)?;
+        world.plans(&of(&SIGNATURE.replace('[', "[file(\"other.pub\"), ")))?;
+        // An import knows it too.
+        world.write(&of(SIGNATURE))?;
+        let id = world.id()?;
+        world.bench.terraform(&["state", "rm", address])?;
+        world.bench.terraform(&["import", address, &id])?;
+        world.bench.assert_plan_is_empty()?;
+        world.bench.terraform(&["destroy", "-auto-approve"])?;
+    }
 
     // One file more: code, which an engine would run.
     world.commit(&json!({"files": {"modeling_tiny.py": {"text": "import os"}}}))?;

@@ -31,7 +31,7 @@ const FILE: &str = "require_signature.file";
 const LARGEST: Bytes = Bytes(8 << 20);
 
 /// Bounds of what is read of one repository to hash what the Hub keeps in Git, where it knows no SHA-256:
-/// far above any model, and far below the Hub's limit of requests.
+/// far above any model, and a third of the 3,000 reads that the Hub grants an anonymous caller in five minutes.
 const MOST_READ: usize = 1_000;
 const MOST_BYTES: Bytes = Bytes(256 << 20);
 

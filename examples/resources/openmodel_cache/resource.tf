@@ -16,6 +16,8 @@ resource "openmodel_cache" "chat" {
   scan = {
     on_unscanned = "wait"
   }
+  # Only what your release team signed, with `model_signing sign key`:
+  # require_signature = { public_keys = [file("release.pub")] }
 
   # Snapshots of earlier commits that stay beside the newest.
   retention = 1

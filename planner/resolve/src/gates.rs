@@ -1,4 +1,4 @@
-//! May these files of a repository be moved and served: licence, formats, scans.
+//! May these files of a repository be moved and served: licence, formats, scans, and who signed them.
 //!
 //! ```text
 //!   RepositoryCard, kept files ─► licence in the list? ─► formats ─► scans ─► Verdict
@@ -7,16 +7,20 @@
 //!                                                                            └ warnings
 //! ```
 //!
+//! Who signed them is not seen in a card: [`signature`] is given what must be read for it.
+//!
 //! Only files that are kept decide; of the others it is said if one is unsafe. Whether a gated
 //! repository can be read at all is not for this file: `Hub::can_read` asks.
 
 mod formats;
 mod scans;
+pub mod signature;
 
 use openmodel_schemas::repository::{RepoFile, RepositoryCard, ScanState};
 use openmodel_schemas::snapshot::RepositoryType;
 
 pub use formats::{FORMATS, is_format};
+use signature::SignatureGate;
 
 /// The attributes, as configurations name them.
 const LICENSES: &str = "licenses";
@@ -36,6 +40,8 @@ pub struct Gates {
     pub formats: Option<Vec<String>>,
     /// What verdicts of scanners lead to.
     pub scan: ScanGate,
+    /// Whose signature is asked for; `None`: nobody's.
+    pub signature: Option<SignatureGate>,
 }
 
 /// Who asks: it decides what can be done about a finding, and how the repository's attribute is called.

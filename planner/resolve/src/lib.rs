@@ -18,7 +18,7 @@
 //! | `facts` | whether facts stated by hand belong together |
 //! | `need`, `fit`, `survey`, `reason` | which shapes hold it, and why not the others |
 //! | [`ranking`], `placement`, `behind`, `advice` | the choice, why not the next, and what would help if there is none |
-//! | [`gates`] | whether a repository's files may be moved and served: licence, formats, scans |
+//! | [`gates`] | whether a repository's files may be moved and served: licence, formats, scans, signature |
 //! | [`caching`] | what a cache of a repository costs, and how fast its files load |
 //! | [`joint`], [`pool`] | the cheapest pool for several models: the search, and the question around it |
 //! | `serving`, [`lowering`] | what is run, and the operations that bring it about |

@@ -91,6 +91,7 @@ fn unread(client: &Client, error: &HubError, path: &str) -> Diagnostics {
         HubError::Unauthorized { .. } => "Hub refused the token",
         HubError::RateLimited { .. } => "Hub limits the rate of requests",
         HubError::Malformed { .. } | HubError::TooLarge { .. } => "Repository cannot be understood",
+        HubError::Altered { .. } => "Hub serves other bytes than it lists",
         HubError::Unreachable { .. } => "Hub cannot be reached",
         HubError::Offline { .. } => "Model is not in the cache",
     };

@@ -1,10 +1,12 @@
-//! The gates before a byte is moved or served: licences, formats, scans; those of a cache and of an endpoint
-//! are the same.
+//! The gates before a byte is moved or served: licences, formats, scans, signatures; those of a cache and of
+//! an endpoint are the same.
 //!
 //! ```text
-//!   plan     card, files ─► VirusTotal, with a key ─► judge ─► errors, warnings; what is waited for
+//!   plan     card, files ─► VirusTotal, with a key ─► judge ─► signature ─► errors, warnings; what is waited for
 //!   apply    the same again, every 30 s, until nothing is waited for
 //! ```
+
+mod signature;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,8 @@ use crate::client::Client;
 use crate::errors;
 use crate::schema_parts::no_nulls;
 use crate::workload::known;
+
+pub(crate) use self::signature::SignatureModel;
 
 /// How often scanners are asked again whether they are done.
 const ASK: Duration = Duration::from_secs(30);
@@ -63,6 +67,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) licenses: &'a Value<Texts>,
     pub(crate) formats: &'a Value<Texts>,
     pub(crate) scan: &'a Value<ScanModel>,
+    pub(crate) signature: &'a Value<SignatureModel>,
 }
 
 impl Asked<'_> {
@@ -77,6 +82,7 @@ impl Asked<'_> {
             list(self.licenses, "licenses"),
             list(self.formats, "formats"),
         );
+        let signature = signature::gate(self.signature, waiting);
         let scan = known(self.scan, "scan", waiting)
             .cloned()
             .unwrap_or_default();
@@ -97,12 +103,13 @@ impl Asked<'_> {
                     _ => OnUnscanned::Warn,
                 },
             },
+            signature,
         }
     }
 }
 
-/// `licenses`, `formats` and `scan`.
-pub(crate) fn attributes() -> [Attribute; 3] {
+/// `licenses`, `formats`, `scan` and `require_signature`.
+pub(crate) fn attributes() -> [Attribute; 4] {
     [
         Attribute::set_of("licenses", Type::String)
             .optional()
@@ -139,6 +146,7 @@ pub(crate) fn attributes() -> [Attribute; 3] {
             "What the verdicts of scanners lead to, before a byte is moved: those of the Hub, and with the provider's \
              `virus_total_api_key` that of VirusTotal.",
         ),
+        signature::attribute(),
     ]
 }
 
@@ -149,9 +157,10 @@ pub(crate) async fn pass(
     gates: &Gates,
     card: &RepositoryCard,
     files: &[RepoFile],
+    unread: impl Fn(HubError) -> Diagnostics,
 ) -> Result<bool, Diagnostics> {
     let deadline = Instant::now() + LOOK_UP;
-    let verdict = verdict(context.client()?, gates, card, files, deadline).await?;
+    let verdict = verdict(context.client()?, gates, card, files, unread, deadline).await?;
     for warning in &verdict.warnings {
         context.warn(on(Diagnostic::warning(warning.summary), warning));
     }
@@ -175,7 +184,7 @@ pub(crate) async fn wait(
         OnUnscanned::Fail | OnUnscanned::Warn => deadline.min(Instant::now() + LOOK_UP),
     };
     loop {
-        let verdict = verdict(client, gates, &card, files, patience).await?;
+        let verdict = verdict(client, gates, &card, files, &unread, patience).await?;
         against(&verdict.refused)?;
         if verdict.waiting.is_empty() {
             return Ok(card);
@@ -194,6 +203,23 @@ pub(crate) async fn wait(
 }
 
 async fn verdict(
+    client: &Client,
+    gates: &Gates,
+    card: &RepositoryCard,
+    files: &[RepoFile],
+    unread: impl Fn(HubError) -> Diagnostics,
+    deadline: Instant,
+) -> Result<Verdict, Diagnostics> {
+    let mut verdict = scanned(client, gates, card, files, deadline).await?;
+    if let Some(gate) = &gates.signature {
+        let found = signature::judge(client, gate, gates.asker, card, files, unread).await?;
+        verdict.refused.extend(found);
+    }
+    Ok(verdict)
+}
+
+/// What is seen in the card, with the word of `VirusTotal`.
+async fn scanned(
     client: &Client,
     gates: &Gates,
     card: &RepositoryCard,

@@ -4,13 +4,15 @@
 //!   ROOT/hub-3/HOST/models/ORGANISATION--NAME/cards/COMMIT.json     a model's card: never asked again
 //!                                            /commits/COMMIT.json   files: never asked again; terms as they were
 //!                                            /refs/REVISION.json    commit and ETag: asked again, cheaply
+//!                                            /digests/ID.json       SHA-256 of what Git calls so
+//!                                            /signatures/ID.json    who signed what, by its digest or Git id
 //! ```
 //!
 //! What scanners say is not kept: what was safe yesterday may be known as unsafe today, and a gate that
 //! trusts an old verdict is none. It costs a run one request, and one for each fifty files.
 //!
 //! `hub-3` is the version of the entries' form. The cache belongs to the user whose directory it
-//! is: it is made readable for them alone, because it can hold the facts (never the files) of a
+//! is: it is made readable for them alone, because it can hold the facts (of the files only signatures) of a
 //! gated or private repository that their token could read. It only ever helps: an entry that is
 //! damaged or cannot be written is as good as none.
 
@@ -46,6 +48,24 @@ pub(crate) struct Reference {
 #[derive(Debug, Clone)]
 pub(crate) struct Cache {
     root: PathBuf,
+}
+
+/// What is kept of a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kept {
+    /// Its SHA-256.
+    Digest,
+    /// All of it: a signature.
+    Signature,
+}
+
+impl Kept {
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Digest => "digests",
+            Self::Signature => "signatures",
+        }
+    }
 }
 
 /// What is on disk, with what it is about: two names may share a file where case does not count.
@@ -118,6 +138,17 @@ impl Cache {
     ) {
         let path = self.path(repository, "refs", revision.as_str());
         write(&path, &about(repository, revision.as_str()), reference);
+    }
+
+    /// What was kept of a file by the id that the Hub lists.
+    pub(crate) fn of_file(&self, repository: &Repository, kept: Kept, id: &str) -> Option<String> {
+        let path = self.path(repository, kept.folder(), id);
+        read(&path, &about(repository, id))
+    }
+
+    pub(crate) fn keep_of_file(&self, repository: &Repository, kept: Kept, id: &str, value: &str) {
+        let path = self.path(repository, kept.folder(), id);
+        write(&path, &about(repository, id), &value);
     }
 
     /// `--` is not allowed in an id, so it can stand for the slash.

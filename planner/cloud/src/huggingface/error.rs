@@ -98,6 +98,16 @@ pub enum HubError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A file has other bytes than the listing says.
+    #[error(
+        "the Hub serves other bytes as {path} of {id} than it lists; none of them is used. Try again later; if it stays so, look for a proxy or mirror in between that changes them"
+    )]
+    Altered {
+        /// The repository.
+        id: ModelId,
+        /// The file.
+        path: String,
+    },
     /// An answer is larger than anything a repository needs.
     #[error(
         "{what} of {id} is larger than {limit} bytes, which no repository needs; it is not read"

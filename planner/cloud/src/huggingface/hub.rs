@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::{CommitSha, ModelId, Revision};
@@ -57,7 +58,7 @@ pub struct HubOptions {
 
 /// The Hugging Face Hub. Cheap to clone; clones share what was read.
 #[derive(Clone)]
-pub struct Hub(Arc<Inner>);
+pub struct Hub(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) transport: Transport,
@@ -67,6 +68,9 @@ pub(super) struct Inner {
     pub(super) described: Memo<(Repository, CommitSha), Arc<Described>, HubError>,
     repositories: Memo<(Repository, CommitSha), Arc<RepositoryCard>, HubError>,
     cards: Memo<(Repository, CommitSha), Arc<ModelCard>, HubError>,
+    /// By the digest or Git id that the Hub lists.
+    pub(super) contents: Memo<(Repository, String), Bytes, HubError>,
+    pub(super) digests: Memo<(Repository, String), String, HubError>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -92,6 +96,8 @@ impl Hub {
             described: Memo::default(),
             repositories: Memo::default(),
             cards: Memo::default(),
+            contents: Memo::default(),
+            digests: Memo::default(),
         }))
     }
 
@@ -175,7 +181,7 @@ impl At {
         }
     }
 
-    fn of(card: &RepositoryCard) -> Self {
+    pub(super) fn of(card: &RepositoryCard) -> Self {
         let revision = card.commit.clone().into();
         Self::new(card.repository.clone(), &revision, card.commit.clone())
     }

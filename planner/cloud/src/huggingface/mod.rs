@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `hub.rs` | [`Hub`]: from revision to commit to card, with cache and single flight |
 //! | `repository.rs` | repositories of any kind: description, listing, scans, access, nearest names |
+//! | `contents.rs` | small files whole, and the SHA-256 of those in Git |
 //! | `calls.rs` | requests and answers |
 //! | `facts.rs`, `card.rs` | answers put together into a repository's card, and into a model's |
 //! | `config.rs`, `config/` | [`parse_config`]: what a `config.json` says |
@@ -18,6 +19,7 @@ mod cache;
 mod calls;
 mod card;
 mod config;
+mod contents;
 mod error;
 mod facts;
 mod hub;

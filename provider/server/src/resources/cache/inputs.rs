@@ -65,6 +65,7 @@ pub(crate) fn asked(planned: &CacheModel) -> Asked<'_> {
         licenses: &planned.licenses,
         formats: &planned.formats,
         scan: &planned.scan,
+        signature: &planned.require_signature,
     }
 }
 

@@ -186,6 +186,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_record_of_before_signatures_is_read() {
+        let mut record = serde_json::to_value(CacheModel::default()).expect("JSON");
+        let members = record.as_object_mut().expect("an object");
+        assert!(members.remove("require_signature").is_some());
+        let read: CacheModel = serde_json::from_value(record).expect("a model");
+        assert_eq!(read, CacheModel::default());
+    }
+
+    #[test]
     fn struct_and_schema_agree() {
         tfplug::testing::assert_model_matches_schema::<Cache>();
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tfplug::framework::TimeoutsModel;
 use tfplug::value::Value;
 
-pub(crate) use crate::gates::{ScanModel, Texts};
+pub(crate) use crate::gates::{ScanModel, SignatureModel, Texts};
 
 /// Text values by key.
 pub(crate) type StringMap = BTreeMap<String, Value<String>>;
@@ -34,6 +34,9 @@ pub(crate) struct CacheModel {
     pub(crate) licenses: Value<Texts>,
     pub(crate) formats: Value<Texts>,
     pub(crate) scan: Value<ScanModel>,
+    /// Older records do not have it.
+    #[serde(default)]
+    pub(crate) require_signature: Value<SignatureModel>,
     pub(crate) retention: Value<i64>,
     pub(crate) labels: Value<StringMap>,
     pub(crate) deletion_policy: Value<String>,

@@ -214,7 +214,7 @@ async fn choose(
     })?;
     client.hub().can_read(&card).await.map_err(unread)?;
     // What is waited for is asked again during the apply.
-    gates::pass(context, gates, &card, &selection.files).await?;
+    gates::pass(context, gates, &card, &selection.files, unread).await?;
     Ok((card, selection))
 }
 
@@ -234,6 +234,7 @@ fn same_gates(prior: &CacheModel, planned: &CacheModel) -> bool {
     prior.licenses == planned.licenses
         && prior.formats == planned.formats
         && prior.scan == planned.scan
+        && prior.require_signature == planned.require_signature
 }
 
 /// What was planned stays as it was planned, prices above all.

@@ -33,6 +33,7 @@ pub(crate) fn is_judged(
         && prior.licenses == planned.licenses
         && prior.formats == planned.formats
         && prior.scan == planned.scan
+        && prior.require_signature == planned.require_signature
         && before.serving.engine == now.serving.engine
         && before.draft_model == now.draft_model
 }
@@ -51,10 +52,12 @@ pub(crate) async fn pass(
         log::info("endpoint", &text, &[]);
         return Ok(false);
     }
+    let client = context.client()?;
     let mut waits = false;
     for part in served.parts() {
-        let (card, files) = part.read(context.client()?).await?;
-        waits |= gates::pass(context, &gates, &card, &files).await?;
+        let (card, files) = part.read(client).await?;
+        let unread = |error| (part.unread)(client, &error);
+        waits |= gates::pass(context, &gates, &card, &files, unread).await?;
     }
     Ok(waits)
 }
@@ -81,6 +84,7 @@ fn asked(planned: &EndpointModel) -> Asked<'_> {
         licenses: &planned.licenses,
         formats: &planned.formats,
         scan: &planned.scan,
+        signature: &planned.require_signature,
     }
 }
 

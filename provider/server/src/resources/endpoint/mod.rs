@@ -247,6 +247,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_record_of_before_signatures_is_read() {
+        let mut record = serde_json::to_value(EndpointModel::default()).expect("JSON");
+        let members = record.as_object_mut().expect("an object");
+        assert!(members.remove("require_signature").is_some());
+        let read: EndpointModel = serde_json::from_value(record).expect("a model");
+        assert_eq!(read, EndpointModel::default());
+    }
+
+    #[test]
     fn struct_and_schema_agree() {
         tfplug::testing::assert_model_matches_schema::<Endpoint>();
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tfplug::framework::TimeoutsModel;
 use tfplug::value::Value;
 
-use crate::gates::{ScanModel, Texts};
+use crate::gates::{ScanModel, SignatureModel, Texts};
 use crate::show::PerformanceModel;
 use crate::workload::WorkloadModel;
 
@@ -32,6 +32,9 @@ pub(crate) struct EndpointModel {
     pub(crate) licenses: Value<Texts>,
     pub(crate) formats: Value<Texts>,
     pub(crate) scan: Value<ScanModel>,
+    /// Older records do not have it.
+    #[serde(default)]
+    pub(crate) require_signature: Value<SignatureModel>,
     pub(crate) shape: Value<ShapeModel>,
     pub(crate) engine: Value<EngineModel>,
     pub(crate) scaling: Value<ScalingModel>,

@@ -179,12 +179,16 @@ fn announce(line: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Most threads of the runtime: a provider waits for others more than it computes.
+const MOST_THREADS: usize = 8;
+
 /// Runs a server on a runtime of its own; gives the exit code.
 fn blocking(options: &ServeOptions, server: impl Future<Output = Result<(), ServeError>>) -> i32 {
     panic::install();
     log::init(options.name());
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(cores.clamp(2, MOST_THREADS))
         .enable_all()
         .build();
     let runtime = match runtime {

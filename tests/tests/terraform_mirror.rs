@@ -361,7 +361,7 @@ fn what_cannot_be_kept_is_refused_on_its_attribute_before_a_byte_moves() -> Resu
         )
         .map(drop)?;
     world.repository("acme/pickles", &[("pytorch_model.bin", 100, 1)])?;
-    let cases: [(&str, &str, &[&str]); 10] = [
+    let cases: [(&str, &str, &[&str]); 12] = [
         (
             "openmodel/tiny-random-lama",
             "",
@@ -392,6 +392,16 @@ fn what_cannot_be_kept_is_refused_on_its_attribute_before_a_byte_moves() -> Resu
             TINY,
             "regions = [\"us-central1\"]",
             &["Place is named twice", "us-central1"],
+        ),
+        (
+            TINY,
+            "kms_key = \"projects/acme/locations/europe-west4/keyRings/r/cryptoKeys/k\"",
+            &["Key lies elsewhere", "us-central1", "kms_key"],
+        ),
+        (
+            TINY,
+            "timeouts = { create = \"0s\" }",
+            &["No time at all", "timeouts.create"],
         ),
         (TINY, "licenses = [\"mit-0\"]", &["mit-0", "licence"]),
         ("acme/pickles", "", &["pytorch_model.bin", "formats"]),

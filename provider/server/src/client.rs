@@ -9,9 +9,11 @@ use std::sync::{Arc, OnceLock};
 use openmodel_cloud::huggingface::HubOptions;
 use openmodel_cloud::transport::{self, Api, Endpoints, Exchange};
 use openmodel_cloud::virus_total::VirusTotal;
-use openmodel_cloud::{GoogleCloud, Hub, Secret, Transport, auth};
+use openmodel_cloud::{GoogleCloud, Hub, HubError, Secret, Transport, auth};
 use openmodel_graph::operation::SecretSlot;
 use openmodel_resolve::Catalog;
+use openmodel_schemas::name::{CommitSha, Revision};
+use openmodel_schemas::snapshot::Repository;
 use tfplug::serve::log;
 use tfplug::value::{Refinement, Value};
 use tfplug::{Diagnostic, Diagnostics};
@@ -161,6 +163,28 @@ impl Client {
             catalog,
             hub: OnceLock::new(),
         })
+    }
+
+    /// The commit that a revision stands for now. What is there keeps the one it has (`before`) when the Hub cannot
+    /// be asked: a plan that changes nothing must not fail because the Hub is down.
+    pub(crate) async fn commit(
+        &self,
+        repository: &Repository,
+        revision: &Revision,
+        before: Option<CommitSha>,
+    ) -> Result<CommitSha, HubError> {
+        if let Some(commit) = revision.as_commit() {
+            return Ok(commit);
+        }
+        match (self.hub().resolve(repository, revision).await, before) {
+            (Err(error), Some(commit)) if error.is_passing() => {
+                let id = &repository.id;
+                let text = format!("{id}@{revision} keeps its commit: {error}");
+                log::warn("hub", &text, &[]);
+                Ok(commit)
+            }
+            (resolved, _) => resolved,
+        }
     }
 
     /// The Hub.

@@ -14,6 +14,7 @@
 mod catalog;
 mod client;
 mod data_sources;
+mod deletion;
 mod engines;
 mod ephemeral;
 mod errors;

@@ -17,9 +17,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::Diagnostic;
-use crate::schema::{Attribute, Validator};
+use crate::schema::{Attribute, Validator, ValidatorArgs};
 use crate::value::Value;
+use crate::{Diagnostic, Diagnostics};
 
 /// The operations whose time is limited, with their defaults.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ impl Timeouts {
                     "Time limit of {operation}. Default: `{}`.",
                     in_words(*default)
                 ))
-                .validate(duration())
+                .validate(time_limit())
         });
         Attribute::object("timeouts", operations)
             .optional()
@@ -66,24 +66,52 @@ impl Timeouts {
     }
 }
 
+/// Checks that a text is a duration, and one in which something can be done.
+fn time_limit() -> Validator {
+    Validator::new(
+        "A duration such as `90s`, `20m` or `1h30m`.",
+        |args, found| {
+            let limit = args.value.as_str().and_then(parse_duration);
+            if limit == Some(Duration::ZERO) {
+                found.push(
+                    Diagnostic::error("No time at all")
+                        .at(args.path.clone())
+                        .detail(format!(
+                            "`{}` is 0, in which nothing can be done. Leave it out for its default.",
+                            args.path
+                        )),
+                );
+            } else {
+                check_duration(args, found);
+            }
+        },
+    )
+}
+
 /// Checks that a text is a duration such as `90s`, `20m` or `1h30m`.
 pub fn duration() -> Validator {
     Validator::new(
         "A duration such as `90s`, `20m` or `1h30m`.",
-        |args, found| {
-            let Some(text) = args.value.as_str() else {
-                return;
-            };
-            if parse_duration(text).is_none() {
-                found.push(Diagnostic::error("Not a duration").at(args.path.clone()).detail(format!(
-                "`{}` must be whole numbers with the units h, m, s or ms, such as `90s`, `20m` or \
-                 `1h30m`; {} is not.",
-                args.path,
-                args.shown(),
-            )));
-            }
-        },
+        check_duration,
     )
+}
+
+fn check_duration(args: &ValidatorArgs<'_>, found: &mut Diagnostics) {
+    let Some(text) = args.value.as_str() else {
+        return;
+    };
+    if parse_duration(text).is_none() {
+        found.push(
+            Diagnostic::error("Not a duration")
+                .at(args.path.clone())
+                .detail(format!(
+                    "`{}` must be whole numbers with the units h, m, s or ms, such as `90s`, `20m` or `1h30m`; {} is \
+                     not.",
+                    args.path,
+                    args.shown(),
+                )),
+        );
+    }
 }
 
 /// Reads `1h30m`, `20m`, `90s`, `250ms` and their sums; `None` for anything else.

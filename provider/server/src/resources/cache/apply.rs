@@ -28,6 +28,7 @@ use super::plan::Decided;
 use super::read::Record;
 use super::{change, inputs, schema};
 use crate::client::Client;
+use crate::deletion;
 use crate::errors;
 use crate::execute::{execute, refused};
 use crate::gates;
@@ -86,7 +87,7 @@ pub(crate) async fn delete(
 ) -> Result<(), Failed<CacheModel>> {
     let state = request.state;
     let id = state.id.as_known().cloned().unwrap_or_default();
-    if state.deletion_policy.as_known().map(String::as_str) == Some("ABANDON") {
+    if deletion::abandons(&state.deletion_policy) {
         log::info(
             "cache",
             &format!("{id} is abandoned: it stays, and costs"),

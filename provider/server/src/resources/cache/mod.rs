@@ -35,6 +35,7 @@ use tokio::time::Instant;
 use self::model::CacheModel;
 use self::plan::Decided;
 use crate::client::Client;
+use crate::deletion;
 
 /// `resource "openmodel_cache"`.
 #[derive(Default)]
@@ -64,7 +65,7 @@ impl Resource for Cache {
         if let Some(prior) = prior
             && moves(&prior, &plan.planned)
         {
-            allow_deletion(&prior)?;
+            deletion::allow(&prior.deletion_policy, &prior.id)?;
         }
         Ok(plan)
     }
@@ -74,7 +75,8 @@ impl Resource for Cache {
         _context: &Context<Client>,
         request: &DeleteRequest<CacheModel>,
     ) -> Result<(), Diagnostics> {
-        Ok(allow_deletion(&request.state)?)
+        let state = &request.state;
+        Ok(deletion::allow(&state.deletion_policy, &state.id)?)
     }
 
     async fn create(
@@ -127,7 +129,7 @@ impl Resource for Cache {
         context: &Context<Client>,
         request: DeleteRequest<CacheModel>,
     ) -> Result<(), Failed<CacheModel>> {
-        allow_deletion(&request.state)?;
+        deletion::allow(&request.state.deletion_policy, &request.state.id)?;
         apply::delete(context, request).await
     }
 
@@ -163,17 +165,6 @@ fn moves(prior: &CacheModel, planned: &CacheModel) -> bool {
         .map(Clone::clone)
     };
     place(prior) != place(planned)
-}
-
-fn allow_deletion(state: &CacheModel) -> Result<(), Diagnostic> {
-    if state.deletion_policy.as_known().map(String::as_str) != Some("PREVENT") {
-        return Ok(());
-    }
-    let id = state.id.as_known().map_or("The cache", String::as_str);
-    Err(Diagnostic::error("Deletion is prevented").at("deletion_policy").detail(format!(
-        "{id} has deletion_policy = \"PREVENT\", and this plan deletes or replaces it. To go on, set it to \"DELETE\", \
-         apply that, and plan again."
-    )))
 }
 
 fn not_an_id(why: &dyn std::fmt::Display) -> Diagnostic {

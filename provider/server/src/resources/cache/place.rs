@@ -60,6 +60,15 @@ pub(crate) async fn fill(
     Ok(())
 }
 
+/// Whether a key may encrypt a bucket in a place: it must lie in the same one. Multi-regions have other names in
+/// Cloud KMS (`europe` for `eu`), so of them only a single region is refused.
+/// <https://cloud.google.com/storage/docs/encryption/customer-managed-keys#restrictions>
+fn holds(key: &str, place: &str) -> bool {
+    let location = key.split('/').nth(3).unwrap_or_default();
+    let is_region = |place: &str| place.contains('-');
+    location == place || !is_region(place) && !is_region(location)
+}
+
 /// Places that nobody has.
 pub(crate) fn check(spec: &CacheSpec, catalog: &Catalog) -> Result<(), Diagnostics> {
     let mut found = Diagnostics::new();
@@ -94,6 +103,14 @@ pub(crate) fn check(spec: &CacheSpec, catalog: &Catalog) -> Result<(), Diagnosti
         found.push(Diagnostic::error("Place is named twice").at("regions").detail(format!(
             "{} is the first place already, by location, the bucket or the provider's region. `regions` are those \
              beside it.",
+            spec.location
+        )));
+    }
+    let key = spec.kms_key.as_ref();
+    if let Some(key) = key.filter(|key| !holds(key, &spec.location)) {
+        found.push(Diagnostic::error("Key lies elsewhere").at("kms_key").detail(format!(
+            "{key} does not lie in {}, and Cloud Storage encrypts a bucket only with a key of its own location. Name a \
+             key there, or set location to where the key is.",
             spec.location
         )));
     }

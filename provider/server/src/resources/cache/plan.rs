@@ -163,9 +163,6 @@ async fn commit_of(
     repository: &Repository,
     revision: &Revision,
 ) -> Result<CommitSha, Diagnostics> {
-    if let Some(commit) = revision.as_commit() {
-        return Ok(commit);
-    }
     let same = prior.filter(|prior| {
         prior.repository == planned.repository
             && prior.repository_type == planned.repository_type
@@ -174,18 +171,11 @@ async fn commit_of(
     let before = same.and_then(|prior| prior.resolved_revision.as_known()?.parse().ok());
     let pinned = planned.tracking.as_known().map(String::as_str) != Some("follow");
     match before {
-        Some(commit) if pinned => return Ok(commit),
+        Some(commit) if pinned && revision.as_commit().is_none() => return Ok(commit),
         _ => {}
     }
-    match (client.hub().resolve(repository, revision).await, before) {
-        (Ok(commit), _) => Ok(commit),
-        (Err(error), Some(commit)) if error.is_passing() => {
-            let text = format!("{}@{revision} keeps its commit: {error}", repository.id);
-            log::warn("cache", &text, &[]);
-            Ok(commit)
-        }
-        (Err(error), _) => Err(errors::hub_of_cache(client, &error)),
-    }
+    let commit = client.commit(repository, revision, before).await;
+    commit.map_err(|error| errors::hub_of_cache(client, &error))
 }
 
 /// The files that are kept: read from the Hub, and let through by the gates.

@@ -13,6 +13,7 @@ use tfplug::schema::{
 use tfplug::value::Type;
 
 use super::engine::BUILD;
+use crate::deletion;
 use crate::gates;
 use crate::schema_parts::{SECRET_VERSION, checked, labels, model_id, no_nulls};
 
@@ -284,13 +285,10 @@ fn housekeeping() -> [Attribute; 4] {
             .optional()
             .validate(labels())
             .description("Labels of the buckets that are made; those of a bucket that is there stay as they are."),
-        Attribute::string("deletion_policy")
-            .default("DELETE")
-            .validate(one_of(&["DELETE", "PREVENT", "ABANDON"]))
-            .description(
-                "What `terraform destroy` does: `DELETE` what the manifests list, `PREVENT` the plan, or `ABANDON` \
-                 them: forget them and let them cost.",
-            ),
+        deletion::attribute(
+            "What `terraform destroy` does: `DELETE` what the manifests list, `PREVENT` the plan, or `ABANDON` \
+             them: forget them and let them cost.",
+        ),
         TIMEOUTS.attribute(),
     ]
 }

@@ -36,6 +36,7 @@ use super::model::EndpointModel;
 use super::read::{RECORD, Record, from_record, openai_base_url, overlay, without_service};
 use super::{identity, schema};
 use crate::client::Client;
+use crate::deletion;
 use crate::errors;
 use crate::execute::{execute, refused};
 
@@ -145,7 +146,7 @@ pub(crate) async fn delete(
 ) -> Result<(), Failed<EndpointModel>> {
     let state = request.state;
     let identity = identity(&state)?;
-    if state.deletion_policy.as_known().map(String::as_str) == Some("ABANDON") {
+    if deletion::abandons(&state.deletion_policy) {
         log::info(
             "endpoint",
             &format!("{identity} is abandoned: it runs on, and costs"),

@@ -34,6 +34,7 @@ use tfplug::{Diagnostic, Diagnostics};
 use self::frozen::Frozen;
 use self::model::EndpointModel;
 use crate::client::Client;
+use crate::deletion;
 use crate::errors;
 
 /// `resource "openmodel_endpoint"`.
@@ -64,7 +65,7 @@ impl Resource for Endpoint {
         if let Some(prior) = prior
             && moves(&prior, &plan.planned)
         {
-            allow_deletion(&prior)?;
+            deletion::allow(&prior.deletion_policy, &prior.name)?;
         }
         Ok(plan)
     }
@@ -74,7 +75,8 @@ impl Resource for Endpoint {
         _context: &Context<Client>,
         request: &DeleteRequest<EndpointModel>,
     ) -> Result<(), Diagnostics> {
-        Ok(allow_deletion(&request.state)?)
+        let state = &request.state;
+        Ok(deletion::allow(&state.deletion_policy, &state.name)?)
     }
 
     async fn create(
@@ -140,7 +142,7 @@ impl Resource for Endpoint {
         context: &Context<Client>,
         request: DeleteRequest<EndpointModel>,
     ) -> Result<(), Failed<EndpointModel>> {
-        allow_deletion(&request.state)?;
+        deletion::allow(&request.state.deletion_policy, &request.state.name)?;
         apply::delete(context, request).await
     }
 
@@ -174,17 +176,6 @@ fn moves(prior: &EndpointModel, planned: &EndpointModel) -> bool {
         [&model.project, &model.region, &model.name, &model.surface].map(Clone::clone)
     };
     place(prior) != place(planned)
-}
-
-fn allow_deletion(state: &EndpointModel) -> Result<(), Diagnostic> {
-    if state.deletion_policy.as_known().map(String::as_str) != Some("PREVENT") {
-        return Ok(());
-    }
-    let name = state.name.as_known().map_or("The endpoint", String::as_str);
-    Err(Diagnostic::error("Deletion is prevented").at("deletion_policy").detail(format!(
-        "{name} has deletion_policy = \"PREVENT\", and this plan deletes or replaces it. To go on, set it to \
-         \"DELETE\", apply that, and plan again."
-    )))
 }
 
 /// Where an endpoint of the state lives.

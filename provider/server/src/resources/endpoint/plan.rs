@@ -260,10 +260,7 @@ fn place_in(
     }
 }
 
-/// The commit that a revision stands for now.
-///
-/// An endpoint that runs keeps its commit when the Hub cannot be asked: a plan that changes
-/// nothing must not fail because the Hub is down.
+/// The commit that a revision stands for now, or at which the endpoint runs.
 async fn commit_of(
     client: &Client,
     prior: Option<&EndpointModel>,
@@ -271,9 +268,6 @@ async fn commit_of(
     model: &ModelId,
     revision: &Revision,
 ) -> Result<CommitSha, Diagnostics> {
-    if let Some(commit) = revision.as_commit() {
-        return Ok(commit);
-    }
     let before = prior.filter(|prior| {
         frozen.is_some()
             && prior.model.as_known().map(String::as_str) == Some(model.as_str())
@@ -281,20 +275,8 @@ async fn commit_of(
     });
     let before = before.and_then(|prior| prior.resolved_revision.as_known()?.parse().ok());
     let repository = Repository::model(model.clone());
-    match client.hub().resolve(&repository, revision).await {
-        Ok(commit) => Ok(commit),
-        Err(error) => match before {
-            Some(commit) if error.is_passing() => {
-                log::warn(
-                    "endpoint",
-                    &format!("{model}@{revision} keeps its commit: {error}"),
-                    &[],
-                );
-                Ok(commit)
-            }
-            _ => Err(errors::hub(client, &error)),
-        },
-    }
+    let commit = client.commit(&repository, revision, before).await;
+    commit.map_err(|error| errors::hub(client, &error))
 }
 
 /// The draft model of the load, at the commit it was first planned with: another one would be

@@ -11,6 +11,7 @@ use tfplug::schema::{
 };
 use tfplug::value::Type;
 
+use crate::deletion;
 use crate::schema_parts::{SECRET_VERSION, checked, labels, model_id, money, no_nulls, snapshot};
 use crate::show::performance_attribute;
 use crate::{engines, gates, workload};
@@ -291,13 +292,10 @@ fn housekeeping() -> [Attribute; 3] {
             .optional()
             .validate(labels())
             .description("Labels. Those set on the service by others are left alone."),
-        Attribute::string("deletion_policy")
-            .default("DELETE")
-            .validate(one_of(&["DELETE", "PREVENT", "ABANDON"]))
-            .description(
-                "What `terraform destroy` does: `DELETE` the endpoint, `PREVENT` the plan, or `ABANDON` it: \
-                 forget it and let it run and cost.",
-            ),
+        deletion::attribute(
+            "What `terraform destroy` does: `DELETE` the endpoint, `PREVENT` the plan, or `ABANDON` it: \
+             forget it and let it run and cost.",
+        ),
         TIMEOUTS.attribute(),
     ]
 }

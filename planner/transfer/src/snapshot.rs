@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use openmodel_cloud::Transport;
 use openmodel_cloud::google::storage::{self, Description, Object};
+use openmodel_cloud::transport::ApiError;
 use openmodel_schemas::repository::RepoFile;
 use openmodel_schemas::snapshot::{MANIFEST, Manifest, ManifestFile, Repository, SnapshotUri};
 use sha2::{Digest as _, Sha256};
@@ -192,17 +193,8 @@ impl BucketStore {
         marks: &BTreeMap<String, String>,
     ) -> Result<(), Trouble> {
         let bytes = serde_json::to_vec_pretty(manifest).map_err(|error| broken(&error))?;
-        let crc32c = Crc32c(crc32c::crc32c(&bytes)).to_string();
-        let name = self.uri().object(MANIFEST);
-        let description = Description {
-            bucket: self.uri().bucket(),
-            name: &name,
-            metadata: marks,
-            storage_class: Some("STANDARD"),
-        };
-        let request = storage::insert_object(&description, &crc32c, &bytes, 0);
-        match self.transport().json::<Object>(&request, soon()).await {
-            Ok(_) => {}
+        match self.write(MANIFEST, marks, &bytes, 0).await {
+            Ok(()) => {}
             Err(error) if error.is_conflict() => {
                 let there = find(self.transport(), self.uri()).await?;
                 if there.as_ref() != Some(manifest) {
@@ -224,6 +216,18 @@ impl BucketStore {
     ) -> Result<(), Trouble> {
         let there = self.object(path).await?;
         let expected = there.map_or(0, |object| object.generation);
+        let written = self.write(path, marks, bytes, expected).await;
+        written.map_err(|error| self.trouble("", &error))
+    }
+
+    /// Write a document of our own in place of that content of it; 0: where there is none.
+    async fn write(
+        &self,
+        path: &str,
+        marks: &BTreeMap<String, String>,
+        bytes: &[u8],
+        expected: i64,
+    ) -> Result<(), ApiError> {
         let name = self.uri().object(path);
         let description = Description {
             bucket: self.uri().bucket(),
@@ -233,8 +237,7 @@ impl BucketStore {
         };
         let crc32c = Crc32c(crc32c::crc32c(bytes)).to_string();
         let request = storage::insert_object(&description, &crc32c, bytes, expected);
-        let written = self.transport().json::<Object>(&request, soon()).await;
-        written.map(drop).map_err(|error| self.trouble("", &error))
+        self.transport().send(&request, soon()).await.map(drop)
     }
 
     /// The manifest and its notes; `None`: there is no snapshot.

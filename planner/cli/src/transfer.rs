@@ -58,7 +58,7 @@ pub struct Transfer {
     #[arg(long, value_name = "MIB")]
     pub max_bandwidth: Option<u32>,
     /// Storage class of the objects [default: the bucket's]
-    #[arg(long, value_name = "CLASS")]
+    #[arg(long, value_name = "CLASS", value_parser = ["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"])]
     pub storage_class: Option<String>,
     /// Be one task of a Cloud Run job, which tells it its number: move its share of the files, and leave the manifest
     /// to who started the tasks

@@ -203,16 +203,6 @@ pub enum Operation {
         /// Steps that must be done before: its bucket is there.
         after: Vec<StepId>,
     },
-    /// Delete the Storage Transfer job of a snapshot, and what it does now, where a run was cut that waited for
-    /// it. Done too where there is none.
-    DeleteStorageTransfer {
-        /// The snapshot.
-        snapshot: SnapshotUri,
-        /// Project of the job.
-        project: ProjectId,
-        /// Steps that must be done before.
-        after: Vec<StepId>,
-    },
     /// Move the files of a repository into a snapshot's folder, then write its manifest. Output: the
     /// snapshot's address.
     MirrorSnapshot {
@@ -251,6 +241,8 @@ pub enum Operation {
     DeleteSnapshot {
         /// The snapshot.
         snapshot: SnapshotUri,
+        /// Whether one with a manifest stays: a run was cut before it, so that it is another's.
+        unfinished: bool,
         /// Steps that must be done before.
         after: Vec<StepId>,
     },
@@ -332,7 +324,6 @@ impl Operation {
             Self::RunTransferJob { .. } => "RunTransferJob",
             Self::DeleteTransferJob { .. } => "DeleteTransferJob",
             Self::RunStorageTransfer { .. } => "RunStorageTransfer",
-            Self::DeleteStorageTransfer { .. } => "DeleteStorageTransfer",
             Self::MirrorSnapshot { .. } => "MirrorSnapshot",
             Self::SetAnywhereCache { .. } => "SetAnywhereCache",
             Self::MarkSnapshotReady { .. } => "MarkSnapshotReady",
@@ -373,7 +364,6 @@ impl Operation {
                 | Self::RunTransferJob { take: true, .. }
                 | Self::DeleteTransferJob { .. }
                 | Self::RunStorageTransfer { take: true, .. }
-                | Self::DeleteStorageTransfer { .. }
                 | Self::MirrorSnapshot { take: true, .. }
                 | Self::DeleteSnapshot { .. }
                 | Self::DeleteAnywhereCache { .. }
@@ -399,7 +389,6 @@ impl Operation {
             | Self::RunTransferJob { .. }
             | Self::DeleteTransferJob { .. }
             | Self::RunStorageTransfer { .. }
-            | Self::DeleteStorageTransfer { .. }
             | Self::MirrorSnapshot { .. }
             | Self::SetAnywhereCache { .. }
             | Self::MarkSnapshotReady { .. }
@@ -435,7 +424,6 @@ impl Operation {
             | Self::RunTransferJob { after, .. }
             | Self::DeleteTransferJob { after, .. }
             | Self::RunStorageTransfer { after, .. }
-            | Self::DeleteStorageTransfer { after, .. }
             | Self::MirrorSnapshot { after, .. }
             | Self::SetAnywhereCache { after, .. }
             | Self::MarkSnapshotReady { after, .. }
@@ -472,7 +460,6 @@ impl Operation {
             | Self::RunTransferJob { .. }
             | Self::DeleteTransferJob { .. }
             | Self::RunStorageTransfer { .. }
-            | Self::DeleteStorageTransfer { .. }
             | Self::MirrorSnapshot { .. }
             | Self::SetAnywhereCache { .. }
             | Self::MarkSnapshotReady { .. }

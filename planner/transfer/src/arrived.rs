@@ -7,8 +7,9 @@
 //! ```
 //!
 //! The service knows no SHA-256, so each file is read back once; the copy inside Cloud Storage moves no byte
-//! through this process. Small files are read from the Hub, as ever: that is one reading, and not two. What a
-//! cut run has read of a file is noted on it, so that the next one goes on from there.
+//! through this process. What does not wait here is read from the Hub, as ever: small files (one reading, and not
+//! two), one whose bytes were wrong, one that was to be copied from where it lies no more. What a cut run has
+//! read of a file is noted on it, so that the next one goes on from there.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use openmodel_cloud::google::storage::{self, Exact, Object};
 use openmodel_cloud::huggingface::address;
 use openmodel_cloud::transport::Api;
-use openmodel_schemas::name::CommitSha;
+use openmodel_schemas::name::{CommitSha, ProjectId};
 use openmodel_schemas::repository::RepoFile;
 use openmodel_schemas::snapshot::{ARRIVED, ARRIVING, Repository};
 use tokio::time::Instant;
@@ -33,6 +34,9 @@ use crate::ports::{Begun, Body, Kept, Kind, Origin, Span, Store, Trouble, Wanted
 /// <https://cloud.google.com/storage-transfer/docs/create-url-list>
 const FORMAT: &str = "TsvHttpData-1.0";
 
+/// The note on the list of whose job fetches it: who removes the list ends the job.
+pub(crate) const FETCHED_BY: &str = "openmodel-project";
+
 /// The note on a file that waits of how far it was read.
 const READ: &str = "openmodel-read";
 
@@ -43,7 +47,7 @@ const REQUEST: Duration = Duration::from_mins(2);
 /// where they go.
 pub struct Arrived {
     store: Arc<BucketStore>,
-    /// Where small files come from.
+    /// Where the others come from.
     hub: Arc<dyn Origin>,
     /// What waits, by the path of its file.
     waiting: HashMap<String, Object>,
@@ -91,9 +95,10 @@ impl Arrived {
         Ok(lacking)
     }
 
-    /// Write the list of what is to be fetched.
+    /// Write the list of what is to be fetched, by a job of a project.
     pub(crate) async fn write_list(
         &self,
+        project: &ProjectId,
         repository: &Repository,
         files: &[Wanted],
     ) -> Result<(), Trouble> {
@@ -106,27 +111,15 @@ impl Arrived {
         let mut lines: Vec<String> = files.iter().map(line).collect();
         lines.sort();
         let list = format!("{FORMAT}\n{}", lines.concat());
-        let marks = BTreeMap::new();
+        let marks = BTreeMap::from([(FETCHED_BY.to_owned(), project.to_string())]);
         self.store.replace(ARRIVING, &marks, list.as_bytes()).await
     }
 
-    fn waiting(&self, file: &Wanted) -> Result<&Object, Trouble> {
-        let is_wrong = {
-            let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-            wrong.contains(&file.path)
-        };
-        if is_wrong {
-            return Err(Trouble::last(format!(
-                "{}: Storage Transfer Service brought other bytes than the Hub lists ({}); they were removed",
-                file.path, file.identity
-            )));
-        }
-        self.waiting.get(&file.path).ok_or_else(|| {
-            Trouble::last(format!(
-                "{}: Storage Transfer Service has ended, and did not bring it",
-                file.path
-            ))
-        })
+    /// The object that waits to be verified as a file.
+    fn waiting(&self, file: &Wanted) -> Option<&Object> {
+        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let object = self.waiting.get(&file.path)?;
+        (!wrong.contains(&file.path)).then_some(object)
     }
 
     fn exact<'a>(&'a self, object: &'a Object) -> Exact<'a> {
@@ -138,21 +131,25 @@ impl Arrived {
     }
 
     async fn begin_file(&self, file: &Wanted) -> Result<Begun, Trouble> {
-        if file.size.0 <= SMALL {
+        let Some(object) = self.waiting(file) else {
             return self.store.begin(file).await;
-        }
+        };
         if let Some(begun) = self.store.settled(file).await? {
             return Ok(begun);
         }
-        let noted = self.waiting(file)?.metadata.get(READ);
+        let noted = object.metadata.get(READ);
         // A note that cannot be read costs a second reading.
         Ok(Begun::From(
             noted.and_then(|state| serde_json::from_str(state).ok()),
         ))
     }
 
-    async fn finish_file(&self, file: &Wanted, digests: &Digests) -> Result<Kept, Trouble> {
-        let object = self.waiting(file)?;
+    async fn finish_file(
+        &self,
+        file: &Wanted,
+        object: &Object,
+        digests: &Digests,
+    ) -> Result<Kept, Trouble> {
         if digests.crc32c.to_string() != object.crc32c {
             return Err(Trouble::passing(format!(
                 "{}: what was read has CRC32C {}, and Cloud Storage has {}",
@@ -178,13 +175,22 @@ impl Arrived {
     }
 }
 
+impl BucketStore {
+    /// The project whose Storage Transfer job fetched files into the folder when it was opened, and may still.
+    #[must_use]
+    pub fn fetched_by(&self) -> Option<ProjectId> {
+        let list = self.listed().get(ARRIVING)?;
+        list.metadata.get(FETCHED_BY)?.parse().ok()
+    }
+}
+
 impl Origin for Arrived {
     fn open<'a>(&'a self, file: &'a Wanted, offset: u64) -> BoxFuture<'a, Result<Body, Trouble>> {
-        if file.size.0 <= SMALL {
+        let Some(object) = self.waiting(file) else {
             return self.hub.open(file, offset);
-        }
+        };
         Box::pin(async move {
-            let request = storage::read_object_from(self.exact(self.waiting(file)?), offset);
+            let request = storage::read_object_from(self.exact(object), offset);
             let opened = self.store.transport().open(&request).await;
             let flow = opened.map_err(|error| Trouble {
                 kind: if error.transient {
@@ -214,7 +220,7 @@ impl Store for Arrived {
         span: Span,
         mut body: Body,
     ) -> BoxFuture<'a, Result<(), Trouble>> {
-        if file.size.0 <= SMALL {
+        if self.waiting(file).is_none() {
             return self.store.append(file, span, body);
         }
         Box::pin(async move {
@@ -231,14 +237,14 @@ impl Store for Arrived {
         file: &'a Wanted,
         after: &'a Midstate,
     ) -> BoxFuture<'a, Result<(), Trouble>> {
-        if file.size.0 <= SMALL {
+        let Some(object) = self.waiting(file) else {
             return self.store.seal(file, after);
-        }
+        };
         Box::pin(async move {
             let state = serde_json::to_string(after);
             let state = state.map_err(|error| Trouble::last(error.to_string()))?;
             let note = BTreeMap::from([(READ.to_owned(), state)]);
-            let request = storage::patch_metadata(self.exact(self.waiting(file)?), &note);
+            let request = storage::patch_metadata(self.exact(object), &note);
             let noted = self
                 .store
                 .transport()
@@ -255,18 +261,17 @@ impl Store for Arrived {
         file: &'a Wanted,
         digests: &'a Digests,
     ) -> BoxFuture<'a, Result<Kept, Trouble>> {
-        if file.size.0 <= SMALL {
+        let Some(object) = self.waiting(file) else {
             return self.store.finish(file, digests);
-        }
-        Box::pin(self.finish_file(file, digests))
+        };
+        Box::pin(self.finish_file(file, object, digests))
     }
 
     fn discard<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<(), Trouble>> {
-        if file.size.0 <= SMALL {
+        let Some(object) = self.waiting(file) else {
             return self.store.discard(file);
-        }
+        };
         Box::pin(async move {
-            let object = self.waiting(file)?;
             self.store.delete(&object.name, object.generation).await?;
             let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
             wrong.insert(file.path.clone());
@@ -275,7 +280,7 @@ impl Store for Arrived {
     }
 
     fn release<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<(), Trouble>> {
-        if file.size.0 <= SMALL {
+        if self.waiting(file).is_none() {
             return self.store.release(file);
         }
         Box::pin(async { Ok(()) })

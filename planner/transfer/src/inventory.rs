@@ -12,8 +12,9 @@ use openmodel_cloud::Transport;
 use openmodel_cloud::google::storage::{Object, list_matching, list_objects};
 use openmodel_cloud::transport::ApiError;
 use openmodel_schemas::quantity::Bytes;
-use openmodel_schemas::snapshot::{ARRIVED, MANIFEST, SnapshotUri};
+use openmodel_schemas::snapshot::{ARRIVED, ARRIVING, MANIFEST, SnapshotUri};
 
+use crate::arrived::FETCHED_BY;
 use crate::bucket::{IDENTITY, MOVING, list};
 use crate::ports::Trouble;
 use crate::snapshot::{OWN, RECORD};
@@ -31,6 +32,8 @@ pub struct Found {
     pub files: u64,
     /// Files that a run claims, or that wait to be verified.
     pub moving: u64,
+    /// The project whose Storage Transfer job fetched files into it, and may still.
+    pub fetched_by: Option<String>,
     /// Bytes of all objects in the folder, by storage class.
     pub bytes: BTreeMap<String, Bytes>,
     /// When the manifest was written or marked; of one without, the last change of any object (RFC 3339).
@@ -115,6 +118,7 @@ fn found_in(uri: SnapshotUri, objects: &[(String, Object)]) -> Option<Found> {
         has_record: at(RECORD).is_some(),
         files: count(&|path| !path.starts_with(OWN)),
         moving: count(&is_moving),
+        fetched_by: at(ARRIVING).and_then(|(_, list)| list.metadata.get(FETCHED_BY).cloned()),
         bytes,
         updated: updated.cloned().unwrap_or_default(),
     })

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use openmodel_cloud::Transport;
+use openmodel_schemas::name::ProjectId;
 use openmodel_schemas::repository::RepoFile;
 use openmodel_schemas::snapshot::{Manifest, Repository, SnapshotUri};
 
@@ -94,18 +95,19 @@ impl Mirror {
         move_all(&mover, &files, self.parallelism).await
     }
 
-    /// How many files Storage Transfer Service has to fetch before [`to`](Self::to). `list`: their list is
-    /// written, where there are any.
+    /// How many files Storage Transfer Service has to fetch before [`to`](Self::to). `list_for`: their list is
+    /// written, where there are any, for a job of this project.
     pub async fn lack(
         &self,
         uri: &SnapshotUri,
         near: &[String],
-        list: bool,
+        list_for: Option<&ProjectId>,
     ) -> Result<usize, Trouble> {
         let arrived = self.arrived(self.store(uri, None, near).await?)?;
         let lacking = arrived.lacking(&self.files)?;
-        if list && !lacking.is_empty() {
-            arrived.write_list(&self.repository, &lacking).await?;
+        if let Some(project) = list_for.filter(|_| !lacking.is_empty()) {
+            let written = arrived.write_list(project, &self.repository, &lacking);
+            written.await?;
         }
         Ok(lacking.len())
     }

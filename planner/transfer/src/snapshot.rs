@@ -300,6 +300,12 @@ impl BucketStore {
         }
     }
 
+    /// Whether there was a manifest.
+    #[must_use]
+    pub fn has_manifest(&self) -> bool {
+        self.listed().contains_key(MANIFEST)
+    }
+
     /// Whether nothing of the snapshot was there: no manifest, and nothing that a run wrote.
     #[must_use]
     pub fn is_gone(&self) -> bool {

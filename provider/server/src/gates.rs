@@ -168,6 +168,15 @@ pub(crate) async fn pass(
     Ok(!verdict.waiting.is_empty())
 }
 
+/// What is against something that is there already. Terraform plans before it destroys, and a plan judges.
+pub(crate) fn of_what_is_there(mut found: Diagnostics) -> Diagnostics {
+    found.push(
+        Diagnostic::warning("What is there can be destroyed all the same")
+            .detail("`terraform destroy -refresh=false` removes it without judging it first."),
+    );
+    found
+}
+
 /// Judges files while applying, until the scanners have said what the gates wait for. Gives the card with
 /// what they say now.
 pub(crate) async fn wait(

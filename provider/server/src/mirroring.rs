@@ -21,6 +21,7 @@ use openmodel_cloud::GoogleCloud;
 use openmodel_cloud::google::{KEY_LABEL, PHASE_LABEL, Phase};
 use openmodel_graph::key::StepKey;
 use openmodel_graph::operation::{Carrier, MirrorSpec, Operation};
+use openmodel_schemas::name::ProjectId;
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::repository::{RepoFile, RepositoryCard};
 use openmodel_schemas::snapshot::SnapshotUri;
@@ -47,6 +48,9 @@ const REPORT: Duration = Duration::from_secs(5);
 
 /// How long a transfer waits that was tried as often as a file is, before all of it is tried again.
 const REST: Duration = Duration::from_secs(30);
+
+/// How long a transfer of Storage Transfer Service may take to end.
+const ENDING: Duration = Duration::from_mins(5);
 
 /// Google Cloud, and the repository whose files are moved.
 pub(crate) struct Mirroring {
@@ -93,7 +97,11 @@ impl Cloud for Mirroring {
                     Seen::Absent
                 })
             }
-            Operation::DeleteSnapshot { snapshot, .. } => {
+            Operation::DeleteSnapshot {
+                snapshot,
+                unfinished,
+                ..
+            } => {
                 let store = match self.open(snapshot).await {
                     Ok(store) => store,
                     Err(trouble) if trouble.kind == Kind::NoBucket => {
@@ -101,7 +109,8 @@ impl Cloud for Mirroring {
                     }
                     Err(trouble) => return Err(failure(trouble)),
                 };
-                let gone = store.is_gone();
+                let stays = *unfinished && store.has_manifest();
+                let gone = stays || store.is_gone();
                 Ok(if gone {
                     Seen::Ours(output(snapshot))
                 } else {
@@ -131,31 +140,22 @@ impl Cloud for Mirroring {
                 let tasks = job.tasks;
                 let line = format!("{snapshot}: {tasks} tasks of a Cloud Run job move the files");
                 log::info("cache", &line, &[]);
-                match self.clear(snapshot).await {
-                    Ok(before) => self.carried(snapshot, before, call, deadline).await,
-                    Err(trouble) => outcome(snapshot, Err(trouble)),
+                loop {
+                    let before = match self.clear(snapshot).await {
+                        Ok(before) => before,
+                        Err(trouble) => return outcome(snapshot, Err(trouble)),
+                    };
+                    if let Some(end) = self.carried(snapshot, before, call, deadline).await {
+                        return end;
+                    }
                 }
             }
             Operation::RunStorageTransfer {
-                snapshot, mirror, ..
-            } => {
-                let listed = async {
-                    let before = self.clear(snapshot).await?;
-                    let prepared = self.prepare(snapshot, mirror, &call.key)?;
-                    let files = prepared.lack(snapshot, &mirror.near, true).await?;
-                    Ok::<_, Trouble>((before, files))
-                };
-                match listed.await {
-                    Ok((_, 0)) => Outcome::Done(output(snapshot)),
-                    Ok((before, files)) => {
-                        let line =
-                            format!("{snapshot}: Storage Transfer Service fetches {files} files");
-                        log::info("cache", &line, &[]);
-                        self.carried(snapshot, before, call, deadline).await
-                    }
-                    Err(trouble) => outcome(snapshot, Err(trouble)),
-                }
-            }
+                snapshot,
+                project,
+                mirror,
+                ..
+            } => self.fetch(call, snapshot, project, mirror, deadline).await,
             Operation::MarkSnapshotReady { snapshot, .. } => {
                 let marked = async {
                     let store = self.open(snapshot).await?;
@@ -229,7 +229,7 @@ impl Mirroring {
         } else if let Operation::RunStorageTransfer { .. } = call.operation {
             let prepared = self.prepare(snapshot, mirror, &call.key);
             let prepared = prepared.map_err(failure)?;
-            let lacking = prepared.lack(snapshot, &mirror.near, false).await;
+            let lacking = prepared.lack(snapshot, &mirror.near, None).await;
             lacking.map_err(failure)? == 0
         } else {
             let files = self.files(snapshot, mirror).map_err(failure)?;
@@ -253,27 +253,80 @@ impl Mirroring {
         Ok(Some((store, marked)))
     }
 
-    /// Others move the files. What they have moved goes where they failed for good and no snapshot was there
-    /// before.
+    /// Storage Transfer Service fetches what is not there and cannot be copied.
+    async fn fetch(
+        &self,
+        call: &Call,
+        snapshot: &SnapshotUri,
+        project: &ProjectId,
+        mirror: &MirrorSpec,
+        deadline: Instant,
+    ) -> Outcome {
+        loop {
+            let listed = async {
+                let before = self.clear(snapshot).await?;
+                let prepared = self.prepare(snapshot, mirror, &call.key)?;
+                let lacking = prepared.lack(snapshot, &mirror.near, Some(project));
+                Ok::<_, Trouble>((before, lacking.await?))
+            };
+            let (before, files) = match listed.await {
+                Ok(listed) => listed,
+                Err(trouble) => return outcome(snapshot, Err(trouble)),
+            };
+            // A job that is left goes before the files are verified.
+            if files == 0 {
+                return Outcome::Done(output(snapshot));
+            }
+            let line = format!("{snapshot}: Storage Transfer Service fetches {files} files");
+            log::info("cache", &line, &[]);
+            if let Some(end) = self.carried(snapshot, before, call, deadline).await {
+                return end;
+            }
+        }
+    }
+
+    /// Others move the files; `None`: not all of them now, and it may go another time. What they have moved goes
+    /// where they failed for good and no snapshot was there before.
     async fn carried(
         &self,
         snapshot: &SnapshotUri,
         before: Option<Marked>,
         call: &Call,
         deadline: Instant,
-    ) -> Outcome {
+    ) -> Option<Outcome> {
         let mut failure = match self.google.perform(call, deadline).await {
             Outcome::Refused(failure) => failure,
-            other => return other,
+            other => return Some(other),
         };
+        if failure.transient {
+            log::warn("cache", &format!("{snapshot}: {failure}"), &[]);
+            tokio::time::sleep(REST).await;
+            return None;
+        }
         if before.is_none()
-            && !failure.transient
             && let Err(trouble) = self.remove(snapshot).await
         {
             let left = format!("\nWhat it had moved is still there: {trouble}");
             failure.message.push_str(&left);
         }
-        Outcome::Refused(failure)
+        Some(Outcome::Refused(failure))
+    }
+
+    /// End what Storage Transfer Service still fetches into the folder.
+    async fn end_transfers(&self, store: &BucketStore) -> Result<(), Trouble> {
+        let Some(project) = store.fetched_by() else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + ENDING;
+        let ended = self
+            .google
+            .end_storage_transfer(&project, store.uri(), deadline);
+        match ended.await {
+            Outcome::Done(_) => Ok(()),
+            Outcome::Refused(failure) | Outcome::Unknown(failure) => {
+                Err(Trouble::passing(failure.to_string()))
+            }
+        }
     }
 
     /// Remove what was altered since the snapshot was finished; the manifest, where there is one.
@@ -294,10 +347,12 @@ impl Mirroring {
         key: &StepKey,
     ) -> Result<(), Trouble> {
         let mirror = self.prepare(snapshot, spec, key)?;
+        let store = self.open(snapshot).await?;
+        self.end_transfers(&store).await?;
         let before = match &spec.moved_by {
             None => self.clear(snapshot).await?,
             // What its job has just moved differs from an earlier manifest too.
-            Some(_) => self.open(snapshot).await?.marked().await?,
+            Some(_) => store.marked().await?,
         };
         loop {
             let class = spec.storage_class.as_deref();
@@ -391,6 +446,7 @@ impl Mirroring {
             Err(trouble) if trouble.kind == Kind::NoBucket => return Ok(()),
             Err(trouble) => return Err(trouble),
         };
+        self.end_transfers(&store).await?;
         let left = store.remove().await?;
         if !left.is_empty() {
             log::warn(

@@ -149,23 +149,47 @@ fn what_it_cannot_do_is_said_and_nothing_is_left() -> Result<()> {
     }
     nothing_left(&world);
 
-    // A wrong byte never gets a readable name.
+    // A wrong byte never gets a readable name: that file is read from the Hub.
     let flipped = json!({
         "match": {"path": "/_cdn/*part-1*"}, "times": 1, "then": {"flipByte": 12_345},
     });
     world.http.post(&world.url("/sandbox/faults"), &flipped)?;
-    let said = world.bench.terraform_fails(&["apply", "-auto-approve"])?;
-    for part in [
-        "other bytes than the Hub lists",
-        "sha256:",
-        "nothing is left",
-    ] {
-        assert!(said.contains(part), "{part:?} is not in: {said}");
-    }
-    nothing_left(&world);
-
+    let before = world.reads();
     world.bench.apply()?;
+    assert_eq!(world.reads(), before + usize::try_from(FILES)? + 1);
     world.bench.assert_plan_is_empty()
+}
+
+#[test]
+fn a_hub_that_limits_is_asked_again_and_what_lies_nowhere_any_more_is_fetched() -> Result<()> {
+    let world = World::new(
+        &format!("{TRANSFER}\n  regions = [\"europe-west4\"]"),
+        false,
+    )?;
+    // More than the service tries a file itself.
+    let limited = json!({
+        "match": {"pathRegex": "/resolve/.*/part-0[.]"}, "times": 3, "then": {"respond": {"status": 429}},
+    });
+    world.http.post(&world.url("/sandbox/faults"), &limited)?;
+    world.bench.apply()?;
+    assert_eq!(started(&world), (2, 2), "the second fetched what was left");
+    world.bench.assert_plan_is_empty()?;
+
+    // Each place has the file in its manifest, and neither has the file.
+    for bucket in [BUCKET, "openmodel-acme-ml-europe-west4"] {
+        let objects = world.url(&format!("/storage/v1/b/{bucket}/o"));
+        let listed = world.http.get(&objects)?;
+        let names = listed["items"].as_array().context("objects")?.iter();
+        let mut names = names.filter_map(|object| object["name"].as_str());
+        let large = names.find(|name| name.ends_with("/part-1.safetensors"));
+        let large = large.context("a large file")?.replace('/', "%2F");
+        world.http.remove(&format!("{objects}/{large}"))?;
+    }
+    world.bench.apply()?;
+    world.bench.assert_plan_is_empty()?;
+    world.bench.terraform(&["destroy", "-auto-approve"])?;
+    nothing_left(&world);
+    Ok(())
 }
 
 #[test]
@@ -194,11 +218,60 @@ fn an_apply_whose_time_is_up_is_gone_on_with_or_taken_back() -> Result<()> {
     world.bench.terraform(&["destroy", "-auto-approve"])?;
     nothing_left(&world);
 
+    // Cut again, and another engine goes on: it ends what runs, and takes what has arrived no account of.
+    world.set(&short)?;
+    hold()?;
+    world.bench.terraform_fails(&["apply", "-auto-approve"])?;
+    assert!(world.inventory().contains("transferJobs"));
+    world.set("transfer = { engine = \"local\" }")?;
+    world.bench.terraform(&["untaint", ADDRESS])?;
+    world.bench.apply()?;
+    assert!(
+        !world.inventory().contains("transferJobs"),
+        "the job is left"
+    );
+    assert!(
+        !objects(&world)?.iter().any(|name| name.contains("arriv")),
+        "what arrived is left"
+    );
+    world.bench.assert_plan_is_empty()?;
+    world.bench.terraform(&["destroy", "-auto-approve"])?;
+    nothing_left(&world);
+
     // Cut again, and not gone on with: what runs is ended, and all of it goes.
     world.set(&short)?;
     hold()?;
     world.bench.terraform_fails(&["apply", "-auto-approve"])?;
     assert!(world.inventory().contains("transferJobs"));
+    world.bench.terraform(&["destroy", "-auto-approve"])?;
+    nothing_left(&world);
+    Ok(())
+}
+
+#[test]
+fn what_a_cut_update_has_moved_goes_with_the_cache() -> Result<()> {
+    let follow = |more: &str| format!("{TRANSFER}\n  tracking = \"follow\"\n  {more}");
+    let world = World::new(&follow(""), false)?;
+    world.bench.apply()?;
+    let files: serde_json::Map<String, Value> = (0..3)
+        .map(|number| {
+            let blob = json!({"computed": {"size": 3 << 20, "seed": 100 + number}});
+            (format!("part-{number}.safetensors"), blob)
+        })
+        .collect();
+    world.put(
+        &format!("/sandbox/hub/models/{REPOSITORY}"),
+        &json!({"card": {}, "files": files}),
+    )?;
+    let held = json!({
+        "match": {"pathRegex": "/resolve/.*/part-0[.]"}, "times": 1, "then": {"delayMillis": 12_000},
+    });
+    world.http.post(&world.url("/sandbox/faults"), &held)?;
+    world.set(&follow("timeouts = { update = \"4s\" }"))?;
+    world.bench.terraform_fails(&["apply", "-auto-approve"])?;
+    assert!(world.inventory().contains("transferJobs"));
+
+    // The state has the snapshot of before, and remembers what was begun.
     world.bench.terraform(&["destroy", "-auto-approve"])?;
     nothing_left(&world);
     Ok(())

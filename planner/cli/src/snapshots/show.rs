@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use openmodel_graph::operation::storage_transfer_name;
 use openmodel_schemas::quantity::{Bytes, Usd};
 use openmodel_transfer::inventory::Found;
 use serde_json::{Value, json};
@@ -130,7 +131,16 @@ fn moves(found: &Found) -> Vec<(&'static str, String)> {
     let remove = format!("gcloud storage rm --recursive '{uri}/**'");
     let can_import = found.is_finished && found.has_record;
     let import = can_import.then_some(("import", import));
-    import.into_iter().chain([("remove", remove)]).collect()
+    let stop = found.fetched_by.as_ref().map(|project| {
+        let job = storage_transfer_name(uri);
+        let text = format!("gcloud transfer jobs delete {job}-1 --project={project}");
+        (
+            "stop",
+            format!("{text} (or the number it has in `gcloud transfer jobs list`)"),
+        )
+    });
+    let moves = import.into_iter().chain(stop);
+    moves.chain([("remove", remove)]).collect()
 }
 
 fn total(kept: &[Kept], price_date: &str) -> String {

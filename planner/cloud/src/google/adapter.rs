@@ -93,6 +93,17 @@ impl GoogleCloud {
         self.snapshots(deadline).look(asked).await
     }
 
+    /// Ends the transfers of Storage Transfer Service into a snapshot's folder, and deletes their jobs.
+    pub async fn end_storage_transfer(
+        &self,
+        project: &ProjectId,
+        snapshot: &SnapshotUri,
+        deadline: Instant,
+    ) -> Outcome {
+        let transfers = self.storage_transfers(project, deadline);
+        transfers.delete(snapshot).await
+    }
+
     fn snapshots(&self, deadline: Instant) -> Snapshots<'_> {
         Snapshots {
             transport: &self.transport,
@@ -259,9 +270,6 @@ impl Cloud for GoogleCloud {
             }
             Operation::RunStorageTransfer {
                 snapshot, project, ..
-            }
-            | Operation::DeleteStorageTransfer {
-                snapshot, project, ..
             } => {
                 let transfers = self.storage_transfers(project, deadline);
                 transfers.observe(snapshot).await
@@ -378,12 +386,6 @@ impl Cloud for GoogleCloud {
                 };
                 self.storage_transfers(project, deadline).run(places).await
             }
-            Operation::DeleteStorageTransfer {
-                snapshot, project, ..
-            } => {
-                let transfers = self.storage_transfers(project, deadline);
-                transfers.delete(snapshot).await
-            }
             Operation::SetAnywhereCache { .. } => match near(&call.operation) {
                 Ok(near) => self.caches(deadline).set_near(near).await,
                 Err(failure) => Outcome::Refused(failure),
@@ -458,12 +460,6 @@ impl Cloud for GoogleCloud {
             } => {
                 let name = transfer_job_name(project, &job.region, snapshot);
                 self.jobs(deadline).delete(&name).await
-            }
-            Operation::RunStorageTransfer {
-                snapshot, project, ..
-            } => {
-                let transfers = self.storage_transfers(project, deadline);
-                transfers.delete(snapshot).await
             }
             // Nothing of its own is left by what does not create.
             _ => Outcome::Done(output.clone()),

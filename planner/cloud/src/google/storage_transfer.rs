@@ -219,11 +219,13 @@ impl StorageTransfers<'_> {
             "Storage Transfer Service did not fetch all files of {}: {}",
             places.snapshot, failed.why
         );
-        failure.hint = Some(
-            "It reads without a token, and takes no file that the Hub's robots.txt denies it. Another \
-             transfer.engine fetches the same files: \"local\" or \"cloud_run_job\"."
-                .to_owned(),
-        );
+        let next = if failed.passing {
+            "The Hub does not answer, or limits what one may read: it is asked again."
+        } else {
+            "It reads without a token, and takes no file that the Hub's robots.txt denies it. Another transfer.engine \
+             fetches the same files: \"local\" or \"cloud_run_job\"."
+        };
+        failure.hint = Some(next.to_owned());
         Err(Outcome::Refused(failure))
     }
 
@@ -501,7 +503,7 @@ mod tests {
             panic!("{outcome:?}")
         };
         insta::assert_snapshot!(failure, @r#"
-        ABORTED: Storage Transfer Service did not fetch all files of gs://acme/models/org/name/abababababababababababababababababababab: FAILED
+        ABORTED: Storage Transfer Service did not fetch all files of gs://acme/models/org/name/abababababababababababababababababababab: transferOperations/transferJobs-1-1 FAILED
         2 x NOT_FOUND
           https://huggingface.co/org/name/resolve/main/a.bin: HTTP 404
         It reads without a token, and takes no file that the Hub's robots.txt denies it. Another transfer.engine fetches the same files: "local" or "cloud_run_job".

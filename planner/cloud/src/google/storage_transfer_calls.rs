@@ -199,7 +199,9 @@ impl Operation {
             return None;
         }
         let message = self.error.as_ref().map(|error| error.message.as_str());
-        let mut lines = vec![message.unwrap_or(status).to_owned()];
+        // With samples the message only says that there are some.
+        let message = message.filter(|_| breakdowns.is_empty());
+        let mut lines = vec![format!("{} {}", self.name, message.unwrap_or(status))];
         for Breakdown {
             code,
             count,

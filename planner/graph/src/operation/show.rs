@@ -60,9 +60,6 @@ impl fmt::Display for Operation {
             } => write!(f, "{snapshot}, {project}, {region}")?,
             Self::RunStorageTransfer {
                 snapshot, project, ..
-            }
-            | Self::DeleteStorageTransfer {
-                snapshot, project, ..
             } => write!(f, "{snapshot}, {project}")?,
             Self::MirrorSnapshot {
                 snapshot, mirror, ..
@@ -85,8 +82,16 @@ impl fmt::Display for Operation {
                 admission_policy,
                 ..
             } => write!(f, "{bucket}, {zone}, {ttl_seconds} s, {admission_policy}")?,
-            Self::MarkSnapshotReady { snapshot, .. } | Self::DeleteSnapshot { snapshot, .. } => {
+            Self::MarkSnapshotReady { snapshot, .. } => write!(f, "{snapshot}")?,
+            Self::DeleteSnapshot {
+                snapshot,
+                unfinished,
+                ..
+            } => {
                 write!(f, "{snapshot}")?;
+                if *unfinished {
+                    f.write_str(", unless it has a manifest")?;
+                }
             }
             Self::DeleteAnywhereCache { bucket, zone, .. } => write!(f, "{bucket}, {zone}")?,
             Self::DeleteBucket { bucket, .. } => f.write_str(bucket)?,

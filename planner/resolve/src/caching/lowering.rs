@@ -4,7 +4,7 @@
 //!   CreateBucket ─► MirrorSnapshot (from the Hub) ─┬─► MirrorSnapshot (a copy) ─┬─► MarkSnapshotReady
 //!         │            ▲                           └─► SetAnywhereCache ────────┘
 //!         └─► RunTransferJob or RunStorageTransfer, where others move the files: MirrorSnapshot finds them
-//!   DeleteTransferJob, DeleteStorageTransfer ─► DeleteSnapshot ─► DeleteAnywhereCache ─► DeleteBucket
+//!   DeleteTransferJob ─► DeleteSnapshot ─► DeleteAnywhereCache ─► DeleteBucket
 //! ```
 //!
 //! The first place gets the files from the Hub, the others copy them from it. An old snapshot goes only
@@ -24,25 +24,28 @@ const STORAGE_CLASS: &str = "STANDARD";
 /// What of a cache is no longer wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leaving {
-    /// Others who may still move files.
-    pub carriers: Vec<LeavingCarrier>,
+    /// Cloud Run jobs that may still move files.
+    pub jobs: Vec<LeavingJob>,
     /// Snapshots.
     pub snapshots: Vec<SnapshotUri>,
+    /// What was begun of others, and never finished.
+    pub unfinished: Vec<SnapshotUri>,
     /// Anywhere Caches, by their buckets.
     pub anywhere_caches: Vec<(String, Zone)>,
     /// Buckets that openmodel made, and that may be empty then.
     pub buckets: Vec<String>,
 }
 
-/// A job that may still move the files of a snapshot.
+/// A Cloud Run job that may still move the files of a snapshot. One of Storage Transfer Service is ended by who
+/// removes the files: the folder says that there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeavingCarrier {
+pub struct LeavingJob {
     /// The snapshot.
     pub snapshot: SnapshotUri,
     /// Project of the job.
     pub project: ProjectId,
-    /// Region of a Cloud Run job; none: it is one of Storage Transfer Service.
-    pub region: Option<Region>,
+    /// Its region.
+    pub region: Region,
 }
 
 /// The operations that make a cache, or bring one to a new state. `take`: it is there already, and its
@@ -111,18 +114,16 @@ pub fn lower_cache_delete(identity: &str, leaving: &Leaving) -> Result<Execution
     graph.freeze()
 }
 
-/// Who moves the files to the first place, where it is not the process itself.
+/// The job that moves the files to the first place, where one does.
 #[must_use]
-pub fn carrier(spec: &CacheSpec) -> Option<LeavingCarrier> {
-    let region = match &spec.transfer.engine {
-        TransferEngine::Local => return None,
-        TransferEngine::CloudRunJob(job) => Some(job.region.clone()),
-        TransferEngine::StorageTransfer => None,
+pub fn transfer_job(spec: &CacheSpec) -> Option<LeavingJob> {
+    let TransferEngine::CloudRunJob(job) = &spec.transfer.engine else {
+        return None;
     };
-    Some(LeavingCarrier {
+    Some(LeavingJob {
         snapshot: spec.places().swap_remove(0).uri,
         project: spec.project.clone(),
-        region,
+        region: job.region.clone(),
     })
 }
 
@@ -185,27 +186,21 @@ fn carry(
 
 fn leave(graph: &mut GraphBuilder, leaving: &Leaving, ready: &[StepId]) {
     let mut after = ready.to_vec();
-    for carrier in &leaving.carriers {
-        let (snapshot, project) = (carrier.snapshot.clone(), carrier.project.clone());
-        let ready = ready.to_vec();
-        after.push(graph.step(match carrier.region.clone() {
-            Some(region) => Operation::DeleteTransferJob {
-                snapshot,
-                project,
-                region,
-                after: ready,
-            },
-            None => Operation::DeleteStorageTransfer {
-                snapshot,
-                project,
-                after: ready,
-            },
+    for job in &leaving.jobs {
+        after.push(graph.step(Operation::DeleteTransferJob {
+            snapshot: job.snapshot.clone(),
+            project: job.project.clone(),
+            region: job.region.clone(),
+            after: ready.to_vec(),
         }));
     }
     let still = after.clone();
-    for snapshot in &leaving.snapshots {
+    let finished = leaving.snapshots.iter().map(|snapshot| (snapshot, false));
+    let unfinished = leaving.unfinished.iter().map(|snapshot| (snapshot, true));
+    for (snapshot, unfinished) in finished.chain(unfinished) {
         after.push(graph.step(Operation::DeleteSnapshot {
             snapshot: snapshot.clone(),
+            unfinished,
             after: still.clone(),
         }));
     }
@@ -361,7 +356,7 @@ mod tests {
         assert!(graph.is_creation());
         let first = spec.places().swap_remove(0).uri;
         let all = Leaving {
-            carriers: carrier(&spec).into_iter().collect(),
+            jobs: transfer_job(&spec).into_iter().collect(),
             snapshots: vec![first],
             ..Leaving::default()
         };
@@ -389,12 +384,6 @@ mod tests {
         s2 = MarkSnapshotReady(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s1
         ");
         assert!(graph.is_creation());
-        let all = Leaving {
-            carriers: carrier(&spec).into_iter().collect(),
-            ..Leaving::default()
-        };
-        let graph = lower_cache_delete(&identity(&spec), &all).expect("a graph");
-        insta::assert_snapshot!(graph, @"s0 = DeleteStorageTransfer(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, acme-ml)");
     }
 
     #[test]
@@ -418,8 +407,9 @@ mod tests {
         s3 = DeleteSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s2
         ");
         let all = Leaving {
-            carriers: Vec::new(),
+            jobs: Vec::new(),
             snapshots: vec![old],
+            unfinished: new.places().into_iter().map(|place| place.uri).collect(),
             anywhere_caches: vec![(
                 "openmodel-acme-ml-us-central1".to_owned(),
                 "us-central1-a".parse().expect("a zone"),
@@ -429,8 +419,9 @@ mod tests {
         let graph = lower_cache_delete(&identity(&new), &all).expect("a graph");
         insta::assert_snapshot!(graph, @"
         s0 = DeleteSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659)
-        s1 = DeleteAnywhereCache(openmodel-acme-ml-us-central1, us-central1-a) after s0
-        s2 = DeleteBucket(openmodel-acme-ml-us-central1) after s0, s1
+        s1 = DeleteSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/1e9e39f249a16976918f6564b8830bc894c89659, unless it has a manifest)
+        s2 = DeleteAnywhereCache(openmodel-acme-ml-us-central1, us-central1-a) after s0, s1
+        s3 = DeleteBucket(openmodel-acme-ml-us-central1) after s0, s1, s2
         ");
     }
 }

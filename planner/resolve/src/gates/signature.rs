@@ -5,7 +5,8 @@
 //!                                                                └──────► judge: each kept file, its digest ◄┘
 //! ```
 //!
-//! What is signed and not kept is no matter; what is kept and not signed is refused. Files that no engine
+//! What is signed and left out by a cache's patterns is no matter; what is kept and not signed is refused, and so
+//! is a repository that lacks what was signed. Files that no engine
 //! reads may be left out by the signature itself (`ignore_paths`); one that serves never is.
 
 mod bundle;
@@ -128,7 +129,7 @@ impl SignatureGate {
         digests: &BTreeMap<String, String>,
     ) -> Vec<Finding> {
         let (mut unsigned, mut excused, mut differ) = (Vec::new(), Vec::new(), Vec::new());
-        for file in files {
+        for file in files.iter().filter(|file| file.path != self.file) {
             let path = file.path.as_str();
             match signed.files.get(path) {
                 Some(signed) => {
@@ -138,7 +139,7 @@ impl SignatureGate {
                         differ.push((path, signed.as_str(), has));
                     }
                 }
-                None if path == self.file || is_within(path, &OF_GIT) && is_apart(path) => {}
+                None if is_within(path, &OF_GIT) && is_apart(path) => {}
                 None if is_within(path, &signed.ignored) => {
                     if !is_apart(path) {
                         excused.push(path);
@@ -147,6 +148,11 @@ impl SignatureGate {
                 None => unsigned.push(path),
             }
         }
+        let there = |path: &str| card.files.iter().any(|file| file.path == path);
+        let gone = signed.files.keys().map(String::as_str);
+        let gone: Vec<&str> = gone
+            .filter(|path| *path != self.file && !there(path))
+            .collect();
         let place = place(card);
         let move_on = match asker {
             Asker::Cache => "leave out with exclude what is not needed",
@@ -163,6 +169,18 @@ impl SignatureGate {
                     "{place}: {}. Take the revision that was signed, or have this one signed; if nobody of yours \
                      changed them, do not use them.",
                     differing(&differ)
+                ),
+            });
+        }
+        if !gone.is_empty() {
+            found.push(Finding {
+                attribute: GATE,
+                summary: "Signed files are missing",
+                detail: format!(
+                    "{} of {place} signs {}, and the repository has them no more: without them it may serve otherwise. \
+                     Take the revision that was signed, or have this one signed.",
+                    self.file,
+                    names(&gone)
                 ),
             });
         }

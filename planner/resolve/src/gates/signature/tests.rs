@@ -233,8 +233,13 @@ fn what_is_kept_must_be_what_was_signed() {
     // A listing that names a file twice.
     let twice = [&TINY[..], &[("config.json", "[]")]].concat();
     assert!(said(&gate, bundle, &twice).contains("config.json was signed with"));
-    // What is signed and not kept is no matter.
-    assert_eq!(said(&gate, bundle, &TINY[..2]), "passes");
+    // What is signed and left out by patterns is no matter; what the repository has no more is.
+    let card = card(&TINY);
+    let signed = gate.verify(&card, bundle.as_bytes()).expect("it is signed");
+    let (kept, digests) = (&card.files[..0], BTreeMap::new());
+    let found = gate.judge(&signed, Asker::Cache, &card, kept, &digests);
+    assert_eq!(found, Vec::new());
+    insta::assert_snapshot!(said(&gate, bundle, &TINY[..2]), @"require_signature: Signed files are missing: model.sig of acme/tiny at 0e9e39f249a1 signs model.safetensors, sub/a.txt, and the repository has them no more: without them it may serve otherwise. Take the revision that was signed, or have this one signed.");
     // Git's own is not signed; what only looks like it is.
     let git = [
         (".gitattributes", "x"),

@@ -64,16 +64,25 @@ pub(crate) async fn update(
     let before = job.decided.before.clone();
     let before = before.unwrap_or_else(|| job.decided.spec.clone());
     let now = (&request.planned, &job.decided.spec);
-    let leaving = change::leaving(&request.prior, &before, Some(now));
+    let cut = &job.decided.cut;
+    let leaving = change::leaving(&request.prior, &before, cut, Some(now));
     let graph = job.lower(true, &leaving)?;
     let report = job.run(context, &graph).await;
-    if report.end == End::Completed {
-        return Ok(State::with_private(request.planned, request.private));
-    }
-    // What is not done shows again in the next plan.
     let mut private = request.private;
-    let spec = before;
-    Decided { spec, before: None }.write(&mut private)?;
+    if report.end == End::Completed {
+        let (spec, before) = (job.decided.spec, None);
+        let cut = Vec::new();
+        Decided { spec, before, cut }.write(&mut private)?;
+        return Ok(State::with_private(request.planned, private));
+    }
+    // What is not done shows again in the next plan; what was moved for it goes with the next change.
+    let mut cut = job.decided.cut.clone();
+    cut.retain(|spec| spec.places() != job.decided.spec.places());
+    if !matches!(report.end, End::Refused { .. }) {
+        cut.push(job.decided.spec.clone());
+    }
+    let (spec, before) = (before, None);
+    Decided { spec, before, cut }.write(&mut private)?;
     Err(Failed::with_state(
         State::with_private(request.prior, private),
         job.explain(&report),
@@ -97,7 +106,7 @@ pub(crate) async fn delete(
     }
     let decided = Decided::read(&request.private)?
         .ok_or_else(|| errors::bug("the state of a cache does not say what was decided"))?;
-    let leaving = change::leaving(&state, &decided.spec, None);
+    let leaving = change::leaving(&state, &decided.spec, &decided.cut, None);
     let graph = lower_cache_delete(&identity(&decided.spec), &leaving)
         .map_err(|error| errors::bug(&error.to_string()))?;
     let cloud = Mirroring {
@@ -202,6 +211,12 @@ impl Job {
                 )
             }
             End::Interrupted { why } => {
+                let may_be_there = !report.left.is_empty() || !report.unsettled.is_empty();
+                if operation == "create" && !may_be_there {
+                    return Diagnostic::error("Cache was not created").detail(format!(
+                        "{place}: {why}. Nothing of it is there. `terraform apply` begins anew."
+                    ));
+                }
                 let ways_on = if operation == "create" {
                     "Two ways on: `terraform untaint` for this address and `terraform apply` go on where this run \
                      stopped; `terraform apply` alone removes what is there and begins anew."

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openmodel_resolve::caching::lowering::{Leaving, carrier, zones};
+use openmodel_resolve::caching::lowering::{Leaving, transfer_job, zones};
 use openmodel_schemas::snapshot::{Manifest, SnapshotUri};
 use openmodel_schemas::spec::CacheSpec;
 use openmodel_transfer::mirror::identities;
@@ -42,10 +42,12 @@ pub(crate) fn retained(
     all
 }
 
-/// What is no longer wanted after an update, or after all of it is removed (`now` is none).
+/// What is no longer wanted after an update, or after all of it is removed (`now` is none). `cut`: what updates
+/// were cut on their way to.
 pub(crate) fn leaving(
     prior: &CacheModel,
     before: &CacheSpec,
+    cut: &[CacheSpec],
     now: Option<(&CacheModel, &CacheSpec)>,
 ) -> Leaving {
     let set = |model: &CacheModel| -> BTreeSet<String> {
@@ -55,6 +57,17 @@ pub(crate) fn leaving(
     };
     let stay = now.map_or_else(BTreeSet::new, |(planned, _)| set(planned));
     let gone = set(prior);
+    let begun = cut
+        .iter()
+        .flat_map(CacheSpec::places)
+        .map(|place| place.uri);
+    let known = |uri: &SnapshotUri| {
+        let uri = uri.to_string();
+        gone.contains(&uri) || stay.contains(&uri)
+    };
+    let mut unfinished: Vec<SnapshotUri> = begun.filter(|uri| !known(uri)).collect();
+    unfinished.sort();
+    unfinished.dedup();
     let snapshots: Vec<SnapshotUri> = gone
         .difference(&stay)
         .filter_map(|uri| uri.parse().ok())
@@ -76,18 +89,20 @@ pub(crate) fn leaving(
         let places = spec.places().into_iter().filter(|place| place.makes_bucket);
         places.map(|place| place.uri.bucket().to_owned()).collect()
     };
+    let mut buckets = made(before);
+    buckets.extend(cut.iter().flat_map(made));
     let (near_now, made_now) =
         now.map_or_else(Default::default, |(_, spec)| (near(spec), made(spec)));
-    let carriers = match now {
-        None => carrier(before).into_iter().collect(),
-        // The one of an update is gone when its files are there.
-        Some(_) => Vec::new(),
-    };
+    // That of an update is gone when its files are there.
+    let own = Some(before).filter(|_| now.is_none());
+    let mut jobs: Vec<_> = cut.iter().chain(own).filter_map(transfer_job).collect();
+    jobs.retain(|job| !stay.contains(&job.snapshot.to_string()));
     Leaving {
-        carriers,
+        jobs,
         snapshots,
+        unfinished,
         anywhere_caches: near(before).difference(&near_now).cloned().collect(),
-        buckets: made(before).difference(&made_now).cloned().collect(),
+        buckets: buckets.difference(&made_now).cloned().collect(),
     }
 }
 

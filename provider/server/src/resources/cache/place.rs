@@ -66,7 +66,8 @@ pub(crate) async fn fill(
 fn holds(key: &str, place: &str) -> bool {
     let location = key.split('/').nth(3).unwrap_or_default();
     let is_region = |place: &str| place.contains('-');
-    location == place || !is_region(place) && !is_region(location)
+    let is_larger = |place: &str| !is_region(place) && place != "global";
+    location == place || !is_region(place) && is_larger(location)
 }
 
 /// Places that nobody has.

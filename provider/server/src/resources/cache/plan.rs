@@ -39,6 +39,9 @@ pub(crate) struct Decided {
     pub(crate) spec: CacheSpec,
     /// What it was before this plan; none: there was none.
     pub(crate) before: Option<CacheSpec>,
+    /// What updates were cut on their way to: what they have moved is in no state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cut: Vec<CacheSpec>,
 }
 
 impl Decided {
@@ -93,7 +96,10 @@ pub(crate) async fn plan(
         let input = waiting.unwrap_or("the provider's sandbox");
         return wait(planned, input, requires_replace);
     };
-    let before = Decided::read(&private)?.map(|decided| decided.spec);
+    let (before, cut) = match Decided::read(&private)? {
+        Some(decided) => (Some(decided.spec), decided.cut),
+        None => (None, Vec::new()),
+    };
     let Some(revision) = planned.revision.as_known() else {
         return wait(planned, "revision", requires_replace);
     };
@@ -121,7 +127,11 @@ pub(crate) async fn plan(
         keep(prior, &mut planned);
         engine::decide(Some(prior), None, &mut planned, &mut spec)?;
     } else {
-        let (card, selection) = choose(context, &planned, &gates, &spec).await?;
+        let chosen = choose(context, &planned, &gates, &spec).await;
+        let (card, selection) = chosen.map_err(|found| match prior {
+            Some(_) => gates::of_what_is_there(found),
+            None => found,
+        })?;
         spec.selection = selection.digest(&card.files);
         let digest = wanted_digest(&selection.files);
         spec.digest = digest
@@ -146,7 +156,7 @@ pub(crate) async fn plan(
     planned.snapshots = show::list(change::retained(prior.as_ref(), &planned, &spec));
     planned.last_change = change::last(client, prior.as_ref(), before.as_ref(), &spec).await?;
     warn_of_foreign(context, &planned);
-    Decided { spec, before }.write(&mut private)?;
+    Decided { spec, before, cut }.write(&mut private)?;
     Ok(Plan {
         planned,
         requires_replace,

@@ -38,6 +38,7 @@ impl Record {
             decided: Decided {
                 spec: decided.spec.clone(),
                 before: None,
+                cut: Vec::new(),
             },
         }
     }

@@ -270,5 +270,20 @@ fn slips_are_errors_of_validate_and_what_is_not_known_yet_is_waited_for() -> Res
     Ok(())
 }
 
+#[test]
+fn what_nobody_signed_can_still_be_destroyed_and_the_refusal_says_how() -> Result<()> {
+    let world = World::new("signature-destroy", "P-256")?;
+    world.write(&cache(""))?;
+    world.bench.apply()?;
+    let said = ["There is no signature", "terraform destroy -refresh=false"];
+    world.refuses(&cache(SIGNATURE), &said)?;
+    world.bench.terraform_fails(&["destroy", "-auto-approve"])?;
+    world
+        .bench
+        .terraform(&["destroy", "-auto-approve", "-refresh=false"])?;
+    assert_eq!(world.bench.sandbox.inventory(), json!([]));
+    Ok(())
+}
+
 /// A key that signed nothing here.
 const OTHER: &str = include_str!("../../planner/resolve/fixtures/signatures/p256.pub");

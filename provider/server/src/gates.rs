@@ -151,12 +151,14 @@ pub(crate) fn attributes() -> [Attribute; 4] {
 }
 
 /// Judges files while planning: warnings are shown, what is against them is the error. Whether the apply
-/// has to wait for scanners.
+/// has to wait for scanners. `is_there`: the resource is; Terraform plans before it destroys, so a refusal stops
+/// that too.
 pub(crate) async fn pass(
     context: &Context<Client>,
     gates: &Gates,
     card: &RepositoryCard,
     files: &[RepoFile],
+    is_there: bool,
     unread: impl Fn(HubError) -> Diagnostics,
 ) -> Result<bool, Diagnostics> {
     let deadline = Instant::now() + LOOK_UP;
@@ -164,17 +166,14 @@ pub(crate) async fn pass(
     for warning in &verdict.warnings {
         context.warn(on(Diagnostic::warning(warning.summary), warning));
     }
+    if is_there && !verdict.refused.is_empty() {
+        context.warn(
+            Diagnostic::warning("What is there can be destroyed all the same")
+                .detail("`terraform destroy -refresh=false` removes it without judging it first."),
+        );
+    }
     against(&verdict.refused)?;
     Ok(!verdict.waiting.is_empty())
-}
-
-/// What is against something that is there already. Terraform plans before it destroys, and a plan judges.
-pub(crate) fn of_what_is_there(mut found: Diagnostics) -> Diagnostics {
-    found.push(
-        Diagnostic::warning("What is there can be destroyed all the same")
-            .detail("`terraform destroy -refresh=false` removes it without judging it first."),
-    );
-    found
 }
 
 /// Judges files while applying, until the scanners have said what the gates wait for. Gives the card with

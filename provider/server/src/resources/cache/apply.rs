@@ -178,7 +178,7 @@ impl Job {
             End::Completed => errors::bug("a completed run was taken for a failed one"),
             End::Refused { failure, .. } => {
                 let after = if operation == "create" {
-                    "What this run had moved was removed again; nothing is left."
+                    "What this run had moved, if anything, was removed again; nothing is left."
                 } else {
                     "The snapshots that were there before stay as they are."
                 };

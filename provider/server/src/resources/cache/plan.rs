@@ -127,11 +127,8 @@ pub(crate) async fn plan(
         keep(prior, &mut planned);
         engine::decide(Some(prior), None, &mut planned, &mut spec)?;
     } else {
-        let chosen = choose(context, &planned, &gates, &spec).await;
-        let (card, selection) = chosen.map_err(|found| match prior {
-            Some(_) => gates::of_what_is_there(found),
-            None => found,
-        })?;
+        let is_there = prior.is_some();
+        let (card, selection) = choose(context, &planned, &gates, &spec, is_there).await?;
         spec.selection = selection.digest(&card.files);
         let digest = wanted_digest(&selection.files);
         spec.digest = digest
@@ -194,6 +191,7 @@ async fn choose(
     planned: &CacheModel,
     gates: &Gates,
     spec: &CacheSpec,
+    is_there: bool,
 ) -> Result<(Arc<RepositoryCard>, Selection), Diagnostics> {
     let client = context.client()?;
     let revision = spec.commit.clone().into();
@@ -214,7 +212,7 @@ async fn choose(
     })?;
     client.hub().can_read(&card).await.map_err(unread)?;
     // What is waited for is asked again during the apply.
-    gates::pass(context, gates, &card, &selection.files, unread).await?;
+    gates::pass(context, gates, &card, &selection.files, is_there, unread).await?;
     Ok((card, selection))
 }
 

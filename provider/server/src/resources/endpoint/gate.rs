@@ -42,6 +42,7 @@ pub(crate) fn is_judged(
 pub(crate) async fn pass(
     context: &Context<Client>,
     planned: &EndpointModel,
+    is_there: bool,
     served: &Served<'_>,
 ) -> Result<bool, Diagnostics> {
     let mut waiting = None;
@@ -57,7 +58,7 @@ pub(crate) async fn pass(
     for part in served.parts() {
         let (card, files) = part.read(client).await?;
         let unread = |error| (part.unread)(client, &error);
-        waits |= gates::pass(context, &gates, &card, &files, unread).await?;
+        waits |= gates::pass(context, &gates, &card, &files, is_there, unread).await?;
     }
     Ok(waits)
 }

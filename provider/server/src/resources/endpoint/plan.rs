@@ -28,7 +28,6 @@ use super::gate::{self, Served};
 use super::inputs::{Identity, Inputs, fill_defaults, inputs, parse};
 use super::model::{EndpointModel, EngineModel, ShapeModel};
 use crate::client::Client;
-use crate::gates;
 use crate::{errors, workload};
 
 /// How long a plan looks for a snapshot.
@@ -192,11 +191,7 @@ pub(crate) async fn plan(
                 commit: &commit,
                 frozen: &frozen,
             };
-            let passed = gate::pass(context, &planned, &served).await;
-            passed.map_err(|found| match prior {
-                Some(_) => gates::of_what_is_there(found),
-                None => found,
-            })?
+            gate::pass(context, &planned, prior.is_some(), &served).await?
         }
     };
     advice::show_container(&frozen, &config, &mut planned);

@@ -51,7 +51,7 @@ pub struct Transfer {
     /// Files to leave out; may be repeated
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
-    /// Files in flight at once
+    /// Files in flight at once; of those up to 256 KiB four in the place of one
     #[arg(long, value_name = "N", default_value_t = PARALLELISM, value_parser = parallel)]
     pub parallel: usize,
     /// Most MiB a second, of all files

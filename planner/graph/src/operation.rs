@@ -241,7 +241,7 @@ pub enum Operation {
     DeleteSnapshot {
         /// The snapshot.
         snapshot: SnapshotUri,
-        /// Whether one with a manifest stays: a run was cut before it, so that it is another's.
+        /// Whether a finished one stays: what is to go was begun by a run that was cut.
         unfinished: bool,
         /// Steps that must be done before.
         after: Vec<StepId>,

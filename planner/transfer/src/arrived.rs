@@ -28,7 +28,7 @@ use url::Url;
 
 use crate::bucket::{BucketStore, SMALL, Source, complete};
 use crate::digest::{Digests, Midstate};
-use crate::ports::{Begun, Body, Kept, Kind, Origin, Span, Store, Trouble, Wanted};
+use crate::ports::{Begun, Body, Kept, Origin, Span, Store, Trouble, Wanted};
 
 /// First line of a list of addresses.
 /// <https://cloud.google.com/storage-transfer/docs/create-url-list>
@@ -51,8 +51,8 @@ pub struct Arrived {
     hub: Arc<dyn Origin>,
     /// What waits, by the path of its file.
     waiting: HashMap<String, Object>,
-    /// What was there of others than the Hub's bytes, and was removed.
-    wrong: Mutex<HashSet<String>>,
+    /// What waits no more: it had other bytes than the Hub's, or another run has moved it.
+    gone: Mutex<HashSet<String>>,
 }
 
 impl Arrived {
@@ -80,7 +80,7 @@ impl Arrived {
             store,
             hub,
             waiting,
-            wrong: Mutex::default(),
+            gone: Mutex::default(),
         })
     }
 
@@ -117,9 +117,21 @@ impl Arrived {
 
     /// The object that waits to be verified as a file.
     fn waiting(&self, file: &Wanted) -> Option<&Object> {
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         let object = self.waiting.get(&file.path)?;
-        (!wrong.contains(&file.path)).then_some(object)
+        (!gone.contains(&file.path)).then_some(object)
+    }
+
+    /// It waits no more: the next attempt finds it under its name, or reads it from the Hub.
+    fn forget(&self, file: &Wanted) {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.insert(file.path.clone());
+    }
+
+    /// Another run has moved it meanwhile.
+    fn moved(&self, file: &Wanted) -> Trouble {
+        self.forget(file);
+        Trouble::passing(format!("{}: it waits no more", file.path))
     }
 
     fn exact<'a>(&'a self, object: &'a Object) -> Exact<'a> {
@@ -167,8 +179,8 @@ impl Arrived {
         } else {
             // Another run was faster, and has removed what waited.
             let there = self.store.find(file).await?;
-            let gone = || Trouble::last(format!("{}: it was removed while it was read", file.path));
-            self.store.whole(file, &there.ok_or_else(gone)?)?
+            let there = there.ok_or_else(|| self.moved(file))?;
+            self.store.whole(file, &there)?
         };
         self.store.delete(&object.name, object.generation).await?;
         Ok(kept)
@@ -192,14 +204,11 @@ impl Origin for Arrived {
         Box::pin(async move {
             let request = storage::read_object_from(self.exact(object), offset);
             let opened = self.store.transport().open(&request).await;
-            let flow = opened.map_err(|error| Trouble {
-                kind: if error.transient {
-                    Kind::Passing(error.retry_after)
-                } else {
-                    Kind::Final
-                },
-                message: format!("{}: {error}", file.path),
-            })?;
+            let flow = match opened {
+                Ok(flow) => flow,
+                Err(error) if error.is_not_found() => return Err(self.moved(file)),
+                Err(error) => return Err(self.store.trouble(&file.path, &error)),
+            };
             let path = file.path.clone();
             let body = flow
                 .body
@@ -273,8 +282,7 @@ impl Store for Arrived {
         };
         Box::pin(async move {
             self.store.delete(&object.name, object.generation).await?;
-            let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-            wrong.insert(file.path.clone());
+            self.forget(file);
             Ok(())
         })
     }

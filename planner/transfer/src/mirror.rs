@@ -41,7 +41,7 @@ pub struct Mirror {
     pub files: Vec<RepoFile>,
     /// What is noted on the manifest's object.
     pub marks: BTreeMap<String, String>,
-    /// Files in flight at once.
+    /// Files in flight at once; of little ones more.
     pub parallelism: usize,
     /// Most bytes a second.
     pub throttle: Option<Arc<Throttle>>,

@@ -216,8 +216,14 @@ impl BucketStore {
     ) -> Result<(), Trouble> {
         let there = self.object(path).await?;
         let expected = there.map_or(0, |object| object.generation);
-        let written = self.write(path, marks, bytes, expected).await;
-        written.map_err(|error| self.trouble("", &error))
+        match self.write(path, marks, bytes, expected).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_conflict() => Err(Trouble::passing(format!(
+                "{}: another run writes {path} too",
+                self.uri()
+            ))),
+            Err(error) => Err(self.trouble("", &error)),
+        }
     }
 
     /// Write a document of our own in place of that content of it; 0: where there is none.
@@ -300,10 +306,11 @@ impl BucketStore {
         }
     }
 
-    /// Whether there was a manifest.
+    /// What was noted on the manifest; `None`: there was none.
     #[must_use]
-    pub fn has_manifest(&self) -> bool {
-        self.listed().contains_key(MANIFEST)
+    pub fn marks(&self) -> Option<&BTreeMap<String, String>> {
+        let manifest = self.listed().get(MANIFEST);
+        manifest.map(|manifest| &manifest.metadata)
     }
 
     /// Whether nothing of the snapshot was there: no manifest, and nothing that a run wrote.

@@ -109,7 +109,7 @@ impl Cloud for Mirroring {
                     }
                     Err(trouble) => return Err(failure(trouble)),
                 };
-                let stays = *unfinished && store.has_manifest();
+                let stays = *unfinished && is_ready(&store);
                 let gone = stays || store.is_gone();
                 Ok(if gone {
                     Seen::Ours(output(snapshot))
@@ -163,9 +163,11 @@ impl Cloud for Mirroring {
                 };
                 outcome(snapshot, marked.await)
             }
-            Operation::DeleteSnapshot { snapshot, .. } => {
-                outcome(snapshot, self.remove(snapshot).await)
-            }
+            Operation::DeleteSnapshot {
+                snapshot,
+                unfinished,
+                ..
+            } => outcome(snapshot, self.remove(snapshot, *unfinished).await),
             _ => self.google.perform(call, deadline).await,
         }
     }
@@ -175,12 +177,12 @@ impl Cloud for Mirroring {
             Operation::RunTransferJob { snapshot, .. }
             | Operation::RunStorageTransfer { snapshot, .. } => {
                 match self.google.undo(call, done, deadline).await {
-                    Outcome::Done(_) => outcome(snapshot, self.remove(snapshot).await),
+                    Outcome::Done(_) => outcome(snapshot, self.remove(snapshot, false).await),
                     not_done => not_done,
                 }
             }
             Operation::MirrorSnapshot { snapshot, .. } => {
-                outcome(snapshot, self.remove(snapshot).await)
+                outcome(snapshot, self.remove(snapshot, false).await)
             }
             _ => self.google.undo(call, done, deadline).await,
         }
@@ -304,7 +306,7 @@ impl Mirroring {
             return None;
         }
         if before.is_none()
-            && let Err(trouble) = self.remove(snapshot).await
+            && let Err(trouble) = self.remove(snapshot, false).await
         {
             let left = format!("\nWhat it had moved is still there: {trouble}");
             failure.message.push_str(&left);
@@ -323,6 +325,9 @@ impl Mirroring {
             .end_storage_transfer(&project, store.uri(), deadline);
         match ended.await {
             Outcome::Done(_) => Ok(()),
+            Outcome::Refused(failure) if !failure.transient => {
+                Err(Trouble::last(failure.to_string()))
+            }
             Outcome::Refused(failure) | Outcome::Unknown(failure) => {
                 Err(Trouble::passing(failure.to_string()))
             }
@@ -366,7 +371,7 @@ impl Mirroring {
             };
             if trouble.is_lasting() {
                 if before.is_none() {
-                    self.remove(snapshot).await?;
+                    self.remove(snapshot, false).await?;
                 }
                 return Err(trouble);
             }
@@ -440,12 +445,16 @@ impl Mirroring {
         Ok(selection.files)
     }
 
-    async fn remove(&self, snapshot: &SnapshotUri) -> Result<(), Trouble> {
+    /// Remove a snapshot, and what was begun of one; `unfinished`: one that is finished is another's, and stays.
+    async fn remove(&self, snapshot: &SnapshotUri, unfinished: bool) -> Result<(), Trouble> {
         let store = match self.open(snapshot).await {
             Ok(store) => store,
             Err(trouble) if trouble.kind == Kind::NoBucket => return Ok(()),
             Err(trouble) => return Err(trouble),
         };
+        if unfinished && is_ready(&store) {
+            return Ok(());
+        }
         self.end_transfers(&store).await?;
         let left = store.remove().await?;
         if !left.is_empty() {
@@ -503,6 +512,12 @@ fn said(snapshot: &SnapshotUri, meter: &Meter, moved: &[Moved]) {
 
 fn ready() -> BTreeMap<String, String> {
     BTreeMap::from([(PHASE_LABEL.to_owned(), Phase::Ready.as_str().to_owned())])
+}
+
+/// Whether a snapshot is finished, with all that belongs to its cache.
+fn is_ready(store: &BucketStore) -> bool {
+    let phase = store.marks().and_then(|marks| marks.get(PHASE_LABEL));
+    phase.map(String::as_str) == Some(Phase::Ready.as_str())
 }
 
 /// Whether the files of a manifest are those that are wanted, and are there as it lists them.

@@ -118,7 +118,7 @@ fn facts(one: &Priced) -> String {
     }
     let moving = match found.moving {
         0 => String::new(),
-        moving => format!(", {} claimed by a run", plural(moving, "file")),
+        moving => format!(", {} on the way", plural(moving, "file")),
     };
     format!("unfinished, serves nobody: {facts}{moving}")
 }
@@ -131,13 +131,10 @@ fn moves(found: &Found) -> Vec<(&'static str, String)> {
     let remove = format!("gcloud storage rm --recursive '{uri}/**'");
     let can_import = found.is_finished && found.has_record;
     let import = can_import.then_some(("import", import));
+    // Its name goes on with a number. What it does now would fill the folder again: it is ended first.
     let stop = found.fetched_by.as_ref().map(|project| {
         let job = storage_transfer_name(uri);
-        let text = format!("gcloud transfer jobs delete {job}-1 --project={project}");
-        (
-            "stop",
-            format!("{text} (or the number it has in `gcloud transfer jobs list`)"),
-        )
+        ("transfer_job", format!("projects/{project}/{job}"))
     });
     let moves = import.into_iter().chain(stop);
     moves.chain([("remove", remove)]).collect()

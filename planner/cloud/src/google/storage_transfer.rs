@@ -72,7 +72,8 @@ impl StorageTransfers<'_> {
     pub(crate) async fn delete(&self, snapshot: &SnapshotUri) -> Outcome {
         let name = storage_transfer_name(snapshot);
         let end = async {
-            for job in self.jobs(&name).await.map_err(lost)? {
+            let jobs = self.jobs(&name).await;
+            for job in jobs.map_err(|error| failure::outcome(&error))? {
                 if job.is_there() {
                     self.end(&job).await?;
                 }
@@ -148,12 +149,15 @@ impl StorageTransfers<'_> {
             }
             job.name.clone()
         } else {
-            let name = format!("{prefix}-{}", jobs.len() + 1);
+            // Those that were deleted long ago are listed no more.
+            let number = |job: &Job| job.name.rsplit('-').next()?.parse::<u64>().ok();
+            let last = jobs.iter().filter_map(number).max().unwrap_or(0);
+            let name = format!("{prefix}-{}", last + 1);
             let request = calls::create(self.project, &name, places);
             match self.transport.json::<Job>(&request, self.deadline).await {
                 Ok(_) => {}
                 // Another run was faster.
-                Err(error) if error.is_conflict() => {}
+                Err(error) if error.already_exists() => {}
                 Err(error) => return Err(refusal(&error)),
             }
             name
@@ -177,7 +181,12 @@ impl StorageTransfers<'_> {
         }
         let request = calls::operation(&job.latest_operation_name);
         let read = self.transport.json::<Operation>(&request, self.deadline);
-        let operation = read.await.map_err(|error| refusal(&error))?;
+        let operation = match read.await {
+            Ok(operation) => operation,
+            // It ended long ago, and is forgotten.
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(refusal(&error)),
+        };
         // One that has ended well is of a run that was cut before it heard of that.
         Ok(operation.failed().is_none())
     }
@@ -185,7 +194,8 @@ impl StorageTransfers<'_> {
     /// The operation of a job that was started meanwhile.
     async fn latest(&self, prefix: &str, name: &str) -> Option<String> {
         let jobs = self.jobs(prefix).await.ok()?;
-        let job = jobs.into_iter().find(|job| job.name == name)?;
+        let mut jobs = jobs.into_iter();
+        let job = jobs.find(|job| job.name == name && job.is_there())?;
         let runs = self.is_of_use(&job).await.unwrap_or(false);
         runs.then_some(job.latest_operation_name)
     }
@@ -405,10 +415,10 @@ mod tests {
             policy(false),
             policy(false),
             script::json(200, json!({})),
-            jobs(&[(1, "DELETED", "")]),
+            jobs(&[(7, "DELETED", "")]),
             // The grant is not seen everywhere yet.
             refused(400, "Service account does not have required permissions"),
-            jobs(&[(1, "DELETED", "")]),
+            jobs(&[(7, "DELETED", "")]),
             script::json(200, json!({})),
             operation(false, &json!({})),
             operation(false, &json!({"status": "IN_PROGRESS"})),
@@ -429,10 +439,10 @@ mod tests {
         POST /transferJobs
         GET /transferJobs?filter=%7B%22jobStatuses%22%3A%5B%22ENABLED%22%2C%22DISABLED%22%2C%22DELETED%22%5D%2C%22projectId%22%3A%22acme-ml%22%7D&pageSize=256
         POST /transferJobs
-        POST /transferJobs/openmodel-transfer-e21f5947721fbcfe06ac5c72-2:run
+        POST /transferJobs/openmodel-transfer-e21f5947721fbcfe06ac5c72-8:run
         GET /transferOperations/transferJobs-1-1
         GET /transferOperations/transferJobs-1-1
-        DELETE /transferJobs/openmodel-transfer-e21f5947721fbcfe06ac5c72-2?projectId=acme-ml
+        DELETE /transferJobs/openmodel-transfer-e21f5947721fbcfe06ac5c72-8?projectId=acme-ml
         ");
     }
 
@@ -455,6 +465,27 @@ mod tests {
         PERMISSION_DENIED: Cloud Storage refused PUT /storage/v1/b/acme/iam: caller does not have storage.buckets.setIamPolicy access
         Storage Transfer Service writes as project-7@storage-transfer-service.iam.gserviceaccount.com: let it hold roles/storage.legacyBucketWriter and roles/storage.legacyObjectReader on gs://acme, or let who applies this change the bucket's policy.
         ");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_is_slower_by_a_moment_waits_for_what_the_other_has_started() {
+        let taken = json!({"error": {"code": 409, "status": "ALREADY_EXISTS", "message": "taken"}});
+        let (outcome, lines) = run(vec![
+            agent(),
+            policy(true),
+            jobs(&[]),
+            script::json(409, taken),
+            refused(400, "Operation of the job is still active."),
+            jobs(&[(1, "ENABLED", OPERATION)]),
+            operation(false, &json!({"status": "IN_PROGRESS"})),
+            operation(true, &json!({"status": "SUCCESS"})),
+            script::json(200, json!({})),
+        ])
+        .await;
+        assert!(
+            matches!(outcome, Outcome::Done(_)),
+            "{outcome:?}: {lines:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

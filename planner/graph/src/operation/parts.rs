@@ -47,7 +47,7 @@ pub struct MirrorSpec {
     /// Most MiB a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bandwidth_mib: Option<u32>,
-    /// Who has moved the files before this: nothing is read from the Hub any more.
+    /// Who has moved the files before this. After a job nothing is read from the Hub any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_by: Option<Carrier>,
 }

@@ -90,7 +90,7 @@ impl fmt::Display for Operation {
             } => {
                 write!(f, "{snapshot}")?;
                 if *unfinished {
-                    f.write_str(", unless it has a manifest")?;
+                    f.write_str(", unless it is finished")?;
                 }
             }
             Self::DeleteAnywhereCache { bucket, zone, .. } => write!(f, "{bucket}, {zone}")?,

@@ -419,7 +419,7 @@ mod tests {
         let graph = lower_cache_delete(&identity(&new), &all).expect("a graph");
         insta::assert_snapshot!(graph, @"
         s0 = DeleteSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659)
-        s1 = DeleteSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/1e9e39f249a16976918f6564b8830bc894c89659, unless it has a manifest)
+        s1 = DeleteSnapshot(gs://openmodel-acme-ml-us-central1/models/org/name/1e9e39f249a16976918f6564b8830bc894c89659, unless it is finished)
         s2 = DeleteAnywhereCache(openmodel-acme-ml-us-central1, us-central1-a) after s0, s1
         s3 = DeleteBucket(openmodel-acme-ml-us-central1) after s0, s1, s2
         ");

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | completed | as planned | the snapshots |
 //! | refused, a create | none | nothing of it |
-//! | refused, an update | what was before | the snapshots before |
+//! | refused, an update | what was before | the snapshots before; what others of its places got goes with the next change |
 //! | interrupted | as planned, tainted or to be mended | what was verified: the next apply goes on from there |
 
 use std::collections::BTreeMap;
@@ -77,10 +77,8 @@ pub(crate) async fn update(
     }
     // What is not done shows again in the next plan; what was moved for it goes with the next change.
     let mut cut = job.decided.cut.clone();
-    cut.retain(|spec| spec.places() != job.decided.spec.places());
-    if !matches!(report.end, End::Refused { .. }) {
-        cut.push(job.decided.spec.clone());
-    }
+    cut.retain(|spec| *spec != job.decided.spec);
+    cut.push(job.decided.spec.clone());
     let (spec, before) = (before, None);
     Decided { spec, before, cut }.write(&mut private)?;
     Err(Failed::with_state(

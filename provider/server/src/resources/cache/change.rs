@@ -89,19 +89,24 @@ pub(crate) fn leaving(
         let places = spec.places().into_iter().filter(|place| place.makes_bucket);
         places.map(|place| place.uri.bucket().to_owned()).collect()
     };
-    let mut buckets = made(before);
+    let (mut buckets, mut zoned) = (made(before), near(before));
     buckets.extend(cut.iter().flat_map(made));
+    zoned.extend(cut.iter().flat_map(near));
     let (near_now, made_now) =
         now.map_or_else(Default::default, |(_, spec)| (near(spec), made(spec)));
-    // That of an update is gone when its files are there.
-    let own = Some(before).filter(|_| now.is_none());
-    let mut jobs: Vec<_> = cut.iter().chain(own).filter_map(transfer_job).collect();
-    jobs.retain(|job| !stay.contains(&job.snapshot.to_string()));
+    // That of this update is gone when its files are there.
+    let wanted = now.and_then(|(_, spec)| transfer_job(spec));
+    let mut jobs = Vec::new();
+    for job in cut.iter().chain([before]).filter_map(transfer_job) {
+        if wanted.as_ref() != Some(&job) && !jobs.contains(&job) {
+            jobs.push(job);
+        }
+    }
     Leaving {
         jobs,
         snapshots,
         unfinished,
-        anywhere_caches: near(before).difference(&near_now).cloned().collect(),
+        anywhere_caches: zoned.difference(&near_now).cloned().collect(),
         buckets: buckets.difference(&made_now).cloned().collect(),
     }
 }
@@ -167,4 +172,82 @@ fn differences(old: &Manifest, now: &BTreeMap<String, String>) -> Vec<String> {
         (Some(old), Some(now)) => (*old != now.as_str()).then(|| format!("~ {path}")),
     };
     paths.into_iter().filter_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use openmodel_schemas::snapshot::{Repository, RepositoryType};
+    use openmodel_schemas::spec::{TransferEngine, TransferJob, TransferSpec};
+
+    use super::*;
+
+    fn spec(commit: &str, by_job: bool) -> CacheSpec {
+        let engine = if by_job {
+            TransferEngine::CloudRunJob(TransferJob {
+                region: "us-central1".parse().expect("a region"),
+                image: "openmodel:1".to_owned(),
+                tasks: 2,
+                service_account: None,
+                token_secret: None,
+            })
+        } else {
+            TransferEngine::Local
+        };
+        CacheSpec {
+            project: "acme-ml".parse().expect("a project"),
+            repository: Repository {
+                kind: RepositoryType::Model,
+                id: "org/name".parse().expect("an id"),
+            },
+            commit: commit.repeat(40).parse().expect("a commit"),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            selection: None,
+            digest: String::new(),
+            bucket: Some("acme".to_owned()),
+            prefix: String::new(),
+            location: "us-central1".to_owned(),
+            regions: Vec::new(),
+            storage_class: None,
+            kms_key: None,
+            anywhere_cache: None,
+            transfer: TransferSpec {
+                parallelism: 8,
+                max_bandwidth_mib: None,
+                engine,
+            },
+            labels: BTreeMap::new(),
+        }
+    }
+
+    fn model(commit: &str) -> CacheModel {
+        let uri = spec(commit, false).places().swap_remove(0).uri;
+        CacheModel {
+            snapshots: show::list([uri.to_string()]),
+            ..CacheModel::default()
+        }
+    }
+
+    /// Jobs, then snapshots that were begun, each by the first digit of its commit.
+    fn left(leaving: &Leaving) -> (String, String) {
+        let digit = |uri: &SnapshotUri| uri.commit().to_string().chars().next();
+        let jobs = leaving.jobs.iter().map(|job| digit(&job.snapshot));
+        let begun = leaving.unfinished.iter().map(digit);
+        (jobs.flatten().collect(), begun.flatten().collect())
+    }
+
+    #[test]
+    fn what_cut_updates_began_is_remembered_once_and_what_is_wanted_stays() {
+        let (before, cut) = (spec("1", true), [spec("1", true), spec("2", true)]);
+        let gone = leaving(&model("1"), &before, &cut, None);
+        assert_eq!(left(&gone), ("12".to_owned(), "2".to_owned()));
+        // On to the commit that was begun, by the same job: that is wanted.
+        let (planned, now) = (model("2"), spec("2", true));
+        let next = leaving(&model("1"), &before, &cut, Some((&planned, &now)));
+        assert_eq!(left(&next), ("1".to_owned(), String::new()));
+        // By the process itself: no job is.
+        let now = spec("2", false);
+        let next = leaving(&model("1"), &before, &cut, Some((&planned, &now)));
+        assert_eq!(left(&next), ("12".to_owned(), String::new()));
+    }
 }

@@ -66,6 +66,13 @@ pub(crate) fn wait_for(planned: &mut CacheModel) {
     model.reason = Value::Unknown(Refinement::default().with_not_null());
 }
 
+/// Whether the configuration asks for an engine that the repository must be looked at for: whether it is public.
+pub(crate) fn asks_anew(prior: &CacheModel, planned: &CacheModel) -> bool {
+    let word = |model: &CacheModel| model.transfer.as_known()?.engine.as_known().cloned();
+    let now = word(planned);
+    now.as_deref() == Some(Engine::StorageTransfer.as_str()) && now != word(prior)
+}
+
 /// Decides who moves the files. `before`: the same files are there already; what was decided stays, unless
 /// the configuration says otherwise. `card`: what the Hub says, where it was asked.
 pub(crate) fn decide(

@@ -119,7 +119,9 @@ pub(crate) async fn plan(
     place::check(&spec, catalog)?;
 
     let same = prior.as_ref().filter(|prior| {
-        before.as_ref().is_some_and(|before| keeps(before, &spec)) && same_gates(prior, &planned)
+        before.as_ref().is_some_and(|before| keeps(before, &spec))
+            && same_gates(prior, &planned)
+            && !engine::asks_anew(prior, &planned)
     });
     if let (Some(prior), Some(before)) = (same, &before) {
         spec.selection.clone_from(&before.selection);

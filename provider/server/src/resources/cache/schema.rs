@@ -193,8 +193,8 @@ fn moving() -> [Attribute; 1] {
                 .computed()
                 .validate(between(1, 64))
                 .description(
-                    "Files in flight at once, in each task of a job. Each holds some MiB of memory, whatever the size \
-                     of the file. Default: 8.",
+                    "Files in flight at once, in each task of a job; of those up to 256 KiB four in the place of one. \
+                     Each holds some MiB of memory at most, whatever the size of the file. Default: 8.",
                 ),
             Attribute::number("max_bandwidth_mib")
                 .optional()

@@ -141,7 +141,8 @@ impl Cloud for Mirroring {
                 let line = format!("{snapshot}: {tasks} tasks of a Cloud Run job move the files");
                 log::info("cache", &line, &[]);
                 loop {
-                    let before = match self.clear(snapshot).await {
+                    let cleared = async { clear(&self.open(snapshot).await?).await };
+                    let before = match cleared.await {
                         Ok(before) => before,
                         Err(trouble) => return outcome(snapshot, Err(trouble)),
                     };
@@ -223,8 +224,7 @@ impl Mirroring {
             return Ok(Seen::Absent);
         };
         let there = if let Some(found) = found {
-            let phase = found.marks.get(PHASE_LABEL).map(String::as_str);
-            if !take && phase == Some(Phase::Ready.as_str()) {
+            if !take && is_ready(&store) {
                 return Ok(Seen::Conflict(taken(snapshot)));
             }
             is_whole(&store, &found, mirror)
@@ -266,7 +266,7 @@ impl Mirroring {
     ) -> Outcome {
         loop {
             let listed = async {
-                let before = self.clear(snapshot).await?;
+                let before = clear(&self.open(snapshot).await?).await?;
                 let prepared = self.prepare(snapshot, mirror, &call.key)?;
                 let lacking = prepared.lack(snapshot, &mirror.near, Some(project));
                 Ok::<_, Trouble>((before, lacking.await?))
@@ -334,16 +334,6 @@ impl Mirroring {
         }
     }
 
-    /// Remove what was altered since the snapshot was finished; the manifest, where there is one.
-    async fn clear(&self, snapshot: &SnapshotUri) -> Result<Option<Marked>, Trouble> {
-        let store = self.open(snapshot).await?;
-        let before = store.marked().await?;
-        if let Some(before) = &before {
-            store.clear(&store.compare(&before.manifest)).await?;
-        }
-        Ok(before)
-    }
-
     /// Move what is missing, with rests, until it is there or refused for good.
     async fn mirror(
         &self,
@@ -355,7 +345,7 @@ impl Mirroring {
         let store = self.open(snapshot).await?;
         self.end_transfers(&store).await?;
         let before = match &spec.moved_by {
-            None => self.clear(snapshot).await?,
+            None => clear(&store).await?,
             // What its job has just moved differs from an earlier manifest too.
             Some(_) => store.marked().await?,
         };
@@ -512,6 +502,15 @@ fn said(snapshot: &SnapshotUri, meter: &Meter, moved: &[Moved]) {
 
 fn ready() -> BTreeMap<String, String> {
     BTreeMap::from([(PHASE_LABEL.to_owned(), Phase::Ready.as_str().to_owned())])
+}
+
+/// Remove what was altered since the snapshot was finished; the manifest, where there is one.
+async fn clear(store: &BucketStore) -> Result<Option<Marked>, Trouble> {
+    let before = store.marked().await?;
+    if let Some(before) = &before {
+        store.clear(&store.compare(&before.manifest)).await?;
+    }
+    Ok(before)
 }
 
 /// Whether a snapshot is finished, with all that belongs to its cache.

@@ -26,6 +26,17 @@ fn objects(world: &World) -> Result<Vec<String>> {
     Ok(names.filter_map(inside).collect())
 }
 
+/// Somebody deletes a file of the snapshot in a bucket.
+fn lose(world: &World, bucket: &str, file: &str) -> Result<()> {
+    let objects = world.url(&format!("/storage/v1/b/{bucket}/o"));
+    let listed = world.http.get(&objects)?;
+    let names = listed["items"].as_array().context("objects")?.iter();
+    let mut names = names.filter_map(|object| object["name"].as_str());
+    let name = names.find(|name| name.ends_with(&format!("/{file}")));
+    let name = name.context("the file")?.replace('/', "%2F");
+    world.http.remove(&format!("{objects}/{name}")).map(drop)
+}
+
 fn nothing_left(world: &World) {
     let inventory = world.inventory();
     for part in ["transferJobs", BUCKET] {
@@ -68,16 +79,7 @@ fn it_fetches_what_is_large_and_each_file_is_verified_and_moved_to_its_name() ->
     world.keeps_its_secrets()?;
     world.keeps_the_contract()?;
 
-    let listed = world
-        .http
-        .get(&world.url(&format!("/storage/v1/b/{BUCKET}/o")))?;
-    let names = listed["items"].as_array().context("objects")?.iter();
-    let mut names = names.filter_map(|object| object["name"].as_str());
-    let large = names.find(|name| name.ends_with("/part-1.safetensors"));
-    let large = large.context("a large file")?.replace('/', "%2F");
-    world
-        .http
-        .remove(&world.url(&format!("/storage/v1/b/{BUCKET}/o/{large}")))?;
+    lose(&world, BUCKET, "part-1.safetensors")?;
     world.bench.apply()?;
     assert_eq!(
         started(&world),
@@ -177,13 +179,7 @@ fn a_hub_that_limits_is_asked_again_and_what_lies_nowhere_any_more_is_fetched() 
 
     // Each place has the file in its manifest, and neither has the file.
     for bucket in [BUCKET, "openmodel-acme-ml-europe-west4"] {
-        let objects = world.url(&format!("/storage/v1/b/{bucket}/o"));
-        let listed = world.http.get(&objects)?;
-        let names = listed["items"].as_array().context("objects")?.iter();
-        let mut names = names.filter_map(|object| object["name"].as_str());
-        let large = names.find(|name| name.ends_with("/part-1.safetensors"));
-        let large = large.context("a large file")?.replace('/', "%2F");
-        world.http.remove(&format!("{objects}/{large}"))?;
+        lose(&world, bucket, "part-1.safetensors")?;
     }
     world.bench.apply()?;
     world.bench.assert_plan_is_empty()?;

@@ -84,7 +84,7 @@ fn found(kind: RepositoryType) -> Request {
 
 /// Reads a small file at a commit.
 pub(crate) fn file(repository: &Repository, commit: &CommitSha, path: &str) -> Request {
-    Request::get(Api::Hub, file_path(repository, commit, path))
+    Request::get(Api::Hub, address(repository, commit, path))
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
         .at_most(LARGEST_FILE)
 }
@@ -105,15 +105,8 @@ pub(crate) fn first_byte(repository: &Repository, commit: &CommitSha, path: &str
     whole(repository, commit, path).header(RANGE, HeaderValue::from_static("bytes=0-0"))
 }
 
-/// The address of a file at a commit, below that of the Hub: `/ORG/NAME/resolve/COMMIT/PATH`, each part of it
-/// percent-encoded.
-#[must_use]
-pub fn address(repository: &Repository, commit: &CommitSha, path: &str) -> String {
-    file_path(repository, commit, path)
-}
-
 fn whole(repository: &Repository, commit: &CommitSha, path: &str) -> Request {
-    Request::get(Api::Hub, file_path(repository, commit, path))
+    Request::get(Api::Hub, address(repository, commit, path))
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
         .at_most(LARGEST_LISTING)
 }
@@ -127,7 +120,10 @@ pub(crate) fn page(repository: &Repository) -> String {
     }
 }
 
-fn file_path(repository: &Repository, commit: &CommitSha, path: &str) -> String {
+/// The address of a file at a commit, below that of the Hub: `/ORG/NAME/resolve/COMMIT/PATH`, each part of it
+/// percent-encoded.
+#[must_use]
+pub fn address(repository: &Repository, commit: &CommitSha, path: &str) -> String {
     let segments: Vec<String> = path.split('/').map(segment).collect();
     format!(
         "{}/resolve/{commit}/{}",

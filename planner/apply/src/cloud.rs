@@ -39,6 +39,16 @@ pub struct Output {
     pub facts: serde_json::Value,
 }
 
+impl Output {
+    /// An object of which its name is all that is told.
+    pub fn named(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            facts: serde_json::Value::Null,
+        }
+    }
+}
+
 /// What a look at the cloud shows. Looking has no effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -35,7 +35,6 @@ use openmodel_transfer::repository::Moved;
 use openmodel_transfer::select::Patterns;
 use openmodel_transfer::snapshot::{Marked, wanted_digest};
 use openmodel_transfer::throttle::Throttle;
-use serde_json::Value;
 use tfplug::serve::log;
 use tokio::time::Instant;
 
@@ -92,7 +91,7 @@ impl Cloud for Mirroring {
                 let store = self.open(snapshot).await.map_err(failure)?;
                 let ready = store.is_marked_ready(&self.record, &ready()).await;
                 Ok(if ready.map_err(failure)? {
-                    Seen::Ours(output(snapshot))
+                    Seen::Ours(Output::named(snapshot.to_string()))
                 } else {
                     Seen::Absent
                 })
@@ -105,14 +104,14 @@ impl Cloud for Mirroring {
                 let store = match self.open(snapshot).await {
                     Ok(store) => store,
                     Err(trouble) if trouble.kind == Kind::NoBucket => {
-                        return Ok(Seen::Ours(output(snapshot)));
+                        return Ok(Seen::Ours(Output::named(snapshot.to_string())));
                     }
                     Err(trouble) => return Err(failure(trouble)),
                 };
                 let stays = *unfinished && is_ready(&store);
                 let gone = stays || store.is_gone();
                 Ok(if gone {
-                    Seen::Ours(output(snapshot))
+                    Seen::Ours(Output::named(snapshot.to_string()))
                 } else {
                     Seen::Absent
                 })
@@ -128,7 +127,7 @@ impl Cloud for Mirroring {
             } => {
                 let moving = self.mirror(snapshot, mirror, &call.key);
                 match tokio::time::timeout_at(deadline, moving).await {
-                    Ok(Ok(())) => Outcome::Done(output(snapshot)),
+                    Ok(Ok(())) => Outcome::Done(Output::named(snapshot.to_string())),
                     Ok(Err(trouble)) => Outcome::Refused(failure(trouble)),
                     Err(_) => Outcome::Unknown(Failure::passing(
                         "DEADLINE_EXCEEDED",
@@ -277,7 +276,7 @@ impl Mirroring {
             };
             // A job that is left goes before the files are verified.
             if files == 0 {
-                return Outcome::Done(output(snapshot));
+                return Outcome::Done(Output::named(snapshot.to_string()));
             }
             let line = format!("{snapshot}: Storage Transfer Service fetches {files} files");
             log::info("cache", &line, &[]);
@@ -527,7 +526,7 @@ fn is_whole(store: &BucketStore, found: &Marked, wanted: &MirrorSpec) -> bool {
 
 fn seen(snapshot: &SnapshotUri, there: bool) -> Seen {
     if there {
-        Seen::Ours(output(snapshot))
+        Seen::Ours(Output::named(snapshot.to_string()))
     } else {
         Seen::Absent
     }
@@ -548,7 +547,7 @@ fn taken(snapshot: &SnapshotUri) -> Failure {
 
 fn outcome(snapshot: &SnapshotUri, done: Result<(), Trouble>) -> Outcome {
     match done {
-        Ok(()) => Outcome::Done(output(snapshot)),
+        Ok(()) => Outcome::Done(Output::named(snapshot.to_string())),
         Err(trouble) if trouble.is_lasting() => Outcome::Refused(failure(trouble)),
         Err(trouble) => Outcome::Unknown(failure(trouble)),
     }
@@ -559,12 +558,5 @@ pub(crate) fn failure(trouble: Trouble) -> Failure {
         Kind::Final => Failure::lasting("FAILED_PRECONDITION", trouble.message),
         Kind::NoBucket => Failure::lasting(NO_BUCKET, trouble.message),
         Kind::Passing(_) | Kind::Spent => Failure::passing("UNAVAILABLE", trouble.message),
-    }
-}
-
-fn output(snapshot: &SnapshotUri) -> Output {
-    Output {
-        id: snapshot.to_string(),
-        facts: Value::Null,
     }
 }

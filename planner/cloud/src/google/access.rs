@@ -1,7 +1,7 @@
 //! Who may call a service, and who may read a secret or a bucket.
 
 use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::failure;
@@ -43,7 +43,7 @@ impl Access<'_> {
         Ok(if differs {
             Seen::Absent
         } else {
-            Seen::Ours(output(service))
+            Seen::Ours(Output::named(service))
         })
     }
 
@@ -54,7 +54,7 @@ impl Access<'_> {
             .change(self.transport, self.deadline, change)
             .await
         {
-            Ok(()) => Outcome::Done(output(service)),
+            Ok(()) => Outcome::Done(Output::named(service)),
             Err(outcome) => outcome,
         }
     }
@@ -101,7 +101,7 @@ impl Access<'_> {
         Ok(if differs {
             Seen::Absent
         } else {
-            Seen::Ours(output(resource.name))
+            Seen::Ours(Output::named(resource.name))
         })
     }
 
@@ -112,7 +112,7 @@ impl Access<'_> {
         };
         let change = |policy: &Value| policy::with_member(policy, role, &member);
         match resource.change(self.transport, self.deadline, change).await {
-            Ok(()) => Outcome::Done(output(resource.name)),
+            Ok(()) => Outcome::Done(Output::named(resource.name)),
             Err(outcome) => outcome,
         }
     }
@@ -158,16 +158,11 @@ pub(crate) fn bucket_policy(bucket: &str) -> Resource<'_> {
     }
 }
 
-fn output(name: &str) -> Output {
-    Output {
-        id: name.to_owned(),
-        facts: json!(null),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use serde_json::json;
 
     use super::*;
     use crate::transport::script;

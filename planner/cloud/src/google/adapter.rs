@@ -284,7 +284,7 @@ impl Cloud for GoogleCloud {
             // Whether it is empty is seen when it is to go.
             Operation::DeleteBucket { bucket, .. } => {
                 let found = self.caches(deadline).find(bucket).await?;
-                Ok(found.map_or_else(|| Seen::Ours(gone(bucket)), |_| Seen::Absent))
+                Ok(found.map_or_else(|| Seen::Ours(Output::named(bucket)), |_| Seen::Absent))
             }
             Operation::MirrorSnapshot { .. }
             | Operation::MarkSnapshotReady { .. }
@@ -493,13 +493,6 @@ fn moves(operation: &Operation) -> Failure {
         "INTERNAL",
         format!("{name} was handed to Google Cloud alone"),
     )
-}
-
-fn gone(bucket: &str) -> Output {
-    Output {
-        id: bucket.to_owned(),
-        facts: serde_json::Value::Null,
-    }
 }
 
 /// The executor fills inputs in before it calls; one that is not is its defect, said and survived.

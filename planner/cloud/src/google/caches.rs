@@ -8,7 +8,7 @@ use openmodel_graph::key::StepKey;
 use openmodel_graph::operation::BucketSpec;
 use openmodel_schemas::name::Zone;
 use openmodel_schemas::snapshot::MANIFEST;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::anywhere::{self, AnywhereCache};
@@ -74,7 +74,7 @@ impl Caches<'_> {
                 "Write bucket = with the name of a bucket that has it, or leave kms_key out.",
             )));
         }
-        Ok(Seen::Ours(output(name)))
+        Ok(Seen::Ours(Output::named(name)))
     }
 
     /// Makes a bucket.
@@ -97,7 +97,7 @@ impl Caches<'_> {
             kms_key: wanted.kms_key.as_deref(),
         });
         match self.transport.send(&request, self.deadline).await {
-            Ok(_) => Outcome::Done(output(&wanted.name)),
+            Ok(_) => Outcome::Done(Output::named(&wanted.name)),
             // Made by an answer that was lost, by another run, or by a stranger: a look tells.
             Err(error) if error.is_conflict() || error.already_exists() => {
                 Outcome::Unknown(Failure {
@@ -114,7 +114,7 @@ impl Caches<'_> {
         match self.find(name).await {
             Err(failure) => Outcome::Refused(failure),
             Ok(Some(bucket)) if marks::bears(&bucket.labels, key) => self.remove_bucket(name).await,
-            Ok(_) => Outcome::Done(output(name)),
+            Ok(_) => Outcome::Done(Output::named(name)),
         }
     }
 
@@ -123,13 +123,13 @@ impl Caches<'_> {
         match self.find(name).await {
             Err(failure) => Outcome::Refused(failure),
             Ok(Some(bucket)) if marks::is_managed(&bucket.labels) => self.remove_bucket(name).await,
-            Ok(_) => Outcome::Done(output(name)),
+            Ok(_) => Outcome::Done(Output::named(name)),
         }
     }
 
     async fn remove_bucket(&self, name: &str) -> Outcome {
         match self.has_any(&list_objects(name, "", "")).await {
-            Ok(true) => return Outcome::Done(output(name)),
+            Ok(true) => return Outcome::Done(Output::named(name)),
             Ok(false) => {}
             Err(error) => return Outcome::Refused(failure::failure(&error)),
         }
@@ -138,10 +138,10 @@ impl Caches<'_> {
             .send(&delete_bucket(name), self.deadline)
             .await
         {
-            Ok(_) => Outcome::Done(output(name)),
-            Err(error) if error.is_not_found() => Outcome::Done(output(name)),
+            Ok(_) => Outcome::Done(Output::named(name)),
+            Err(error) if error.is_not_found() => Outcome::Done(Output::named(name)),
             // Something came into it meanwhile: it stays.
-            Err(error) if error.is_conflict() => Outcome::Done(output(name)),
+            Err(error) if error.is_conflict() => Outcome::Done(Output::named(name)),
             Err(error) => failure::outcome(&error),
         }
     }
@@ -307,13 +307,6 @@ fn late(bucket: &str, zone: &Zone, state: &str) -> Failure {
             "DEADLINE_EXCEEDED",
             format!("the Anywhere Cache of {bucket} in {zone} {state}"),
         )
-    }
-}
-
-fn output(name: &str) -> Output {
-    Output {
-        id: name.to_owned(),
-        facts: Value::Null,
     }
 }
 

@@ -11,7 +11,6 @@
 //! task again; the other tasks, and the files that a task has finished, are left as they are.
 
 use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::job_calls::{self as calls, Ended, Execution, Job, Task, TaskPage, Wanted};
@@ -33,7 +32,7 @@ impl Jobs<'_> {
     /// Looks whether a job is left that moves the files; whether they are there, who has them says.
     pub(crate) async fn observe(&self, name: &str) -> Result<Seen, Failure> {
         Ok(match self.find(name).await? {
-            None => Seen::Ours(output(name)),
+            None => Seen::Ours(Output::named(name)),
             Some(job) if marks::is_managed(&job.labels) => Seen::Absent,
             Some(_) => Seen::Conflict(foreign(name)),
         })
@@ -42,7 +41,7 @@ impl Jobs<'_> {
     /// Has the files moved: by the execution that runs already, or a new one.
     pub(crate) async fn run(&self, wanted: Wanted<'_>) -> Outcome {
         match self.move_files(&wanted).await {
-            Ok(()) => Outcome::Done(output(wanted.name)),
+            Ok(()) => Outcome::Done(Output::named(wanted.name)),
             Err(outcome) => outcome,
         }
     }
@@ -51,11 +50,11 @@ impl Jobs<'_> {
     pub(crate) async fn delete(&self, name: &str) -> Outcome {
         match self.find(name).await {
             Ok(Some(job)) if marks::is_managed(&job.labels) => {}
-            Ok(_) => return Outcome::Done(output(name)),
+            Ok(_) => return Outcome::Done(Output::named(name)),
             Err(failure) => return Outcome::Refused(failure),
         }
         match self.remove(name).await {
-            Ok(()) => Outcome::Done(output(name)),
+            Ok(()) => Outcome::Done(Output::named(name)),
             Err(outcome) => outcome,
         }
     }
@@ -301,20 +300,13 @@ fn unseen(name: &str) -> Failure {
     )
 }
 
-fn output(name: &str) -> Output {
-    Output {
-        id: name.to_owned(),
-        facts: Value::Null,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use openmodel_graph::operation::{MirrorSpec, Operation};
     use openmodel_schemas::spec::TransferJob;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::google::testing::call;
@@ -419,7 +411,7 @@ mod tests {
             done(&json!({})),
         ])
         .await;
-        assert_eq!(outcome, Outcome::Done(output(NAME)));
+        assert_eq!(outcome, Outcome::Done(Output::named(NAME)));
         insta::assert_snapshot!(lines.join("\n"), @"
         GET /projects/acme-ml/locations/us-central1/jobs/openmodel-transfer-1
         POST /projects/acme-ml/locations/us-central1/jobs?jobId=openmodel-transfer-1
@@ -495,7 +487,7 @@ mod tests {
             done(&json!({})),
         ])
         .await;
-        assert_eq!(outcome, Outcome::Done(output(NAME)));
+        assert_eq!(outcome, Outcome::Done(Output::named(NAME)));
         assert!(
             !lines.iter().any(|line| line.starts_with("POST")),
             "{lines:?}"

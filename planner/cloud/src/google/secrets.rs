@@ -9,7 +9,6 @@
 use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
 use openmodel_graph::key::StepKey;
 use openmodel_graph::operation::{EndpointIdentity, Tags};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::failure::{self, Obstacle};
@@ -62,7 +61,7 @@ impl Secrets<'_> {
                 )));
             }
         }
-        Ok(Seen::Ours(output(secret.name)))
+        Ok(Seen::Ours(Output::named(secret.name)))
     }
 
     /// Makes the secret, without a version.
@@ -79,7 +78,7 @@ impl Secrets<'_> {
             .json::<StoredSecret>(&request, self.deadline)
             .await
         {
-            Ok(secret) => Outcome::Done(output(secret.name)),
+            Ok(secret) => Outcome::Done(Output::named(secret.name)),
             // It was not there a moment ago: an answer of ours was lost, or somebody was faster.
             Err(error) if error.already_exists() => Outcome::Unknown(Failure {
                 transient: true,
@@ -103,7 +102,7 @@ impl Secrets<'_> {
             .json::<Version>(&request, self.deadline)
             .await
         {
-            Ok(version) if version.is_enabled() => Ok(Seen::Ours(output(version.name))),
+            Ok(version) if version.is_enabled() => Ok(Seen::Ours(Output::named(version.name))),
             Ok(_) => Ok(Seen::Absent),
             Err(error) if error.is_not_found() => Ok(Seen::Absent),
             Err(error) => Err(failure::failure(&error)),
@@ -133,7 +132,7 @@ impl Secrets<'_> {
         {
             return Outcome::Unknown(failure);
         }
-        Outcome::Done(output(added.name))
+        Outcome::Done(Output::named(added.name))
     }
 
     /// Destroys the versions of an endpoint's own secret that its service does not read.
@@ -170,7 +169,7 @@ impl Secrets<'_> {
         Ok(if found.is_some() {
             Seen::Absent
         } else {
-            Seen::Ours(output(name.to_owned()))
+            Seen::Ours(Output::named(name.to_owned()))
         })
     }
 
@@ -181,8 +180,8 @@ impl Secrets<'_> {
             .send(&secret_manager::delete(name), self.deadline)
             .await
         {
-            Ok(_) => Outcome::Done(output(name.to_owned())),
-            Err(error) if error.is_not_found() => Outcome::Done(output(name.to_owned())),
+            Ok(_) => Outcome::Done(Output::named(name.to_owned())),
+            Err(error) if error.is_not_found() => Outcome::Done(Output::named(name.to_owned())),
             Err(error) => failure::outcome(&error),
         }
     }
@@ -193,7 +192,7 @@ impl Secrets<'_> {
         match self.find(&name).await {
             Err(failure) => Outcome::Refused(failure),
             Ok(Some(secret)) if marks::bears(&secret.labels, key) => self.delete(&name).await,
-            Ok(_) => Outcome::Done(output(name)),
+            Ok(_) => Outcome::Done(Output::named(name)),
         }
     }
 
@@ -346,13 +345,6 @@ fn taken(name: &str, managed: bool) -> Failure {
         "Delete it if nothing uses it (gcloud secrets delete {name}), or set hugging_face_token_secret to a version of it."
     ));
     failure
-}
-
-fn output(name: String) -> Output {
-    Output {
-        id: name,
-        facts: Value::Null,
-    }
 }
 
 #[cfg(test)]

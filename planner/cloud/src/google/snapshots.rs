@@ -85,7 +85,7 @@ impl Snapshots<'_> {
     /// Looks whether the snapshot is complete.
     pub(crate) async fn observe(&self, asked: Asked<'_>) -> Result<Seen, Failure> {
         Ok(match self.look(asked).await? {
-            SnapshotState::Complete => Seen::Ours(output(asked.snapshot)),
+            SnapshotState::Complete => Seen::Ours(Output::named(asked.snapshot.to_string())),
             SnapshotState::Incomplete | SnapshotState::NoBucket => Seen::Absent,
             SnapshotState::Unfit(failure) => Seen::Conflict(failure),
         })
@@ -97,7 +97,9 @@ impl Snapshots<'_> {
         let mut pause = Pause::new();
         loop {
             match self.look(asked).await {
-                Ok(SnapshotState::Complete) => return Outcome::Done(output(asked.snapshot)),
+                Ok(SnapshotState::Complete) => {
+                    return Outcome::Done(Output::named(asked.snapshot.to_string()));
+                }
                 Ok(SnapshotState::Incomplete) => {}
                 Ok(SnapshotState::NoBucket) => return Outcome::Refused(no_bucket(asked.snapshot)),
                 Ok(SnapshotState::Unfit(failure)) | Err(failure) => {
@@ -226,13 +228,6 @@ fn hinted(code: &str, message: String, hint: String) -> Failure {
     let mut failure = Failure::lasting(code, message);
     failure.hint = Some(hint);
     failure
-}
-
-fn output(snapshot: &SnapshotUri) -> Output {
-    Output {
-        id: snapshot.to_string(),
-        facts: Value::Null,
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
 use openmodel_graph::operation::storage_transfer_name;
 use openmodel_schemas::name::ProjectId;
 use openmodel_schemas::snapshot::SnapshotUri;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::access::bucket_policy;
@@ -56,14 +56,14 @@ impl StorageTransfers<'_> {
         Ok(if jobs.iter().any(Job::is_there) {
             Seen::Absent
         } else {
-            Seen::Ours(output(&name))
+            Seen::Ours(Output::named(&name))
         })
     }
 
     /// Has the files fetched: by the operation that runs already, or a new one.
     pub(crate) async fn run(&self, places: Places<'_>) -> Outcome {
         match self.fetch(places).await {
-            Ok(()) => Outcome::Done(output(&storage_transfer_name(places.snapshot))),
+            Ok(()) => Outcome::Done(Output::named(storage_transfer_name(places.snapshot))),
             Err(outcome) => outcome,
         }
     }
@@ -78,7 +78,7 @@ impl StorageTransfers<'_> {
                     self.end(&job).await?;
                 }
             }
-            Ok(output(&name))
+            Ok(Output::named(&name))
         };
         end.await.map_or_else(|outcome| outcome, Outcome::Done)
     }
@@ -328,15 +328,10 @@ fn late(snapshot: &SnapshotUri) -> Failure {
     }
 }
 
-fn output(name: &str) -> Output {
-    Output {
-        id: name.to_owned(),
-        facts: json!(null),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::transport::script::{self, Answer};
 
@@ -428,7 +423,7 @@ mod tests {
         .await;
         assert_eq!(
             outcome,
-            Outcome::Done(output(&storage_transfer_name(&snapshot())))
+            Outcome::Done(Output::named(storage_transfer_name(&snapshot())))
         );
         insta::assert_snapshot!(lines.join("\n"), @"
         GET /googleServiceAccounts/acme-ml

@@ -125,6 +125,31 @@ fn what_it_cannot_do_is_said_and_nothing_is_left() -> Result<()> {
     for part in ["has no limit", "max_bandwidth_mib"] {
         assert!(said.contains(part), "{part:?} is not in: {said}");
     }
+    // Nothing that is set is passed over in silence.
+    for (transfer, unused) in [
+        (
+            "engine = \"storage_transfer\", image = \"i\"",
+            vec!["image"],
+        ),
+        ("engine = \"local\", tasks = 2", vec!["tasks"]),
+        (
+            "service_account = \"a@b\", hugging_face_token_secret = \"projects/p/secrets/s/versions/1\"",
+            vec!["service_account", "hugging_face_token_secret"],
+        ),
+    ] {
+        world.set(&format!("transfer = {{ {transfer} }}"))?;
+        let said = world.bench.terraform_fails(&["validate"])?;
+        assert_eq!(said.matches("none runs").count(), unused.len(), "{said}");
+        for name in unused {
+            let part = format!("leave {name} out");
+            assert!(
+                said.replace('\n', " ").contains(&part),
+                "{part:?} is not in: {said}"
+            );
+        }
+    }
+    world.set("transfer = { image = \"i\", tasks = 2 }")?;
+    world.bench.terraform(&["validate"])?;
     world.set(TRANSFER)?;
     let said = world.bench.terraform_fails(&["plan"])?;
     for part in [

@@ -38,6 +38,11 @@ pub enum KeyError {
          key's file, as file(\"release.pub\") reads it."
     )]
     NotPem,
+    /// A text of several keys.
+    #[error(
+        "It is the text of several keys, and only one of them would count. Give each an element of its own."
+    )]
+    Several,
     /// The half that must stay with who signs.
     #[error(
         "It is a private key, which must stay with who signs. Take it out of the configuration, and give its public \
@@ -69,6 +74,9 @@ impl PublicKey {
         }
         if text.contains("CERTIFICATE-----") {
             return Err(KeyError::Certificate);
+        }
+        if text.matches("-----BEGIN").count() > 1 {
+            return Err(KeyError::Several);
         }
         let (label, document) = Document::from_pem(text.trim()).map_err(|_| KeyError::NotPem)?;
         if label != LABEL {

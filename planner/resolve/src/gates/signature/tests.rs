@@ -467,7 +467,7 @@ fn keys_that_sign_nothing_are_named() {
     It is not the text of one public key, which begins with -----BEGIN PUBLIC KEY-----. Give the content of the key's file, as file("release.pub") reads it.
     It is not the text of one public key, which begins with -----BEGIN PUBLIC KEY-----. Give the content of the key's file, as file("release.pub") reads it.
     It is not the text of one public key, which begins with -----BEGIN PUBLIC KEY-----. Give the content of the key's file, as file("release.pub") reads it.
-    It is not the text of one public key, which begins with -----BEGIN PUBLIC KEY-----. Give the content of the key's file, as file("release.pub") reads it.
+    It is the text of several keys, and only one of them would count. Give each an element of its own.
     It is not the text of one public key, which begins with -----BEGIN PUBLIC KEY-----. Give the content of the key's file, as file("release.pub") reads it.
     It is a private key, which must stay with who signs. Take it out of the configuration, and give its public half: openssl pkey -in KEY -pubout.
     It is a certificate, and only plain public keys are compared. Give the key in it: openssl x509 -in FILE -noout -pubkey.

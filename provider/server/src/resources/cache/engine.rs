@@ -16,27 +16,74 @@ pub(crate) const BUILD: &str = "There is no public image of openmodel. Build one
      push it to where the job may read it: docker build -t REGION-docker.pkg.dev/PROJECT/REPOSITORY/openmodel . && \
      docker push REGION-docker.pkg.dev/PROJECT/REPOSITORY/openmodel";
 
-/// That a job has an image, and that nobody limits what knows no limit.
-pub(crate) fn validate(config: &CacheModel) -> Option<Diagnostic> {
-    let transfer = config.transfer.as_known()?;
-    let word = transfer.engine.as_known()?;
-    match named(&Engine::ALL, Engine::as_str, word)? {
-        Engine::CloudRunJob if transfer.image.is_null() => Some(
+/// That a job has an image, and that nothing is set which the engine would pass over in silence.
+pub(crate) fn validate(config: &CacheModel) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    let Some(transfer) = config.transfer.as_known() else {
+        return found;
+    };
+    let engine = match &transfer.engine {
+        Value::Known(word) => named(&Engine::ALL, Engine::as_str, word),
+        // By size: the job above 84 GiB, where it has an image.
+        Value::Null if transfer.image.is_null() => Some(Engine::Local),
+        Value::Null | Value::Unknown(_) => None,
+    };
+    match engine {
+        Some(Engine::CloudRunJob) if transfer.image.is_null() => found.push(
             Diagnostic::error("Image is not set")
                 .at("transfer.image")
                 .detail(format!(
                     "engine = \"cloud_run_job\" runs openmodel in a container. {BUILD}"
                 )),
         ),
-        Engine::StorageTransfer if !transfer.max_bandwidth_mib.is_null() => Some(
+        Some(engine @ (Engine::Local | Engine::StorageTransfer)) => {
+            for (path, is_set) in of_jobs(transfer) {
+                if is_set {
+                    found.push(unused(path, engine));
+                }
+            }
+        }
+        _ => {}
+    }
+    if engine == Some(Engine::StorageTransfer) && !transfer.max_bandwidth_mib.is_null() {
+        found.push(
             Diagnostic::error("Storage Transfer Service has no limit")
                 .at("transfer.max_bandwidth_mib")
                 .detail(
                     "It fetches as fast as it can. Leave max_bandwidth_mib out, or choose another engine.",
                 ),
-        ),
-        _ => None,
+        );
     }
+    found
+}
+
+/// What only a job uses, and whether it is set.
+fn of_jobs(transfer: &TransferModel) -> [(&'static str, bool); 4] {
+    [
+        ("transfer.image", !transfer.image.is_null()),
+        ("transfer.tasks", !transfer.tasks.is_null()),
+        (
+            "transfer.service_account",
+            !transfer.service_account.is_null(),
+        ),
+        (
+            "transfer.hugging_face_token_secret",
+            !transfer.hugging_face_token_secret.is_null(),
+        ),
+    ]
+}
+
+fn unused(path: &str, engine: Engine) -> Diagnostic {
+    let name = path.rsplit('.').next().unwrap_or(path);
+    Diagnostic::error("Setting is of a job, and none runs")
+        .at(path)
+        .detail(format!(
+            "Only the tasks of engine = \"cloud_run_job\" use {name}; {}. Set that engine and image, or leave {name} out.",
+            match engine {
+                Engine::Local => "here the machine that runs Terraform moves the files",
+                _ => "here Storage Transfer Service moves the files",
+            }
+        ))
 }
 
 /// `transfer` as the configuration has it, with the default that no size changes.

@@ -237,7 +237,7 @@ fn engine() -> [Attribute; 6] {
         Attribute::string("image")
             .optional()
             .validate(length(1, 512))
-            .description(format!("Image of the job. {BUILD}")),
+            .description(format!("Image of the job. It and the other settings of a job are refused where no job can run. {BUILD}")),
         Attribute::number("tasks")
             .optional()
             .computed()

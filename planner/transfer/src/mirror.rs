@@ -6,7 +6,7 @@
 //!   Storage Transfer Service   lack: what it has to fetch                        ─► then to: verifies, publishes
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -16,7 +16,7 @@ use openmodel_schemas::repository::RepoFile;
 use openmodel_schemas::snapshot::{Manifest, Repository, SnapshotUri};
 
 use crate::arrived::Arrived;
-use crate::bucket::{BucketStore, Source};
+use crate::bucket::BucketStore;
 use crate::file::{Meter, Mover, Patience, SPAN};
 use crate::ports::{Body, Origin, Store, Trouble, Wanted};
 use crate::repository::{Moved, move_all};
@@ -122,11 +122,7 @@ impl Mirror {
         storage_class: Option<&str>,
         near: &[String],
     ) -> Result<Arc<BucketStore>, Trouble> {
-        let mut known: HashMap<String, Source> =
-            sources(&self.transport, near, &self.repository).await?;
-        known.retain(|_, source| {
-            source.bucket != uri.bucket() || !source.name.starts_with(&format!("{}/", uri.folder()))
-        });
+        let known = sources(&self.transport, uri, near).await?;
         let store = BucketStore::open(self.transport.clone(), uri.clone()).await?;
         let class = storage_class.map(str::to_owned);
         Ok(Arc::new(

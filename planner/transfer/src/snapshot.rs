@@ -144,15 +144,19 @@ pub fn manifest(
     }
 }
 
-/// Where other snapshots of the repository, in any of these buckets, have contents: by their identity.
+/// Where other snapshots of the same repository, in any of these buckets, have contents: by their identity.
+/// Of several the one in the snapshot's own bucket, which costs no traffic, then the first in the order given.
 pub async fn sources(
     transport: &Transport,
+    uri: &SnapshotUri,
     buckets: &[String],
-    repository: &Repository,
 ) -> Result<HashMap<String, Source>, Trouble> {
-    let glob = format!("**{repository}/*/{MANIFEST}");
+    let glob = format!("**{}/*/{MANIFEST}", uri.repository());
+    // What this snapshot's own manifest lists may be what is missing.
+    let own = uri.object(MANIFEST);
+    let (near, far): (Vec<_>, Vec<_>) = buckets.iter().partition(|each| *each == uri.bucket());
     let mut all = HashMap::new();
-    for bucket in buckets {
+    for bucket in near.into_iter().chain(far) {
         let page = |token: &str| storage::list_matching(bucket, &glob, token);
         let manifests = match list(transport, page).await {
             Ok(manifests) => manifests,
@@ -160,20 +164,22 @@ pub async fn sources(
             Err(error) => return Err(Trouble::last(format!("gs://{bucket}: {error}"))),
         };
         for object in manifests {
+            if bucket == uri.bucket() && object.name == own {
+                continue;
+            }
             let Ok(Some(manifest)) = read(transport, bucket, &object.name).await else {
                 // One that cannot be read saves nothing; it does no harm.
                 continue;
             };
             let folder = object.name.trim_end_matches(MANIFEST);
-            all.extend(manifest.files.into_iter().map(|file| {
-                let source = Source {
+            for file in manifest.files {
+                all.entry(file.identity).or_insert_with(|| Source {
                     bucket: bucket.clone(),
                     name: format!("{folder}{}", file.path),
                     generation: file.generation,
                     crc32c: file.crc32c,
-                };
-                (file.identity, source)
-            }));
+                });
+            }
         }
     }
     Ok(all)

@@ -2,5 +2,6 @@
 //! lists, whatever happens on the way.
 
 mod bucket;
+mod copies;
 mod folder;
 mod world;

@@ -13,6 +13,7 @@ use openmodel_schemas::snapshot::{Manifest, Repository, RepositoryType, Snapshot
 use openmodel_transfer::bucket::BucketStore;
 use openmodel_transfer::file::{Meter, Mover, Patience};
 use openmodel_transfer::hub::HubOrigin;
+use openmodel_transfer::mirror::Mirror;
 use openmodel_transfer::ports::{Store, Trouble};
 use openmodel_transfer::repository::{Moved, move_all};
 use openmodel_transfer::select::Patterns;
@@ -90,13 +91,17 @@ impl World {
             .with_lease(Duration::from_millis(300))
     }
 
+    pub(crate) fn origin(&self) -> HubOrigin {
+        HubOrigin {
+            transport: self.transport.clone(),
+            repository: self.repository(),
+            commit: self.card.commit.clone(),
+        }
+    }
+
     pub(crate) fn mover(&self, store: Arc<dyn Store>) -> Mover {
         Mover {
-            origin: Arc::new(HubOrigin {
-                transport: self.transport.clone(),
-                repository: self.repository(),
-                commit: self.card.commit.clone(),
-            }),
+            origin: Arc::new(self.origin()),
             store,
             span: SPAN,
             patience: Patience {
@@ -111,7 +116,7 @@ impl World {
     /// Move the snapshot into the bucket, all of it.
     pub(crate) async fn run(&self, prefix: &str) -> Result<Run, Trouble> {
         let buckets = [BUCKET.to_owned()];
-        let known = sources(&self.transport, &buckets, &self.repository()).await?;
+        let known = sources(&self.transport, &self.uri(prefix), &buckets).await?;
         let store = Arc::new(self.store(prefix).await.with_sources(known));
         let mover = self.mover(store.clone());
         let selected = Patterns::default()
@@ -125,6 +130,23 @@ impl World {
             manifest,
             read: mover.meter.read(),
         })
+    }
+
+    /// The way that a cache makes its snapshots.
+    pub(crate) fn mirror(&self) -> Mirror {
+        let selected = Patterns::default().select(&self.card.files);
+        Mirror {
+            transport: self.transport.clone(),
+            origin: Arc::new(self.origin()),
+            arrive: false,
+            repository: self.repository(),
+            license: None,
+            files: selected.expect("files that serve").files,
+            marks: BTreeMap::new(),
+            parallelism: 4,
+            throttle: None,
+            meter: Arc::new(Meter::default()),
+        }
     }
 
     /// Names of all objects in the bucket.

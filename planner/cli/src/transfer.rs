@@ -100,7 +100,7 @@ pub async fn run(asked: &Transfer) -> Result<()> {
         include: asked.include.clone(),
         exclude: asked.exclude.clone(),
     };
-    let selection = patterns.select(&card.files)?;
+    let selection = patterns.select(card.repository.kind, &card.files)?;
     let mut out = io::stdout();
     writeln!(out, "{}", headline(&card, &selection))?;
     let mirror = Mirror {
@@ -172,7 +172,7 @@ async fn deliver(
         Place::Bucket(bucket, prefix) => (bucket, prefix),
     };
     let repository = card.repository.clone();
-    let choice = selection.digest(&card.files);
+    let choice = selection.digest(card.repository.kind, &card.files);
     let uri = SnapshotUri::new(bucket, prefix, repository, &card.commit, choice.as_deref());
     let (class, near) = (asked.storage_class.as_deref(), [bucket.clone()]);
     let moved = if asked.task {

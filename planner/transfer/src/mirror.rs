@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use openmodel_cloud::Transport;
 use openmodel_schemas::name::ProjectId;
 use openmodel_schemas::repository::RepoFile;
-use openmodel_schemas::snapshot::{Manifest, Repository, SnapshotUri};
+use openmodel_schemas::snapshot::{Manifest, Repository, RepositoryType, SnapshotUri};
 
 use crate::arrived::Arrived;
 use crate::bucket::BucketStore;
@@ -142,10 +142,11 @@ impl Mirror {
     }
 }
 
-/// What the content of each file is that these patterns keep, by its path. A file that cannot be kept is
-/// left out: who moves it says why.
+/// What the content of each file is that these patterns keep of a repository of this kind, by its path. A file
+/// that cannot be kept is left out: who moves it says why.
 #[must_use]
 pub fn identities(
+    kind: RepositoryType,
     files: &[RepoFile],
     include: &[String],
     exclude: &[String],
@@ -154,7 +155,9 @@ pub fn identities(
         include: include.to_vec(),
         exclude: exclude.to_vec(),
     };
-    let kept = patterns.select(files).map(|selection| selection.files);
+    let kept = patterns
+        .select(kind, files)
+        .map(|selection| selection.files);
     let kept = kept.unwrap_or_default();
     let wanted = kept.iter().filter_map(|file| Wanted::of(file).ok());
     wanted

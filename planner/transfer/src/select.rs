@@ -1,4 +1,5 @@
-//! Which files of a repository are kept: those that serve, once, and in one format.
+//! Which files of a repository are kept: of a model those that serve, once, and in one format; of a dataset or a
+//! space all.
 //!
 //! ```text
 //!   files ─► include? ─► exclude? ─► (nothing included by name) a copy of what is kept anyway? ─► Selection
@@ -14,6 +15,7 @@ use std::fmt;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::repository::RepoFile;
+use openmodel_schemas::snapshot::RepositoryType;
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::Digest;
@@ -21,7 +23,7 @@ use crate::digest::Digest;
 /// What of a repository is kept, by the user's patterns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patterns {
-    /// Files that are kept; none: all that serve.
+    /// Files that are kept; none: all that serve, of a model, and else all.
     pub include: Vec<String>,
     /// Files that are left out whatever else says.
     pub exclude: Vec<String>,
@@ -122,12 +124,17 @@ const ORIGINALS: [&str; 6] = [
 ];
 
 impl Patterns {
-    /// Apply them to the files of a repository.
-    pub fn select(&self, files: &[RepoFile]) -> Result<Selection, PatternError> {
+    /// Apply them to the files of a repository of this kind.
+    pub fn select(
+        &self,
+        kind: RepositoryType,
+        files: &[RepoFile],
+    ) -> Result<Selection, PatternError> {
         let include = set("include", &self.include, files)?;
         let exclude = set("exclude", &self.exclude, files)?;
         let by_name = !self.include.is_empty();
-        let safetensors = has_safetensors(files);
+        // Of a dataset or a space no file is another's weights in another format.
+        let safetensors = kind == RepositoryType::Model && has_safetensors(files);
         let mut selection = Selection {
             files: Vec::new(),
             left_out: Vec::new(),
@@ -164,8 +171,8 @@ impl Selection {
     /// Names a choice that is another than the one made where nobody chooses: some digits of a digest over
     /// its paths. Two caches with one choice share a folder, whatever their patterns.
     #[must_use]
-    pub fn digest(&self, all: &[RepoFile]) -> Option<String> {
-        let usual = Patterns::default().select(all).ok();
+    pub fn digest(&self, kind: RepositoryType, all: &[RepoFile]) -> Option<String> {
+        let usual = Patterns::default().select(kind, all).ok();
         if usual.is_some_and(|usual| usual.files == self.files) {
             return None;
         }
@@ -300,13 +307,22 @@ mod tests {
 
     /// `+` kept, `-` left out with the reason.
     fn picture(include: &[&str], exclude: &[&str], paths: &[&str]) -> String {
+        picture_of(RepositoryType::Model, include, exclude, paths)
+    }
+
+    fn picture_of(
+        kind: RepositoryType,
+        include: &[&str],
+        exclude: &[&str],
+        paths: &[&str],
+    ) -> String {
         let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect();
         let patterns = Patterns {
             include: owned(include),
             exclude: owned(exclude),
         };
         let files: Vec<RepoFile> = paths.iter().copied().map(file).collect();
-        match patterns.select(&files) {
+        match patterns.select(kind, &files) {
             Ok(selection) => {
                 let kept = selection
                     .files
@@ -373,6 +389,37 @@ mod tests {
     }
 
     #[test]
+    fn of_a_dataset_or_a_space_every_file_is_kept() {
+        let paths = [
+            ".gitattributes",
+            "embeddings.safetensors",
+            "images.npz",
+            "onnx/labels.bin",
+            "original/rows.h5",
+            "train.pt",
+        ];
+        for kind in [RepositoryType::Dataset, RepositoryType::Space] {
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(picture_of(kind, &[], &["*.pt"], &paths), @"
+                + embeddings.safetensors
+                + images.npz
+                + onnx/labels.bin
+                + original/rows.h5
+                - .gitattributes: configures Git
+                - train.pt: in exclude
+                saved 1.00 GiB
+                ");
+                insta::assert_snapshot!(picture_of(kind, &["*.npz"], &[], &paths[1..4]), @"
+                + images.npz
+                - embeddings.safetensors: not in include
+                - onnx/labels.bin: not in include
+                saved 0 bytes
+                ");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_included_by_name_is_kept_whatever_it_is() {
         insta::assert_snapshot!(picture(&["original/", "*.json"], &["tokenizer*"], &LLAMA), @"
         + config.json
@@ -398,8 +445,9 @@ mod tests {
                 include: owned(include),
                 exclude: owned(exclude),
             };
-            let selection = patterns.select(&files).expect("files are left");
-            selection.digest(&files)
+            let kind = RepositoryType::Model;
+            let selection = patterns.select(kind, &files).expect("files are left");
+            selection.digest(kind, &files)
         };
         assert_eq!(digest(&[], &[]), None);
         assert_eq!(digest(&[], &["pytorch_model.bin"]), None);

@@ -422,7 +422,7 @@ impl Mirroring {
             include: spec.include.clone(),
             exclude: spec.exclude.clone(),
         };
-        let selection = patterns.select(&card.files);
+        let selection = patterns.select(card.repository.kind, &card.files);
         let selection = selection.map_err(|error| Trouble::last(error.to_string()))?;
         if wanted_digest(&selection.files)?.to_string() != spec.digest {
             return Err(Trouble::last(format!(

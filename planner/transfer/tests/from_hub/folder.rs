@@ -13,7 +13,7 @@ use crate::world::World;
 
 async fn run(world: &World, folder: &Path) -> Result<Vec<Moved>, Trouble> {
     let selected = Patterns::default()
-        .select(&world.card.files)
+        .select(world.card.repository.kind, &world.card.files)
         .expect("files that serve");
     let mover = world.mover(Arc::new(Folder::new(folder)));
     move_all(&mover, &selected.files, 4).await

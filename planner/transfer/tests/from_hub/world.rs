@@ -120,7 +120,7 @@ impl World {
         let store = Arc::new(self.store(prefix).await.with_sources(known));
         let mover = self.mover(store.clone());
         let selected = Patterns::default()
-            .select(&self.card.files)
+            .select(self.card.repository.kind, &self.card.files)
             .expect("files that serve");
         let moved = move_all(&mover, &selected.files, 4).await?;
         let manifest = manifest(store.uri(), self.repository(), None, &moved);
@@ -134,7 +134,7 @@ impl World {
 
     /// The way that a cache makes its snapshots.
     pub(crate) fn mirror(&self) -> Mirror {
-        let selected = Patterns::default().select(&self.card.files);
+        let selected = Patterns::default().select(self.card.repository.kind, &self.card.files);
         Mirror {
             transport: self.transport.clone(),
             origin: Arc::new(self.origin()),

@@ -247,7 +247,7 @@ async fn scanned(
         exclude: spec.exclude.clone(),
     };
     let selection = patterns
-        .select(&card.files)
+        .select(card.repository.kind, &card.files)
         .map_err(|error| errors::bug(&error.to_string()))?;
     let gates = inputs::asked(planned).gates(&mut None);
     gates::wait(client, &gates, card, &selection.files, unread, deadline).await

@@ -128,7 +128,7 @@ pub(crate) async fn last(
     let card = client.hub().repository(&spec.repository, &revision).await;
     let card = card.map_err(|error| errors::hub_of_cache(client, &error))?;
     let (include, exclude) = (&spec.include, &spec.exclude);
-    let now = identities(&card.files, include, exclude);
+    let now = identities(card.repository.kind, &card.files, include, exclude);
     let old = match before.places().first() {
         Some(place) if client.waits_for().is_none() => {
             let google = client.google(BTreeMap::new())?;

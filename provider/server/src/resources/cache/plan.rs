@@ -131,7 +131,7 @@ pub(crate) async fn plan(
     } else {
         let is_there = prior.is_some();
         let (card, selection) = choose(context, &planned, &gates, &spec, is_there).await?;
-        spec.selection = selection.digest(&card.files);
+        spec.selection = selection.digest(card.repository.kind, &card.files);
         let digest = wanted_digest(&selection.files);
         spec.digest = digest
             .map_err(|trouble| on("repository", "Repository cannot be kept", &trouble.message))?
@@ -201,7 +201,8 @@ async fn choose(
     let card = client.hub().repository(&spec.repository, &revision).await;
     let card = card.map_err(unread)?;
     let patterns = patterns(planned, &mut None);
-    let selection = patterns.select(&card.files).map_err(|error| {
+    let selection = patterns.select(card.repository.kind, &card.files);
+    let selection = selection.map_err(|error| {
         let path = match &error {
             PatternError::Broken { list, .. } | PatternError::MatchesNothing { list, .. } => *list,
             PatternError::NothingLeft(_) => "exclude",

@@ -79,9 +79,9 @@ fn repository() -> [Attribute; 8] {
             ),
         patterns(
             "include",
-            "Files that are kept, such as `*.safetensors` or `original/`. Unset: those that serve. Where weights are \
-             there as safetensors, that leaves out other formats, `original/` and `consolidated` copies; `left_out` \
-             says how many bytes that saves.",
+            "Files that are kept, such as `*.safetensors` or `original/`. Unset: those that serve; of a dataset \
+             or a space, all. Where a model's weights are there as safetensors, that leaves out other formats, \
+             `original/` and `consolidated` copies; `left_out` says how many bytes that saves.",
         ),
         patterns("exclude", "Files that are left out, whatever else says."),
     ]

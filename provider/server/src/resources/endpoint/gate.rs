@@ -145,7 +145,7 @@ impl Part<'_> {
 fn loaded(card: &RepositoryCard, model: &ModelCard, engine: &str) -> Vec<RepoFile> {
     let paths = loaded_files(model, engine);
     if paths.is_empty() {
-        let serving = Patterns::default().select(&card.files);
+        let serving = Patterns::default().select(card.repository.kind, &card.files);
         return serving.map_or_else(|_| card.files.clone(), |selection| selection.files);
     }
     let files = card.files.iter();

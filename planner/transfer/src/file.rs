@@ -80,6 +80,11 @@ impl Meter {
     pub fn there(&self) -> u64 {
         self.there.load(Ordering::Relaxed)
     }
+
+    /// All files are tried anew: what is in the store is found again, and counts once.
+    pub(crate) fn begin_again(&self) {
+        self.there.store(0, Ordering::Relaxed);
+    }
 }
 
 /// Moves files from one place to another.

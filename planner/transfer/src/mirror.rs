@@ -45,7 +45,7 @@ pub struct Mirror {
     pub parallelism: usize,
     /// Most bytes a second.
     pub throttle: Option<Arc<Throttle>>,
-    /// What was moved so far.
+    /// What was moved so far: read in all tries, there in this one.
     pub meter: Arc<Meter>,
 }
 
@@ -131,6 +131,7 @@ impl Mirror {
     }
 
     fn mover(&self, origin: Arc<dyn Origin>, store: Arc<dyn Store>) -> Mover {
+        self.meter.begin_again();
         Mover {
             origin,
             store,

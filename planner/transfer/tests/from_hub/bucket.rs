@@ -6,7 +6,8 @@ use std::time::Duration;
 use openmodel_schemas::snapshot::MANIFEST;
 use openmodel_transfer::digest::Digest;
 use openmodel_transfer::file::How;
-use openmodel_transfer::repository::move_all;
+use openmodel_transfer::mirror::Mirror;
+use openmodel_transfer::repository::{bytes, move_all};
 use openmodel_transfer::snapshot::{Difference, find};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -91,6 +92,29 @@ async fn a_new_revision_moves_the_changed_file_alone() {
         .collect();
     assert_eq!(read, ["model-00007-of-00020.safetensors"]);
     check(&world, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_try_has_moved_counts_once() {
+    let files = json!({"config.json": {"text": "{}"}, "model.safetensors": computed(SPAN + 1, 1)});
+    let world = World::with("acme/one", files).await;
+    let refused = json!({"respond": {"status": 404}});
+    world
+        .fault(json!({"match": {"path": "*/resolve/*/config.json"}, "nth": 1, "then": refused}))
+        .await;
+    // One file after the other, the smallest last.
+    let mirror = Mirror {
+        parallelism: 1,
+        ..world.mirror()
+    };
+    let (uri, near) = (world.uri(""), []);
+    let trouble = mirror.to(&uri, None, &near).await.err();
+    let trouble = trouble.expect("a file is refused");
+    assert!(trouble.message.contains("config.json"), "{trouble}");
+    let (_, moved) = mirror.to(&uri, None, &near).await.expect("it ends well");
+    let how: Vec<How> = moved.iter().map(|one| one.how).collect();
+    assert_eq!(how, [How::Read, How::Found]);
+    assert_eq!(mirror.meter.moved(), bytes(&moved).0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

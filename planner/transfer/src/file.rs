@@ -11,7 +11,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -19,8 +18,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::digest::{Digests, Running};
-use crate::ports::{Begun, Body, Identity, Kept, Kind, Origin, Span, Store, Trouble, Wanted};
+use crate::ports::{Begun, Body, Identity, Kept, Origin, Span, Store, Trouble, Wanted};
 use crate::throttle::Throttle;
+pub use patience::Patience;
+use patience::Tries;
+
+mod patience;
 
 /// Bytes between two seals: at the rate of one stream from the Hub they are read again in seconds, and
 /// Cloud Storage takes one note a second about a file.
@@ -30,29 +33,8 @@ pub const SPAN: u64 = 256 << 20;
 /// as a fast connection gives them, they are what a stream holds in memory.
 const IN_FLIGHT: usize = 4;
 
-/// How often a step is tried without any progress.
-const ATTEMPTS: u32 = 8;
-
 /// How often a file is read anew whose bytes were wrong.
 const READINGS: u32 = 2;
-
-/// Waits between attempts.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// The first wait; each that follows is twice as long.
-    pub first: Duration,
-    /// The longest.
-    pub longest: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            first: Duration::from_millis(500),
-            longest: Duration::from_mins(1),
-        }
-    }
-}
 
 /// Bytes moved so far, of all files.
 #[derive(Debug, Default)]
@@ -128,7 +110,7 @@ impl Mover {
 
     async fn persistently(&self, file: &Wanted) -> Result<Option<(Kept, How)>, Trouble> {
         let mut readings = 0;
-        let mut attempt = 0;
+        let mut tries = Tries::default();
         loop {
             let before = self.meter.there();
             let trouble = match self.once(file).await {
@@ -143,28 +125,10 @@ impl Mover {
                 Err(Failed::Trouble(trouble)) => trouble,
             };
             if self.meter.there() > before {
-                attempt = 0;
+                tries = Tries::default();
             }
-            attempt += 1;
-            self.wait(&trouble, attempt).await?;
+            self.patience.wait(&trouble, &mut tries).await?;
         }
-    }
-
-    /// Wait before the next attempt, or give up.
-    async fn wait(&self, trouble: &Trouble, attempt: u32) -> Result<(), Trouble> {
-        let said = match trouble.kind {
-            Kind::Final | Kind::NoBucket | Kind::Spent => return Err(trouble.clone()),
-            Kind::Passing(said) => said,
-        };
-        if attempt >= ATTEMPTS {
-            return Err(Trouble {
-                kind: Kind::Spent,
-                message: format!("{}; tried {ATTEMPTS} times", trouble.message),
-            });
-        }
-        let doubled = self.patience.first * 2_u32.saturating_pow(attempt.saturating_sub(1));
-        tokio::time::sleep(said.unwrap_or(doubled).min(self.patience.longest)).await;
-        Ok(())
     }
 
     async fn once(&self, file: &Wanted) -> Result<Option<(Kept, How)>, Failed> {
@@ -250,7 +214,7 @@ impl Mover {
     ) -> Result<Running, Stopped> {
         let hasher = Hasher::start(digests);
         let mut done = 0;
-        let mut attempt = 0;
+        let mut tries = Tries::default();
         while done < span.length {
             let before = done;
             let ended = self
@@ -263,10 +227,9 @@ impl Mover {
             };
             reading.close();
             if done > before {
-                attempt = 0;
+                tries = Tries::default();
             }
-            attempt += 1;
-            if let Err(trouble) = self.wait(&trouble, attempt).await {
+            if let Err(trouble) = self.patience.wait(&trouble, &mut tries).await {
                 // The writer sees that the body is not whole.
                 let _ = body.send(Err(trouble.clone())).await;
                 return Err(Stopped::Reader(trouble));

@@ -68,7 +68,7 @@ async fn a_hub_that_refuses_for_a_while_is_waited_for() {
     let folder = tempfile::tempdir().expect("a folder");
     let busy = json!({"status": 429, "headers": {"Retry-After": "0"}});
     world
-        .fault(json!({"match": {"path": "*/resolve/*"}, "times": 5, "then": {"respond": busy}}))
+        .fault(json!({"match": {"path": "*/resolve/*"}, "times": 100, "then": {"respond": busy}}))
         .await;
     run(&world, folder.path()).await.expect("it passes");
     assert!(listing(folder.path()).contains(&"model.safetensors".to_owned()));

@@ -85,10 +85,12 @@ fn without_first(body: Body, skipped: u64) -> Body {
 }
 
 fn trouble(file: &Wanted, error: &ApiError) -> Trouble {
-    let kind = if error.transient {
-        Kind::Passing(error.retry_after)
-    } else {
-        Kind::Final
+    let status = error.status.map(|status| status.as_u16());
+    let kind = match status {
+        // Of the signed address, which may have expired. The Hub's own lasts.
+        Some(403) if error.transient => Kind::Doubtful,
+        _ if error.transient => Kind::Passing(error.retry_after),
+        _ => Kind::Final,
     };
     Trouble {
         kind,

@@ -145,6 +145,8 @@ pub struct Trouble {
 pub enum Kind {
     /// It may pass: try again, after so long where the other side says so.
     Passing(Option<Duration>),
+    /// It is refused, and may not be the next time: tried again a few times, then final.
+    Doubtful,
     /// It may pass, and was tried as often as a file is.
     Spent,
     /// Trying again changes nothing.

@@ -557,6 +557,8 @@ pub(crate) fn failure(trouble: Trouble) -> Failure {
     match trouble.kind {
         Kind::Final => Failure::lasting("FAILED_PRECONDITION", trouble.message),
         Kind::NoBucket => Failure::lasting(NO_BUCKET, trouble.message),
-        Kind::Passing(_) | Kind::Spent => Failure::passing("UNAVAILABLE", trouble.message),
+        Kind::Passing(_) | Kind::Doubtful | Kind::Spent => {
+            Failure::passing("UNAVAILABLE", trouble.message)
+        }
     }
 }

@@ -53,7 +53,8 @@ impl fmt::Debug for Flow {
 
 impl Transport {
     /// Sends a read once, and gives its body as it comes. The transport's `request_timeout` bounds how
-    /// long the other side may stand still.
+    /// long the other side may stand still. A 403 is transient where it is of an address that the read was
+    /// sent on to.
     pub async fn open(&self, request: &Request) -> Result<Flow, ApiError> {
         let first = request.url(&self.0.options.endpoints);
         let mut url = first.clone();
@@ -66,7 +67,13 @@ impl Transport {
             let incoming = whole(request, flowing).await;
             match redirect(request, &url, &incoming) {
                 Some(next) => url = next,
-                None => return Err(refused(request, &incoming)),
+                None => {
+                    let mut error = refused(request, &incoming);
+                    // A signed address that is good no more: the next that is given may be.
+                    error.transient |=
+                        incoming.status == StatusCode::FORBIDDEN && !same_origin(&first, &url);
+                    return Err(error);
+                }
             }
         }
         Err(too_many_redirects(request))

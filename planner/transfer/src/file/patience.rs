@@ -1,7 +1,7 @@
 //! How long is waited before a step is tried again, and when it is given up.
 //!
 //! ```text
-//!   nothing is said of it     about twice as long each time, eight tries in all
+//!   nothing is said of it     about twice as long each time, eight tries in all; where it is refused, four
 //!   the other side says how   as long as it says and our own wait, which parts those that were refused
 //!     long                    together; not counted, for half an hour in all
 //! ```
@@ -15,6 +15,9 @@ use crate::ports::{Kind, Trouble};
 
 /// How often a step is tried without any progress.
 const ATTEMPTS: u32 = 8;
+
+/// How often it is refused before that is the last word.
+const REFUSALS: u32 = 4;
 
 /// The longest wait that another side is believed: two windows of the Hub's limits.
 const LONGEST_TOLD: Duration = Duration::from_mins(10);
@@ -38,7 +41,9 @@ pub(super) struct Tries {
     all: u32,
     /// Those after which the other side did not say how long to wait.
     untold: u32,
-    /// When it first said so.
+    /// Those that were refused.
+    refused: u32,
+    /// When the other side first said how long to wait.
     told: Option<Instant>,
 }
 
@@ -57,8 +62,18 @@ impl Patience {
         let said = match trouble.kind {
             Kind::Final | Kind::NoBucket | Kind::Spent => return Err(trouble.clone()),
             Kind::Passing(said) => said,
+            Kind::Doubtful => None,
         };
         tries.all += 1;
+        if trouble.kind == Kind::Doubtful {
+            tries.refused += 1;
+            if tries.refused >= REFUSALS {
+                return Err(Trouble::last(format!(
+                    "{}; refused {REFUSALS} times",
+                    trouble.message
+                )));
+            }
+        }
         if said.is_some() {
             let since = tries.told.get_or_insert_with(Instant::now);
             if since.elapsed() >= TOLD {

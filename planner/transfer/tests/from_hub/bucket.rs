@@ -198,6 +198,34 @@ async fn a_hub_that_breaks_off_lies_about_ranges_and_expires_is_survived() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_signed_address_that_is_refused_is_asked_for_anew() {
+    let world = World::with("acme/two", files()).await;
+    let refused = json!({"respond": {"status": 403}});
+    world
+        .fault(json!({"match": {"path": "/_cdn/*model-00001*"}, "times": 3, "then": refused}))
+        .await;
+    world.run("").await.expect("it ends well");
+    check(&world, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_the_hub_is_final_at_once_and_that_of_a_signed_address_after_a_few() {
+    for (path, tries) in [("*/resolve/*", 1), ("/_cdn/*", 4)] {
+        let file = json!({"model.safetensors": computed(LARGE, 1)});
+        let world = World::with("acme/gated", file).await;
+        let refused = json!({"respond": {"status": 403}});
+        world
+            .fault(json!({"match": {"path": path}, "then": refused}))
+            .await;
+        let trouble = world.run("").await.err().expect("it is refused");
+        assert!(trouble.is_lasting(), "{trouble}");
+        assert!(trouble.message.contains("HTTP 403"), "{trouble}");
+        let rules = world.send("GET", "/sandbox/faults", Value::Null).await;
+        assert_eq!(rules[0]["fired"], tries, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cloud_storage_that_cuts_uploads_and_loses_answers_is_survived() {
     let world = World::with("acme/two", files()).await;
     for (method, path, nth, then) in [

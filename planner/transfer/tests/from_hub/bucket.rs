@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use openmodel_schemas::snapshot::MANIFEST;
 use openmodel_transfer::digest::Digest;
-use openmodel_transfer::file::How;
+use openmodel_transfer::file::{How, Mover};
+use openmodel_transfer::hub::HubOrigin;
 use openmodel_transfer::mirror::Mirror;
+use openmodel_transfer::ports::{Body, Origin, Trouble, Wanted};
 use openmodel_transfer::repository::{bytes, move_all};
 use openmodel_transfer::snapshot::{Difference, find};
 use serde_json::{Value, json};
@@ -25,6 +28,21 @@ fn files() -> Value {
         "model-00002-of-00002.safetensors": computed(4 * SPAN + 1, 2),
         "tokenizer.model": computed(70_000, 3),
     })
+}
+
+/// The Hub, asked so late each time that what it said before holds no more.
+struct Late(HubOrigin, String);
+
+impl Origin for Late {
+    fn open<'a>(&'a self, file: &'a Wanted, offset: u64) -> BoxFuture<'a, Result<Body, Trouble>> {
+        Box::pin(async move {
+            let later = reqwest::Client::new()
+                .post(format!("{}/sandbox/clock/advance", self.1))
+                .json(&json!({"seconds": 120}));
+            later.send().await.expect("it answers");
+            self.0.open(file, offset).await
+        })
+    }
 }
 
 /// The snapshot is there as the Hub has it, and nothing else is.
@@ -176,11 +194,8 @@ async fn killed_twenty_times_it_ends_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hub_that_breaks_off_lies_about_ranges_and_expires_is_survived() {
+async fn a_hub_that_breaks_off_and_lies_about_ranges_is_survived() {
     let world = World::with("acme/two", files()).await;
-    world
-        .send("PUT", "/sandbox/hub/links", json!({"lifetimeSeconds": 1}))
-        .await;
     let content = "/_cdn/*safetensors";
     for (nth, then) in [
         (1, json!({"truncateBytes": 300_000})),
@@ -195,6 +210,53 @@ async fn a_hub_that_breaks_off_lies_about_ranges_and_expires_is_survived() {
     }
     world.run("").await.expect("it ends well");
     check(&world, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_serves_another_size_than_it_lists_is_refused_by_name() {
+    let other = json!({"status": 200, "body": "other"});
+    let range =
+        json!({"status": 206, "headers": {"Content-Range": "bytes 0-6/7"}, "body": "other"});
+    for answer in [other, range] {
+        let file = json!({"model.safetensors": computed(SPAN, 1)});
+        let world = World::with("acme/other", file).await;
+        world
+            .fault(json!({"match": {"path": "/_cdn/*"}, "nth": 1, "then": {"respond": answer}}))
+            .await;
+        let trouble = world.run("").await.err().expect("it is refused");
+        let said = format!("model.safetensors: the Hub lists {SPAN} bytes and serves 7.");
+        assert!(trouble.message.starts_with(&said), "{trouble}");
+        assert!(trouble.is_lasting(), "{trouble}");
+        assert_eq!(world.objects().await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_address_that_has_expired_is_not_used_again() {
+    let world = World::with("acme/one", json!({"model.safetensors": computed(LARGE, 1)})).await;
+    world
+        .send("PUT", "/sandbox/hub/links", json!({"lifetimeSeconds": 60}))
+        .await;
+    let content = json!({"path": "/_cdn/*"});
+    for nth in [1, 2, 3] {
+        let then = json!({"truncateBytes": 300_000});
+        world
+            .fault(json!({"match": content, "nth": nth, "then": then}))
+            .await;
+    }
+    let store = Arc::new(world.store("").await);
+    let mover = Mover {
+        origin: Arc::new(Late(world.origin(), world.sandbox.url().to_owned())),
+        ..world.mover(store)
+    };
+    let moved = move_all(&mover, &world.card.files, 1).await;
+    assert_eq!(moved.expect("it ends well").len(), world.card.files.len());
+    let log = world
+        .send("GET", "/sandbox/requests?api=hub", Value::Null)
+        .await;
+    let refused = |entry: &&Value| entry["status"] == 403;
+    let entries = log.as_array().into_iter().flatten();
+    assert_eq!(entries.filter(refused).count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

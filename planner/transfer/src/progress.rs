@@ -28,9 +28,17 @@ pub fn progress(meter: &Meter, all: Bytes, elapsed: Duration) -> String {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(there: u64, seconds: u64, expect: &str) {
+        let elapsed = Duration::from_secs(seconds);
+        let line = progress(&Meter::having(there), Bytes::gib(2), elapsed);
+        assert_eq!(line, expect);
+    }
+
     #[test]
     fn progress_says_how_far_how_fast_and_how_long() {
-        let line = progress(&Meter::default(), Bytes::gib(2), Duration::from_secs(1));
-        assert_eq!(line, "0 bytes of 2.00 GiB, 0 MiB/s");
+        check(0, 1, "0 bytes of 2.00 GiB, 0 MiB/s");
+        check(512 << 20, 4, "0.50 GiB of 2.00 GiB, 128 MiB/s, 12 s left");
+        check(2 << 30, 10, "2.00 GiB of 2.00 GiB, 205 MiB/s, 0 s left");
     }
 }

@@ -324,7 +324,7 @@ fn further_regions_are_copies_and_a_zone_gets_its_cache() -> Result<()> {
     ));
     assert_eq!(world.http.get(&near)?["state"], "running");
 
-    world.set(TINY, "")?;
+    world.set(TINY, "anywhere_cache = { zones = [\"us-central1-a\"] }")?;
     world.bench.apply()?;
     world.bench.assert_plan_is_empty()?;
     assert!(

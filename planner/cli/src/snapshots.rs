@@ -190,6 +190,7 @@ fn monthly(found: &Found, location: &str) -> Option<Usd> {
             places: vec![Place {
                 location: location.to_owned(),
                 storage_class: class.clone(),
+                earlier: Vec::new(),
             }],
             anywhere_cache: None,
             from: Origin::Hub,

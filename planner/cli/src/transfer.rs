@@ -25,7 +25,7 @@ use openmodel_transfer::folder::Folder;
 use openmodel_transfer::hub::HubOrigin;
 use openmodel_transfer::mirror::{Mirror, Task};
 use openmodel_transfer::ports::{Kind, Trouble};
-use openmodel_transfer::progress::progress;
+use openmodel_transfer::progress::{bar, progress};
 use openmodel_transfer::repository::{Moved, PARALLELISM, bytes, move_all};
 use openmodel_transfer::select::{Patterns, Selection, Why};
 use openmodel_transfer::throttle::Throttle;
@@ -255,10 +255,11 @@ async fn watched<T>(moving: impl Future<Output = T>, meter: &Meter, all: Bytes) 
                 return done;
             }
             _ = ticks.tick() => {
-                let line = progress(meter, all, started.elapsed());
+                let there = meter.moved();
+                let line = progress(there, meter.read(), all, started.elapsed());
                 // That nobody reads it is no reason to stop.
                 let _ = if terminal {
-                    write!(io::stderr(), "\r\x1b[K{line}")
+                    write!(io::stderr(), "\r\x1b[K{} {line}", bar(there, all))
                 } else {
                     writeln!(io::stderr(), "{line}")
                 };

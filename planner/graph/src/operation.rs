@@ -215,17 +215,19 @@ pub enum Operation {
         /// Steps that must be done before: its bucket is there, and what is copied from another one.
         after: Vec<StepId>,
     },
-    /// Keep a bucket's objects near the accelerators of a zone (Anywhere Cache), where that is not done
-    /// already. Output: `BUCKET/ZONE`.
+    /// Keep the objects of a snapshot's bucket near the accelerators of a zone (Anywhere Cache), where that is
+    /// not done already. Output: `BUCKET/ZONE`.
     SetAnywhereCache {
-        /// The bucket.
-        bucket: String,
+        /// The snapshot that it is for.
+        snapshot: SnapshotUri,
         /// The zone.
         zone: Zone,
         /// Seconds that an object stays which nobody reads.
         ttl_seconds: u64,
         /// `admit-on-first-miss` or `admit-on-second-miss`.
         admission_policy: String,
+        /// The cache is there already, and what is near it may be its own.
+        take: bool,
         /// Steps that must be done before: its bucket is there.
         after: Vec<StepId>,
     },
@@ -233,6 +235,8 @@ pub enum Operation {
     MarkSnapshotReady {
         /// The snapshot.
         snapshot: SnapshotUri,
+        /// Zones in which an Anywhere Cache is near it: noted, so that none goes which it needs.
+        zones: Vec<Zone>,
         /// Steps that must be done before.
         after: Vec<StepId>,
     },
@@ -247,12 +251,14 @@ pub enum Operation {
         after: Vec<StepId>,
     },
     /// Take a bucket's Anywhere Cache out of a zone, and wait until it is gone. Done too where there is
-    /// none, and where other snapshots in the bucket may use it.
+    /// none, and where another snapshot in the bucket was made with it.
     DeleteAnywhereCache {
         /// The bucket.
         bucket: String,
         /// The zone.
         zone: Zone,
+        /// Snapshots of the cache that stay, and do without.
+        own: Vec<SnapshotUri>,
         /// Steps that must be done before: the snapshot is gone.
         after: Vec<StepId>,
     },
@@ -350,6 +356,7 @@ impl Operation {
                 | Self::RunTransferJob { take: false, .. }
                 | Self::RunStorageTransfer { take: false, .. }
                 | Self::MirrorSnapshot { take: false, .. }
+                | Self::SetAnywhereCache { take: false, .. }
         )
     }
 
@@ -365,6 +372,7 @@ impl Operation {
                 | Self::DeleteTransferJob { .. }
                 | Self::RunStorageTransfer { take: true, .. }
                 | Self::MirrorSnapshot { take: true, .. }
+                | Self::SetAnywhereCache { take: true, .. }
                 | Self::DeleteSnapshot { .. }
                 | Self::DeleteAnywhereCache { .. }
                 | Self::DeleteBucket { .. }

@@ -7,6 +7,6 @@ mod load;
 pub mod lowering;
 mod places;
 
-pub use self::cost::{AnywhereCacheLoad, CacheLoad, Origin, Place, cache_cost};
+pub use self::cost::{AnywhereCacheLoad, CacheLoad, Earlier, Origin, Place, cache_cost};
 pub use self::load::load_times;
 pub use self::places::storage_locations;

@@ -22,10 +22,12 @@ use futures::future::BoxFuture;
 use openmodel_cloud::google::storage::{self, CHUNK_UNIT, Description, Exact, Object, Upload};
 use openmodel_cloud::transport::ApiError;
 use openmodel_cloud::{Secret, Transport};
-use openmodel_schemas::snapshot::SnapshotUri;
+use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::snapshot::{ARRIVED, SnapshotUri};
 
 use crate::digest::{Crc32c, Digests, Midstate};
 use crate::ports::{Begun, Body, Kept, Kind, Span, Store, Trouble, Wanted};
+use crate::snapshot::OWN;
 use claim::{Claim, Claimed, holder};
 use split::Split;
 
@@ -150,6 +152,14 @@ impl BucketStore {
     /// What lay in the folder when it was opened, by its path in it.
     pub(crate) const fn listed(&self) -> &BTreeMap<String, Object> {
         &self.listed
+    }
+
+    /// Bytes of the files that lay there when it was opened, those that wait to be verified too.
+    #[must_use]
+    pub fn bytes(&self) -> Bytes {
+        let is_file = |path: &str| !path.starts_with(OWN) || path.starts_with(ARRIVED);
+        let files = self.listed.iter().filter(|(path, _)| is_file(path));
+        files.map(|(_, object)| Bytes(object.size)).sum()
     }
 
     /// Whether the content of a file lies elsewhere in Cloud Storage too.
@@ -386,6 +396,11 @@ impl BucketStore {
             Kind::NoBucket
         } else if error.transient || is_gone(error) && !path.is_empty() {
             Kind::Passing(error.retry_after)
+        } else if error
+            .status
+            .is_some_and(|status| [402, 403].contains(&status.as_u16()))
+        {
+            Kind::Denied
         } else {
             Kind::Final
         };

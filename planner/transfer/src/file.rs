@@ -63,15 +63,6 @@ impl Meter {
         self.there.load(Ordering::Relaxed)
     }
 
-    /// One with so many bytes in the store.
-    #[cfg(test)]
-    pub(crate) fn having(bytes: u64) -> Self {
-        Self {
-            there: bytes.into(),
-            ..Self::default()
-        }
-    }
-
     /// All files are tried anew: what is in the store is found again, and counts once.
     pub(crate) fn begin_again(&self) {
         self.there.store(0, Ordering::Relaxed);

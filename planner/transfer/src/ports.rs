@@ -151,6 +151,9 @@ pub enum Kind {
     Spent,
     /// Trying again changes nothing.
     Final,
+    /// The bucket may not be read or written, for want of rights, quota or a bill that is paid, and trying again
+    /// changes nothing.
+    Denied,
     /// The bucket is not there, and trying again changes nothing.
     NoBucket,
 }
@@ -168,7 +171,7 @@ impl Trouble {
     /// Whether trying again changes nothing.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
-        matches!(self.kind, Kind::Final | Kind::NoBucket)
+        matches!(self.kind, Kind::Final | Kind::Denied | Kind::NoBucket)
     }
 
     /// It will not pass.

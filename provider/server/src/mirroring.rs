@@ -18,10 +18,10 @@ use std::time::Duration;
 
 use openmodel_apply::cloud::{Call, Cloud, Failure, Outcome, Output, Seen};
 use openmodel_cloud::GoogleCloud;
-use openmodel_cloud::google::{KEY_LABEL, PHASE_LABEL, Phase};
+use openmodel_cloud::google::{KEY_LABEL, NEAR_LABEL, PHASE_LABEL, Phase};
 use openmodel_graph::key::StepKey;
 use openmodel_graph::operation::{Carrier, MirrorSpec, Operation};
-use openmodel_schemas::name::ProjectId;
+use openmodel_schemas::name::{ProjectId, Zone};
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::repository::{RepoFile, RepositoryCard};
 use openmodel_schemas::snapshot::SnapshotUri;
@@ -30,20 +30,22 @@ use openmodel_transfer::file::Meter;
 use openmodel_transfer::hub::HubOrigin;
 use openmodel_transfer::mirror::{Mirror, MovedElsewhere};
 use openmodel_transfer::ports::{Kind, Origin, Trouble};
-use openmodel_transfer::progress::progress;
-use openmodel_transfer::repository::Moved;
 use openmodel_transfer::select::Patterns;
 use openmodel_transfer::snapshot::{Marked, wanted_digest};
 use openmodel_transfer::throttle::Throttle;
 use tfplug::serve::log;
 use tokio::time::Instant;
 
+use self::report::{reported, said, watched};
+
+mod report;
+
 /// Code of a failure whose reason is that the bucket is not there: more than `NOT_FOUND`, which may be of
 /// anything.
 pub(crate) const NO_BUCKET: &str = "BUCKET_NOT_FOUND";
 
-/// How often a running transfer says how far it is.
-const REPORT: Duration = Duration::from_secs(5);
+/// Code of a failure whose reason is that the bucket may not be read or written.
+pub(crate) const DENIED: &str = "BUCKET_DENIED";
 
 /// How long a transfer waits that was tried as often as a file is, before all of it is tried again.
 const REST: Duration = Duration::from_secs(30);
@@ -87,9 +89,11 @@ impl Cloud for Mirroring {
                     seen => Ok(seen),
                 }
             }
-            Operation::MarkSnapshotReady { snapshot, .. } => {
+            Operation::MarkSnapshotReady {
+                snapshot, zones, ..
+            } => {
                 let store = self.open(snapshot).await.map_err(failure)?;
-                let ready = store.is_marked_ready(&self.record, &ready()).await;
+                let ready = store.is_marked_ready(&self.record, &ready(zones)).await;
                 Ok(if ready.map_err(failure)? {
                     Seen::Ours(Output::named(snapshot.to_string()))
                 } else {
@@ -156,10 +160,12 @@ impl Cloud for Mirroring {
                 mirror,
                 ..
             } => self.fetch(call, snapshot, project, mirror, deadline).await,
-            Operation::MarkSnapshotReady { snapshot, .. } => {
+            Operation::MarkSnapshotReady {
+                snapshot, zones, ..
+            } => {
                 let marked = async {
                     let store = self.open(snapshot).await?;
-                    store.mark(&self.record, &ready()).await
+                    store.mark(&self.record, &ready(zones)).await
                 };
                 outcome(snapshot, marked.await)
             }
@@ -295,7 +301,9 @@ impl Mirroring {
         call: &Call,
         deadline: Instant,
     ) -> Option<Outcome> {
-        let mut failure = match self.google.perform(call, deadline).await {
+        let performing = self.google.perform(call, deadline);
+        let all = self.bytes(call);
+        let mut failure = match watched(self, snapshot, all, performing).await {
             Outcome::Refused(failure) => failure,
             other => return Some(other),
         };
@@ -434,6 +442,21 @@ impl Mirroring {
         Ok(selection.files)
     }
 
+    /// Bytes of the files that others move.
+    fn bytes(&self, call: &Call) -> Bytes {
+        let (Operation::RunTransferJob {
+            snapshot, mirror, ..
+        }
+        | Operation::RunStorageTransfer {
+            snapshot, mirror, ..
+        }) = &call.operation
+        else {
+            return Bytes::default();
+        };
+        let files = self.files(snapshot, mirror).unwrap_or_default();
+        files.iter().map(|file| file.size).sum()
+    }
+
     /// Remove a snapshot, and what was begun of one; `unfinished`: one that is finished is another's, and stays.
     async fn remove(&self, snapshot: &SnapshotUri, unfinished: bool) -> Result<(), Trouble> {
         let store = match self.open(snapshot).await {
@@ -464,43 +487,18 @@ impl Mirroring {
     }
 }
 
-/// Drive a transfer, and log now and then how far it is.
-async fn reported<T>(
-    snapshot: &SnapshotUri,
-    mirror: &Mirror,
-    moving: impl Future<Output = T>,
-) -> T {
-    let all: Bytes = mirror.files.iter().map(|file| file.size).sum();
-    let started = Instant::now();
-    let mut ticks = tokio::time::interval_at(started + REPORT, REPORT);
-    tokio::pin!(moving);
-    loop {
-        tokio::select! {
-            done = &mut moving => return done,
-            _ = ticks.tick() => {
-                let line = progress(&mirror.meter, all, started.elapsed());
-                log::info("cache", &format!("{snapshot}: {line}"), &[]);
-            }
-        }
-    }
-}
-
-fn said(snapshot: &SnapshotUri, meter: &Meter, moved: &[Moved]) {
-    let all: Bytes = moved.iter().map(|one| one.file.size).sum();
-    log::info(
-        "cache",
-        &format!(
-            "{snapshot}: {} files, {}, verified; {} read from the Hub",
-            moved.len(),
-            all,
-            Bytes(meter.read())
-        ),
-        &[],
-    );
-}
-
-fn ready() -> BTreeMap<String, String> {
-    BTreeMap::from([(PHASE_LABEL.to_owned(), Phase::Ready.as_str().to_owned())])
+fn ready(zones: &[Zone]) -> BTreeMap<String, String> {
+    let zones: Vec<&str> = zones.iter().map(Zone::as_str).collect();
+    let near = if zones.is_empty() {
+        // A note is replaced, not removed.
+        "none".to_owned()
+    } else {
+        zones.join(",")
+    };
+    BTreeMap::from([
+        (PHASE_LABEL.to_owned(), Phase::Ready.as_str().to_owned()),
+        (NEAR_LABEL.to_owned(), near),
+    ])
 }
 
 /// Remove what was altered since the snapshot was finished; the manifest, where there is one.
@@ -557,6 +555,7 @@ pub(crate) fn failure(trouble: Trouble) -> Failure {
     match trouble.kind {
         Kind::Final => Failure::lasting("FAILED_PRECONDITION", trouble.message),
         Kind::NoBucket => Failure::lasting(NO_BUCKET, trouble.message),
+        Kind::Denied => Failure::lasting(DENIED, trouble.message),
         Kind::Passing(_) | Kind::Doubtful | Kind::Spent => {
             Failure::passing("UNAVAILABLE", trouble.message)
         }

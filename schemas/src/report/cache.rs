@@ -40,7 +40,7 @@ pub struct LocationCost {
     pub location: String,
     /// Storage class: `STANDARD`.
     pub storage_class: String,
-    /// A month of storage.
+    /// A month of storage, of earlier snapshots too.
     pub monthly: Option<Usd>,
     /// Moving the files there, once.
     pub transfer: Option<Usd>,

@@ -131,6 +131,12 @@ fn what_a_job_cannot_do_is_said_and_nothing_is_left() -> Result<()> {
         assert!(said.contains(part), "{part:?} is not in: {said}");
     }
 
+    world.set(&job(IMAGE, "  tasks = 4\n  max_bandwidth_mib = 3\n  hugging_face_token_secret = \"projects/p/secrets/s/versions/1\""))?;
+    let said = world.bench.terraform_fails(&["plan"])?;
+    for part in ["4 tasks share 3 MiB/s", "max_bandwidth_mib"] {
+        assert!(said.contains(part), "{part:?} is not in: {said}");
+    }
+
     let good = world.secret("good", TOKENS[1])?;
     let bad = world.secret("bad", TOKENS[2])?;
     let token = |version: &str| format!("  hugging_face_token_secret = \"{version}\"");

@@ -278,9 +278,9 @@ impl Cloud for GoogleCloud {
                 let near = near(&call.operation)?;
                 self.caches(deadline).observe_near(near).await
             }
-            Operation::DeleteAnywhereCache { bucket, zone, .. } => {
-                self.caches(deadline).observe_far(bucket, zone).await
-            }
+            Operation::DeleteAnywhereCache {
+                bucket, zone, own, ..
+            } => self.caches(deadline).observe_far(bucket, zone, own).await,
             // Whether it is empty is seen when it is to go.
             Operation::DeleteBucket { bucket, .. } => {
                 let found = self.caches(deadline).find(bucket).await?;
@@ -461,6 +461,10 @@ impl Cloud for GoogleCloud {
                 let name = transfer_job_name(project, &job.region, snapshot);
                 self.jobs(deadline).delete(&name).await
             }
+            Operation::SetAnywhereCache { snapshot, zone, .. } => {
+                let caches = self.caches(deadline);
+                caches.undo_near(snapshot, zone, output).await
+            }
             // Nothing of its own is left by what does not create.
             _ => Outcome::Done(output.clone()),
         }
@@ -471,13 +475,13 @@ impl Cloud for GoogleCloud {
 fn near(operation: &Operation) -> Result<Near<'_>, Failure> {
     match operation {
         Operation::SetAnywhereCache {
-            bucket,
+            snapshot,
             zone,
             ttl_seconds,
             admission_policy,
             ..
         } => Ok(Near {
-            bucket,
+            bucket: snapshot.bucket(),
             zone,
             ttl_seconds: *ttl_seconds,
             policy: admission_policy,

@@ -1,21 +1,23 @@
 //! Buckets that hold snapshots, and their Anywhere Caches: made, looked at and taken away.
 //!
-//! A bucket is shared by all caches of a project in a place, so it goes only when nothing is in it, and an
-//! Anywhere Cache goes only when no snapshot in the bucket is left that it may serve.
+//! A bucket is shared by all caches of a project in a place, so it goes only when nothing is in it. An Anywhere
+//! Cache has no labels and is of the whole bucket: the manifest of each snapshot notes the zones that it was made
+//! with, and what another one names, or one that is still being made may name, stays.
 
 use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
 use openmodel_graph::key::StepKey;
 use openmodel_graph::operation::BucketSpec;
 use openmodel_schemas::name::Zone;
-use openmodel_schemas::snapshot::MANIFEST;
-use serde_json::json;
+use openmodel_schemas::snapshot::{MANIFEST, SnapshotUri};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::anywhere::{self, AnywhereCache};
+use super::anywhere::{self, AnywhereCache, AnywherePage};
 use super::buckets::{Bucket, NewBucket, delete_bucket, get_bucket, insert_bucket};
+use super::failure;
 use super::lro::{self, End, Lro, Pause};
-use super::storage::{ObjectPage, list_matching, list_objects};
-use super::{failure, marks};
+use super::marks::{self, NEAR_LABEL, Phase};
+use super::storage::{Object, ObjectPage, list_matching, list_objects};
 use crate::transport::{ApiError, Request, Transport};
 
 /// The caches' part of the adapter.
@@ -24,6 +26,9 @@ pub(crate) struct Caches<'a> {
     pub(crate) transport: &'a Transport,
     pub(crate) deadline: Instant,
 }
+
+/// The fact that an Anywhere Cache was not there before.
+const MADE: &str = "made";
 
 /// How an Anywhere Cache shall be.
 #[derive(Clone, Copy)]
@@ -133,17 +138,48 @@ impl Caches<'_> {
             Ok(false) => {}
             Err(error) => return Outcome::Refused(failure::failure(&error)),
         }
-        match self
+        let error = match self
             .transport
             .send(&delete_bucket(name), self.deadline)
             .await
         {
-            Ok(_) => Outcome::Done(Output::named(name)),
-            Err(error) if error.is_not_found() => Outcome::Done(Output::named(name)),
-            // Something came into it meanwhile: it stays.
-            Err(error) if error.is_conflict() => Outcome::Done(Output::named(name)),
-            Err(error) => failure::outcome(&error),
+            Ok(_) => return Outcome::Done(Output::named(name)),
+            Err(error) if error.is_not_found() => return Outcome::Done(Output::named(name)),
+            Err(error) => error,
+        };
+        // Something came into it meanwhile: it stays.
+        if self
+            .has_any(&list_objects(name, "", ""))
+            .await
+            .is_ok_and(|any| any)
+        {
+            return Outcome::Done(Output::named(name));
         }
+        match self.blocking(name).await {
+            Some(failure) => Outcome::Refused(failure),
+            None => failure::outcome(&error),
+        }
+    }
+
+    /// The Anywhere Caches that keep an empty bucket from going: nobody's, as far as openmodel knows.
+    async fn blocking(&self, name: &str) -> Option<Failure> {
+        let request = anywhere::list_caches(name);
+        let listed = self.transport.json(&request, self.deadline).await;
+        let page: AnywherePage = listed.ok()?;
+        let zones: Vec<&str> = page.items.iter().map(|cache| cache.zone.as_str()).collect();
+        let (first, zones) = (zones.first()?, zones.join(", "));
+        Some(Failure {
+            hint: Some(format!(
+                "If nobody else needs it: gcloud storage buckets anywhere-caches disable {name}/{first}. It is gone about \
+                 an hour later, and the bucket can go then."
+            )),
+            ..Failure::lasting(
+                "FAILED_PRECONDITION",
+                format!(
+                    "the bucket {name} is empty, and an Anywhere Cache in {zones} keeps it from going"
+                ),
+            )
+        })
     }
 
     /// Looks whether an Anywhere Cache is as it shall be; waits while it is being made.
@@ -195,13 +231,51 @@ impl Caches<'_> {
                 Some(_) => anywhere::patch(bucket, zone.as_str(), ttl_seconds, policy),
                 None => anywhere::insert(bucket, zone.as_str(), ttl_seconds, policy),
             };
-            return self.operate(&request, bucket, zone).await;
+            let mut outcome = self.operate(&request, bucket, zone).await;
+            if let (Outcome::Done(output), None) = (&mut outcome, there) {
+                output.facts[MADE] = Value::Bool(true);
+            }
+            return outcome;
         }
     }
 
-    /// Looks whether an Anywhere Cache is gone, or may stay for others.
-    pub(crate) async fn observe_far(&self, bucket: &str, zone: &Zone) -> Result<Seen, Failure> {
-        let gone = self.cache(bucket, zone).await?.is_none() || self.serves_others(bucket).await?;
+    /// Takes back an Anywhere Cache, unless it was there before or another snapshot needs it. `output`: what was
+    /// said when it was made or found.
+    pub(crate) async fn undo_near(
+        &self,
+        snapshot: &SnapshotUri,
+        zone: &Zone,
+        output: &Output,
+    ) -> Outcome {
+        let bucket = snapshot.bucket();
+        let look = async {
+            // In a bucket that openmodel made nobody else makes one.
+            let ours = output.facts[MADE] == true
+                || self
+                    .find(bucket)
+                    .await?
+                    .is_some_and(|bucket| marks::is_managed(&bucket.labels));
+            Ok(ours
+                && !self
+                    .serves_others(bucket, zone, std::slice::from_ref(snapshot))
+                    .await?)
+        };
+        match look.await {
+            Ok(true) => self.remove_near(bucket, zone).await,
+            Ok(false) => Outcome::Done(output.clone()),
+            Err(failure) => Outcome::Refused(failure),
+        }
+    }
+
+    /// Looks whether an Anywhere Cache is gone, or may stay for others than `own`.
+    pub(crate) async fn observe_far(
+        &self,
+        bucket: &str,
+        zone: &Zone,
+        own: &[SnapshotUri],
+    ) -> Result<Seen, Failure> {
+        let gone = self.cache(bucket, zone).await?.is_none()
+            || self.serves_others(bucket, zone, own).await?;
         Ok(if gone {
             Seen::Ours(output_near(bucket, zone))
         } else {
@@ -237,12 +311,44 @@ impl Caches<'_> {
         }
     }
 
-    /// Whether a snapshot is left in a bucket.
-    async fn serves_others(&self, bucket: &str) -> Result<bool, Failure> {
-        let manifests = list_matching(bucket, &format!("**/{MANIFEST}"), "");
-        self.has_any(&manifests)
-            .await
-            .map_err(|error| failure::failure(&error))
+    /// Whether a snapshot in a bucket, not one of `own`, was made with an Anywhere Cache in a zone, or is being
+    /// made and may be.
+    async fn serves_others(
+        &self,
+        bucket: &str,
+        zone: &Zone,
+        own: &[SnapshotUri],
+    ) -> Result<bool, Failure> {
+        let own: Vec<String> = own
+            .iter()
+            .map(|snapshot| snapshot.object(MANIFEST))
+            .collect();
+        let needs = |object: &Object| {
+            let notes = &object.metadata;
+            let near = notes
+                .get(NEAR_LABEL)
+                .map(String::as_str)
+                .unwrap_or_default();
+            !own.contains(&object.name)
+                && (Phase::of(notes) == Some(Phase::Provisioning)
+                    || near.split(',').any(|named| named == zone.as_str()))
+        };
+        let mut token = String::new();
+        loop {
+            let manifests = list_matching(bucket, &format!("**/{MANIFEST}"), &token);
+            let page: ObjectPage = match self.transport.json(&manifests, self.deadline).await {
+                Ok(page) => page,
+                Err(error) if error.is_not_found() => return Ok(false),
+                Err(error) => return Err(failure::failure(&error)),
+            };
+            if page.items.iter().any(needs) {
+                return Ok(true);
+            }
+            token = page.next_page_token;
+            if token.is_empty() {
+                return Ok(false);
+            }
+        }
     }
 
     async fn has_any(&self, listing: &Request) -> Result<bool, ApiError> {

@@ -142,6 +142,7 @@ fn args(wanted: &Wanted<'_>) -> Vec<String> {
         args.push(format!("--storage-class={class}"));
     }
     if let Some(all) = mirror.max_bandwidth_mib {
+        // The plan sees to it that there is one MiB for each task.
         let each = (all / wanted.job.tasks.max(1)).max(1);
         args.push(format!("--max-bandwidth={each}"));
     }

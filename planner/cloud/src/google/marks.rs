@@ -11,6 +11,8 @@ pub const NAME_LABEL: &str = "openmodel-name";
 pub const KEY_LABEL: &str = "openmodel-key";
 /// How far the object is: see [`Phase`].
 pub const PHASE_LABEL: &str = "openmodel-phase";
+/// Zones in which an Anywhere Cache was made for a snapshot, with commas, or `none`: on its manifest.
+pub const NEAR_LABEL: &str = "openmodel-anywhere-cache";
 
 /// Annotation that lists the user's label keys on a service, so that an update removes those
 /// that left the configuration and keeps what others have put there.

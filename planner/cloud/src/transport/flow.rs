@@ -65,16 +65,14 @@ impl Transport {
                 return Ok(flow(flowing));
             }
             let incoming = whole(request, flowing).await;
-            match redirect(request, &url, &incoming) {
-                Some(next) => url = next,
-                None => {
-                    let mut error = refused(request, &incoming);
-                    // A signed address that is good no more: the next that is given may be.
-                    error.transient |=
-                        incoming.status == StatusCode::FORBIDDEN && !same_origin(&first, &url);
-                    return Err(error);
-                }
-            }
+            let Some(next) = redirect(request, &url, &incoming) else {
+                let mut error = refused(request, &incoming);
+                // A signed address that is good no more: the next that is given may be.
+                error.transient |=
+                    incoming.status == StatusCode::FORBIDDEN && !same_origin(&first, &url);
+                return Err(error);
+            };
+            url = next;
         }
         Err(too_many_redirects(request))
     }

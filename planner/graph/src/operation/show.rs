@@ -76,13 +76,23 @@ impl fmt::Display for Operation {
                 }
             }
             Self::SetAnywhereCache {
-                bucket,
+                snapshot,
                 zone,
                 ttl_seconds,
                 admission_policy,
                 ..
-            } => write!(f, "{bucket}, {zone}, {ttl_seconds} s, {admission_policy}")?,
-            Self::MarkSnapshotReady { snapshot, .. } => write!(f, "{snapshot}")?,
+            } => {
+                let bucket = snapshot.bucket();
+                write!(f, "{bucket}, {zone}, {ttl_seconds} s, {admission_policy}")?;
+            }
+            Self::MarkSnapshotReady {
+                snapshot, zones, ..
+            } => {
+                write!(f, "{snapshot}")?;
+                for zone in zones {
+                    write!(f, ", near {zone}")?;
+                }
+            }
             Self::DeleteSnapshot {
                 snapshot,
                 unfinished,

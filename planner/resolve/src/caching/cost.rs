@@ -37,6 +37,17 @@ pub struct Place {
     pub location: String,
     /// Storage class, in capitals or not: `STANDARD`.
     pub storage_class: String,
+    /// Earlier snapshots of the cache that stay there.
+    pub earlier: Vec<Earlier>,
+}
+
+/// An earlier snapshot: a copy of its own, whatever it shares with the newest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// The beginning of its commit.
+    pub commit: String,
+    /// Its files; none where its manifest is gone.
+    pub bytes: Option<Bytes>,
 }
 
 /// What Anywhere Cache is to hold.
@@ -67,6 +78,7 @@ pub enum Origin {
 /// let place = |location: &str| Place {
 ///     location: location.to_owned(),
 ///     storage_class: "STANDARD".to_owned(),
+///     earlier: Vec::new(),
 /// };
 /// let load = CacheLoad {
 ///     bytes: Bytes::gib(100),
@@ -169,12 +181,12 @@ impl<'a> Bill<'a> {
         let region: Option<Region> = location.parse().ok();
         let standard = class == "STANDARD";
 
-        let storage = match &region {
+        let storage = |bill: &Self| match &region {
             Some(region) => {
                 let item = PricedItem::StorageGib {
                     class: class.clone(),
                 };
-                self.price(
+                bill.price(
                     &item,
                     Some(region),
                     &format!("{class} storage in {location}"),
@@ -184,18 +196,35 @@ impl<'a> Bill<'a> {
                 let item = PricedItem::MultiRegionStorageGib {
                     location: location.clone(),
                 };
-                self.price(&item, None, &format!("storage in {location}"))
+                bill.price(&item, None, &format!("storage in {location}"))
             }
-            None => self.unknown(&format!("{class} storage in {location}")),
+            None => bill.unknown(&format!("{class} storage in {location}")),
         };
+        let unit = ("GiB and month", Decimal::ONE);
         let what = format!("{bytes} of {class} storage in {location}");
-        let monthly = self.line(
-            Per::Month,
-            what,
-            bytes,
-            storage,
-            ("GiB and month", Decimal::ONE),
-        );
+        let price = storage(self);
+        let mut monthly = self.line(Per::Month, what, bytes, price, unit);
+        for earlier in &place.earlier {
+            let (what, price) = match earlier.bytes {
+                Some(bytes) => (bytes.to_string(), storage(self)),
+                None => (
+                    "what is left".to_owned(),
+                    Price::Unknown("its manifest is gone".to_owned()),
+                ),
+            };
+            let what = format!(
+                "{what} of {class} storage in {location}: the earlier snapshot {}",
+                earlier.commit
+            );
+            let usd = self.line(
+                Per::Month,
+                what,
+                earlier.bytes.unwrap_or_default(),
+                price,
+                unit,
+            );
+            monthly = monthly.zip(usd).map(|(all, usd)| Usd(all.0 + usd.0));
+        }
 
         let (what, transfer) = self.transfer(bytes, &location, region.as_ref(), from);
         let transfer = self.line(Per::Once, what, bytes, transfer, ("GiB", Decimal::ONE));

@@ -67,6 +67,8 @@ pub struct Load {
     pub engine: Option<Engine>,
     /// The tasks that the user names.
     pub tasks: Option<u32>,
+    /// Most MiB a second of all tasks together, where the user says so; each has one at least.
+    pub max_bandwidth_mib: Option<u32>,
     /// Whether an image is given that a job can run.
     pub has_image: bool,
     /// Whether the Hub asks for a token, and none is given that a job can read.
@@ -95,6 +97,7 @@ pub struct Choice {
 ///     files: 40,
 ///     engine: None,
 ///     tasks: None,
+///     max_bandwidth_mib: None,
 ///     has_image: true,
 ///     lacks_token: false,
 /// };
@@ -143,7 +146,10 @@ fn job(load: &Load, why: String) -> Choice {
         let files = u64::try_from(load.files).unwrap_or(u64::MAX);
         let most = u64::from(MOST_TASKS).min(files).max(1);
         let tasks = u32::try_from(by_size.clamp(1, most)).unwrap_or(1);
-        (tasks, format!("{why}; a task for each {TASK_SHARE}"))
+        match load.max_bandwidth_mib {
+            Some(limit) if limit < tasks => (limit, format!("{why}; a task for each MiB/s")),
+            _ => (tasks, format!("{why}; a task for each {TASK_SHARE}")),
+        }
     };
     Choice {
         engine: Engine::CloudRunJob,
@@ -179,6 +185,7 @@ mod tests {
             files: 100,
             engine: None,
             tasks: None,
+            max_bandwidth_mib: None,
             has_image: true,
             lacks_token: false,
         }
@@ -212,6 +219,10 @@ mod tests {
                 files: 3,
                 ..load(1_300)
             },
+            Load {
+                max_bandwidth_mib: Some(10),
+                ..load(1_300)
+            },
         ];
         let lines: Vec<String> = cases.iter().map(line).collect();
         insta::assert_snapshot!(lines.join("\n"), @"
@@ -222,6 +233,7 @@ mod tests {
         cloud_run_job x 41: 1300.00 GiB need more than 15 minutes at 800 Mbit/s; a task for each 32.00 GiB
         cloud_run_job x 64: 9000.00 GiB need more than 15 minutes at 800 Mbit/s; a task for each 32.00 GiB
         cloud_run_job x 3: 1300.00 GiB need more than 15 minutes at 800 Mbit/s; a task for each 32.00 GiB
+        cloud_run_job x 10: 1300.00 GiB need more than 15 minutes at 800 Mbit/s; a task for each MiB/s
         ");
     }
 

@@ -19,7 +19,7 @@ use openmodel_schemas::snapshot::SnapshotUri;
 use openmodel_schemas::spec::{CachePlace, CacheSpec, TransferEngine};
 
 /// Storage class of the buckets that openmodel makes, where nobody names one.
-const STORAGE_CLASS: &str = "STANDARD";
+pub const STORAGE_CLASS: &str = "STANDARD";
 
 /// What of a cache is no longer wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Leaving {
     pub unfinished: Vec<SnapshotUri>,
     /// Anywhere Caches, by their buckets.
     pub anywhere_caches: Vec<(String, Zone)>,
+    /// Snapshots that stay: those Anywhere Caches are not for them any more.
+    pub staying: Vec<SnapshotUri>,
     /// Buckets that openmodel made, and that may be empty then.
     pub buckets: Vec<String>,
 }
@@ -84,10 +86,11 @@ pub fn lower_cache(
         for zone in zones(spec, place, places.len() == 1) {
             if let Some(near) = &spec.anywhere_cache {
                 made.push(graph.step(Operation::SetAnywhereCache {
-                    bucket: place.uri.bucket().to_owned(),
+                    snapshot: place.uri.clone(),
                     zone,
                     ttl_seconds: near.ttl_seconds,
                     admission_policy: near.admission_policy.clone(),
+                    take,
                     after: vec![mirror],
                 }));
             }
@@ -99,6 +102,7 @@ pub fn lower_cache(
         .map(|place| {
             graph.step(Operation::MarkSnapshotReady {
                 snapshot: place.uri.clone(),
+                zones: zones(spec, place, places.len() == 1),
                 after: made.clone(),
             })
         })
@@ -209,6 +213,7 @@ fn leave(graph: &mut GraphBuilder, leaving: &Leaving, ready: &[StepId]) {
         last.push(graph.step(Operation::DeleteAnywhereCache {
             bucket: bucket.clone(),
             zone: zone.clone(),
+            own: leaving.staying.clone(),
             after: after.clone(),
         }));
     }
@@ -322,8 +327,8 @@ mod tests {
         s2 = CreateBucket(acme-ml, openmodel-acme-ml-europe-west4, europe-west4, STANDARD)
         s3 = MirrorSnapshot(gs://openmodel-acme-ml-europe-west4/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, abababab, near openmodel-acme-ml-europe-west4, acme-models) after s0, s2
         s4 = SetAnywhereCache(openmodel-acme-ml-europe-west4, europe-west4-b, 86400 s, admit-on-first-miss) after s3
-        s5 = MarkSnapshotReady(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s1, s4, s0, s3
-        s6 = MarkSnapshotReady(gs://openmodel-acme-ml-europe-west4/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659) after s1, s4, s0, s3
+        s5 = MarkSnapshotReady(gs://acme-models/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, near us-central1-a) after s1, s4, s0, s3
+        s6 = MarkSnapshotReady(gs://openmodel-acme-ml-europe-west4/models/org/name/0e9e39f249a16976918f6564b8830bc894c89659, near europe-west4-b) after s1, s4, s0, s3
         ");
     }
 
@@ -410,6 +415,7 @@ mod tests {
             jobs: Vec::new(),
             snapshots: vec![old],
             unfinished: new.places().into_iter().map(|place| place.uri).collect(),
+            staying: Vec::new(),
             anywhere_caches: vec![(
                 "openmodel-acme-ml-us-central1".to_owned(),
                 "us-central1-a".parse().expect("a zone"),

@@ -60,7 +60,9 @@ impl Patience {
     /// Wait before the next try, or give up.
     pub(super) async fn wait(&self, trouble: &Trouble, tries: &mut Tries) -> Result<(), Trouble> {
         let said = match trouble.kind {
-            Kind::Final | Kind::NoBucket | Kind::Spent => return Err(trouble.clone()),
+            Kind::Final | Kind::Denied | Kind::NoBucket | Kind::Spent => {
+                return Err(trouble.clone());
+            }
             Kind::Passing(said) => said,
             Kind::Doubtful => None,
         };

@@ -59,6 +59,7 @@ fn load(bytes: Bytes, places: &[(&str, &str)]) -> CacheLoad {
     let place = |(location, class): &(&str, &str)| Place {
         location: (*location).to_owned(),
         storage_class: (*class).to_owned(),
+        earlier: Vec::new(),
     };
     CacheLoad {
         bytes,
@@ -132,6 +133,24 @@ fn storage_is_bytes_in_gib_times_the_price_of_the_place() {
     check(&standard(&["EU"]), Some("2.6"), None);
     check(&standard(&["NAM4"]), Some("4.4"), None);
     check(&standard(&[]), Some("0"), Some("0"));
+}
+
+#[test]
+fn earlier_snapshots_cost_their_storage_again_where_their_size_is_known() {
+    let mut load = standard(&["us-central1"]);
+    let earlier = |bytes| Earlier {
+        commit: "0e9e39f".to_owned(),
+        bytes,
+    };
+    load.places[0].earlier.push(earlier(Some(Bytes::gib(50))));
+    // $2 of the newest, $1 of the earlier.
+    check(&load, Some("3"), Some("0"));
+    let cost = cache_cost(catalog(), &load);
+    assert_eq!(cost.locations[0].monthly, cost.monthly);
+    load.places[0].earlier.push(earlier(None));
+    check(&load, None, Some("0"));
+    let known = cache_cost(catalog(), &load).monthly_at_least;
+    assert_eq!(known.0.to_string(), "3");
 }
 
 #[test]

@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openmodel_apply::cloud::Failure;
 use openmodel_apply::report::{End, Report};
 use openmodel_graph::graph::ExecutionGraph;
+use openmodel_graph::operation::Operation;
 use openmodel_resolve::caching::lowering::{Leaving, identity, lower_cache, lower_cache_delete};
 use openmodel_schemas::repository::RepositoryCard;
 use openmodel_transfer::select::Patterns;
@@ -26,31 +28,32 @@ use tokio::time::Instant;
 use super::model::CacheModel;
 use super::plan::Decided;
 use super::read::Record;
-use super::{change, inputs, schema};
+use super::{change, inputs, schema, show};
 use crate::client::Client;
 use crate::deletion;
 use crate::errors;
 use crate::execute::{execute, refused};
 use crate::gates;
-use crate::mirroring::{Mirroring, NO_BUCKET};
+use crate::mirroring::{DENIED, Mirroring, NO_BUCKET};
 
 /// Makes a cache.
 pub(crate) async fn create(
     context: &Context<Client>,
     request: CreateRequest<CacheModel>,
 ) -> Result<State<CacheModel>, Failed<CacheModel>> {
-    let job = Job::new(context, "create", &request.planned, &request.private).await?;
+    let mut planned = request.planned;
+    let job = Job::new(context, "create", &mut planned, &request.private).await?;
     let graph = job.lower(false, &Leaving::default())?;
     let report = job.run(context, &graph).await;
     if report.end == End::Completed {
-        return Ok(State::with_private(request.planned, request.private));
+        return Ok(State::with_private(planned, request.private));
     }
-    let diagnostic = job.explain(&report);
+    let diagnostic = job.explain(&graph, &report);
     if let End::Refused { .. } = report.end {
         return Err(diagnostic.into());
     }
     Err(Failed::with_state(
-        State::with_private(request.planned, request.private),
+        State::with_private(planned, request.private),
         diagnostic,
     ))
 }
@@ -60,30 +63,38 @@ pub(crate) async fn update(
     context: &Context<Client>,
     request: UpdateRequest<CacheModel>,
 ) -> Result<State<CacheModel>, Failed<CacheModel>> {
-    let job = Job::new(context, "update", &request.planned, &request.private).await?;
+    let mut planned = request.planned;
+    let job = Job::new(context, "update", &mut planned, &request.private).await?;
     let before = job.decided.before.clone();
     let before = before.unwrap_or_else(|| job.decided.spec.clone());
-    let now = (&request.planned, &job.decided.spec);
+    let now = (&planned, &job.decided.spec);
     let cut = &job.decided.cut;
     let leaving = change::leaving(&request.prior, &before, cut, Some(now));
     let graph = job.lower(true, &leaving)?;
     let report = job.run(context, &graph).await;
     let mut private = request.private;
     if report.end == End::Completed {
-        let (spec, before) = (job.decided.spec, None);
-        let cut = Vec::new();
-        Decided { spec, before, cut }.write(&mut private)?;
-        return Ok(State::with_private(request.planned, private));
+        let decided = Decided {
+            before: None,
+            cut: Vec::new(),
+            ..job.decided
+        };
+        decided.write(&mut private)?;
+        return Ok(State::with_private(planned, private));
     }
     // What is not done shows again in the next plan; what was moved for it goes with the next change.
     let mut cut = job.decided.cut.clone();
     cut.retain(|spec| *spec != job.decided.spec);
     cut.push(job.decided.spec.clone());
-    let (spec, before) = (before, None);
-    Decided { spec, before, cut }.write(&mut private)?;
+    let decided = Decided {
+        spec: before,
+        before: None,
+        cut,
+    };
+    decided.write(&mut private)?;
     Err(Failed::with_state(
         State::with_private(request.prior, private),
-        job.explain(&report),
+        job.explain(&graph, &report),
     ))
 }
 
@@ -139,7 +150,7 @@ impl Job {
     async fn new(
         context: &Context<Client>,
         operation: &'static str,
-        planned: &CacheModel,
+        planned: &mut CacheModel,
         private: &Private,
     ) -> Result<Self, Diagnostics> {
         let client = context.client()?;
@@ -147,6 +158,9 @@ impl Job {
             .ok_or_else(|| errors::bug("the plan of a cache does not say what was decided"))?;
         let limit = schema::TIMEOUTS.of(&planned.timeouts, operation);
         let card = scanned(client, planned, &decided, Instant::now() + limit).await?;
+        if !planned.scan_status.is_known() {
+            planned.scan_status = show::scan_status(&card).into();
+        }
         let record = Record::new(planned, &decided).to_bytes();
         Ok(Self {
             cloud: Mirroring {
@@ -169,12 +183,12 @@ impl Job {
         execute(context, &self.cloud, graph, self.limit).await
     }
 
-    fn explain(&self, report: &Report) -> Diagnostic {
+    fn explain(&self, graph: &ExecutionGraph, report: &Report) -> Diagnostic {
         let operation = self.operation;
         let place = identity(&self.decided.spec);
         match &report.end {
             End::Completed => errors::bug("a completed run was taken for a failed one"),
-            End::Refused { failure, .. } => {
+            End::Refused { step, failure } => {
                 let after = if operation == "create" {
                     "What this run had moved, if anything, was removed again; nothing is left."
                 } else {
@@ -189,7 +203,13 @@ impl Job {
                                  openmodel makes one. {after}"
                             ))
                     }
-                    _ => refused(&format!("Cache cannot be {operation}d"), failure, after),
+                    _ => {
+                        let said = refused(&format!("Cache cannot be {operation}d"), failure, after);
+                        match graph.operation(*step).and_then(|step| self.attribute(step, failure)) {
+                            Some(path) => said.at(path),
+                            None => said,
+                        }
+                    }
                 }
             }
             End::UndoFailed { failure, .. } => {
@@ -227,6 +247,28 @@ impl Job {
                 ))
             }
         }
+    }
+
+    /// What of the configuration asks for a step that failed so.
+    fn attribute(&self, operation: &Operation, failure: &Failure) -> Option<&'static str> {
+        Some(match operation {
+            _ if failure.code == DENIED => match self.decided.spec.bucket {
+                Some(_) => "bucket",
+                None => "location",
+            },
+            Operation::CreateBucket { bucket, .. } => {
+                if bucket.location == self.decided.spec.location {
+                    "location"
+                } else {
+                    "regions"
+                }
+            }
+            Operation::SetAnywhereCache { .. } => "anywhere_cache.zones",
+            Operation::RunTransferJob { .. } | Operation::RunStorageTransfer { .. } => {
+                "transfer.engine"
+            }
+            _ => return None,
+        })
     }
 }
 

@@ -107,6 +107,7 @@ pub(crate) fn leaving(
         snapshots,
         unfinished,
         anywhere_caches: zoned.difference(&near_now).cloned().collect(),
+        staying: stay.iter().filter_map(|uri| uri.parse().ok()).collect(),
         buckets: buckets.difference(&made_now).cloned().collect(),
     }
 }

@@ -164,6 +164,7 @@ pub(crate) fn decide(
         files: files.unwrap_or(1),
         engine,
         tasks: tasks_of(model).or_else(|| same_engine.and_then(tasks_of)),
+        max_bandwidth_mib: spec.transfer.max_bandwidth_mib,
         has_image: image.is_some(),
         lacks_token,
     });
@@ -182,6 +183,13 @@ pub(crate) fn decide(
         (Engine::CloudRunJob, Some(image)) => {
             if lacks_token {
                 return Err(closed(spec).into());
+            }
+            if let Some(limit) = spec
+                .transfer
+                .max_bandwidth_mib
+                .filter(|limit| *limit < tasks)
+            {
+                return Err(slow(tasks, limit).into());
             }
             TransferEngine::CloudRunJob(TransferJob {
                 region: job_region(&spec.location).ok_or_else(|| nowhere(spec))?,
@@ -211,6 +219,15 @@ fn closed(spec: &CacheSpec) -> Diagnostic {
              (roles/secretmanager.secretAccessor), and set hugging_face_token_secret to its version; or set engine = \
              \"local\".",
             spec.repository.id
+        ))
+}
+
+fn slow(tasks: u32, limit: u32) -> Diagnostic {
+    Diagnostic::error("Limit is less than a MiB/s for each task")
+        .at("transfer.max_bandwidth_mib")
+        .detail(format!(
+            "{tasks} tasks share {limit} MiB/s, and each takes one at least. Set tasks = {limit} or less, leave it out, or \
+             raise max_bandwidth_mib."
         ))
 }
 

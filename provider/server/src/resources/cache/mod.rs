@@ -112,7 +112,7 @@ impl Resource for Cache {
         } else {
             request.state
         };
-        let state = read::overlay(&google, state).await?;
+        let state = read::overlay(context, &google, state).await?;
         Ok(state.map(|state| State::with_private(state, private)))
     }
 

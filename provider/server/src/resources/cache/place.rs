@@ -3,8 +3,12 @@
 use openmodel_apply::cloud::Failure;
 use openmodel_cloud::google::{Bucket, MANAGED_LABEL};
 use openmodel_resolve::Catalog;
-use openmodel_resolve::caching::storage_locations;
+use openmodel_resolve::caching::lowering::STORAGE_CLASS;
+use openmodel_resolve::caching::{Earlier, Place, storage_locations};
+use openmodel_schemas::snapshot::SnapshotUri;
 use openmodel_schemas::spec::CacheSpec;
+use openmodel_transfer::ports::Trouble;
+use openmodel_transfer::snapshot::find;
 use tfplug::value::{Path, Value};
 use tfplug::{Diagnostic, Diagnostics};
 
@@ -180,6 +184,67 @@ pub(crate) async fn look(
     } else {
         Ok(())
     }
+}
+
+/// The places with what decides their cost: the class of their objects, and earlier snapshots of `retained`.
+/// `None`: a bucket of the user's, whose class it is, is not there yet; Terraform plans again when it is.
+pub(crate) async fn priced(
+    client: &Client,
+    spec: &CacheSpec,
+    retained: &[String],
+) -> Result<Option<Vec<Place>>, Diagnostics> {
+    let google = match client.waits_for() {
+        None => Some(client.google(std::collections::BTreeMap::new())?),
+        Some(_) => None,
+    };
+    let mut places = Vec::new();
+    for place in spec.places() {
+        let storage_class = match &spec.storage_class {
+            Some(class) => class.clone(),
+            None if place.makes_bucket => STORAGE_CLASS.to_owned(),
+            None => {
+                let Some(google) = &google else {
+                    return Ok(None);
+                };
+                let bucket = google.read_bucket(place.uri.bucket(), super::read_deadline());
+                match bucket.await {
+                    Ok(Some(bucket)) => bucket.storage_class,
+                    Ok(None) => return Ok(None),
+                    Err(failure) => return Err(unreadable("bucket", &failure).into()),
+                }
+            }
+        };
+        let mut earlier = Vec::new();
+        for uri in retained
+            .iter()
+            .filter_map(|uri| uri.parse::<SnapshotUri>().ok())
+        {
+            if uri == place.uri || uri.bucket() != place.uri.bucket() {
+                continue;
+            }
+            let Some(google) = &google else {
+                return Ok(None);
+            };
+            let manifest = find(google.transport(), &uri).await;
+            let manifest = manifest.map_err(|trouble| unread(&uri, &trouble))?;
+            earlier.push(Earlier {
+                commit: uri.commit().to_string().chars().take(7).collect(),
+                bytes: manifest.map(|manifest| manifest.bytes()),
+            });
+        }
+        places.push(Place {
+            location: place.location,
+            storage_class,
+            earlier,
+        });
+    }
+    Ok(Some(places))
+}
+
+fn unread(uri: &SnapshotUri, trouble: &Trouble) -> Diagnostics {
+    Diagnostic::error("Snapshot cannot be read")
+        .detail(errors::sentence(&format!("{uri}: {trouble}")))
+        .into()
 }
 
 fn unfit(bucket: &Bucket, made: bool, location: &str, name: &str) -> Option<String> {

@@ -121,6 +121,7 @@ pub(crate) async fn plan(
     let same = prior.as_ref().filter(|prior| {
         before.as_ref().is_some_and(|before| keeps(before, &spec))
             && same_gates(prior, &planned)
+            && prior.retention == planned.retention
             && !engine::asks_anew(prior, &planned)
     });
     if let (Some(prior), Some(before)) = (same, &before) {
@@ -130,16 +131,23 @@ pub(crate) async fn plan(
         engine::decide(Some(prior), None, &mut planned, &mut spec)?;
     } else {
         let is_there = prior.is_some();
-        let (card, selection) = choose(context, &planned, &gates, &spec, is_there).await?;
+        let (card, selection, waits) = choose(context, &planned, &gates, &spec, is_there).await?;
         spec.selection = selection.digest(card.repository.kind, &card.files);
         let digest = wanted_digest(&selection.files);
         spec.digest = digest
             .map_err(|trouble| on("repository", "Repository cannot be kept", &trouble.message))?
             .to_string();
         show::facts(&card, &selection, &mut planned);
+        if waits {
+            // The apply goes on once the scanners have said it.
+            planned.scan_status = Value::Unknown(Refinement::default().with_not_null());
+        }
         engine::decide(None, Some(&card), &mut planned, &mut spec)?;
-        show::figures(&spec, selection.bytes(), catalog, &mut planned);
         place::look(client, prior.as_ref(), &spec).await?;
+        let retained = change::retained(prior.as_ref(), &planned, &spec);
+        let places = place::priced(client, &spec, &retained).await?;
+        let bytes = selection.bytes();
+        show::figures(&spec, places, bytes, catalog, &mut planned);
     }
     spec.labels = labels(&planned);
     let uris: Vec<SnapshotUri> = spec.places().into_iter().map(|place| place.uri).collect();
@@ -163,7 +171,8 @@ pub(crate) async fn plan(
     })
 }
 
-/// The commit that is kept. A pinned one stays until the revision changes; where the Hub cannot be asked a
+/// The commit that is kept. A pinned one stays until the revision changes, or the cache is replaced (Terraform
+/// plans and applies that as if nothing had been there); where the Hub cannot be asked a
 /// followed one stays too.
 async fn commit_of(
     client: &Client,
@@ -187,14 +196,15 @@ async fn commit_of(
     commit.map_err(|error| errors::hub_of_cache(client, &error))
 }
 
-/// The files that are kept: read from the Hub, and let through by the gates.
+/// The files that are kept: read from the Hub, and let through by the gates; whether the apply has to wait for
+/// scanners.
 async fn choose(
     context: &Context<Client>,
     planned: &CacheModel,
     gates: &Gates,
     spec: &CacheSpec,
     is_there: bool,
-) -> Result<(Arc<RepositoryCard>, Selection), Diagnostics> {
+) -> Result<(Arc<RepositoryCard>, Selection, bool), Diagnostics> {
     let client = context.client()?;
     let revision = spec.commit.clone().into();
     let unread = |error| errors::hub_of_cache(client, &error);
@@ -214,9 +224,8 @@ async fn choose(
         )
     })?;
     client.hub().can_read(&card).await.map_err(unread)?;
-    // What is waited for is asked again during the apply.
-    gates::pass(context, gates, &card, &selection.files, is_there, unread).await?;
-    Ok((card, selection))
+    let waits = gates::pass(context, gates, &card, &selection.files, is_there, unread).await?;
+    Ok((card, selection, waits))
 }
 
 /// Whether a cache keeps the same files in the same places.

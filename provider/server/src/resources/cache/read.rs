@@ -7,7 +7,7 @@ use openmodel_schemas::snapshot::SnapshotUri;
 use openmodel_transfer::bucket::BucketStore;
 use openmodel_transfer::ports::{Kind, Trouble};
 use serde::{Deserialize, Serialize};
-use tfplug::framework::Private;
+use tfplug::framework::{Context, Private};
 use tfplug::value::Value;
 use tfplug::{Diagnostic, Diagnostics};
 
@@ -15,6 +15,7 @@ use super::inputs::texts;
 use super::model::CacheModel;
 use super::plan::Decided;
 use super::show;
+use crate::client::Client;
 
 /// What is written beside the manifest: enough to import a cache with an empty plan. No secrets.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,8 +50,10 @@ impl Record {
     }
 }
 
-/// The state with what is there now; `None`: nothing of it is.
+/// The state with what is there now; `None`: nothing of it is. What is wrong with an earlier snapshot is warned
+/// of: nothing mends it, as its commit is kept no more.
 pub(crate) async fn overlay(
+    context: &Context<Client>,
     google: &GoogleCloud,
     mut state: CacheModel,
 ) -> Result<Option<CacheModel>, Diagnostics> {
@@ -78,19 +81,26 @@ pub(crate) async fn overlay(
         drift.extend(found.drift.into_iter().map(named));
         foreign.extend(found.foreign.into_iter().map(named));
     }
-    if !any {
-        return Ok(None);
-    }
     let mut kept = Vec::new();
     for uri in texts(&state.snapshots, "snapshots", &mut None) {
-        let newest = uris.values().any(|newest| *newest == uri);
-        if newest
-            || exists(google, &uri)
-                .await
-                .map_err(|trouble| unreadable(&uri, &trouble))?
-        {
+        if uris.values().any(|newest| *newest == uri) {
             kept.push(uri);
+            continue;
         }
+        let found = look(google, &uri)
+            .await
+            .map_err(|trouble| unreadable(&uri, &trouble))?;
+        if !found.any {
+            continue;
+        }
+        any = true;
+        if !found.drift.is_empty() {
+            context.warn(damaged(&uri, &found.drift));
+        }
+        kept.push(uri);
+    }
+    if !any {
+        return Ok(None);
     }
     state.drift = show::list(drift);
     state.foreign_objects = show::list(foreign);
@@ -172,12 +182,14 @@ async fn look(google: &GoogleCloud, uri: &str) -> Result<Found, Trouble> {
     Ok(found)
 }
 
-async fn exists(google: &GoogleCloud, uri: &str) -> Result<bool, Trouble> {
-    let Ok(uri) = uri.parse::<SnapshotUri>() else {
-        return Ok(false);
-    };
-    let found = openmodel_transfer::snapshot::find(google.transport(), &uri).await?;
-    Ok(found.is_some())
+fn damaged(uri: &str, drift: &[String]) -> Diagnostic {
+    Diagnostic::warning("Earlier snapshot is damaged")
+        .at("snapshots")
+        .detail(format!(
+            "{uri}: {}. It is not mended, as its commit is kept no more: bring what serves from it to the newest \
+             snapshot. It goes when retention says so.",
+            drift.join("; ")
+        ))
 }
 
 fn unreadable(uri: &str, trouble: &Trouble) -> Diagnostic {

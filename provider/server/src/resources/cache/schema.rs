@@ -74,7 +74,7 @@ fn repository() -> [Attribute; 8] {
             .validate(one_of(&["pinned", "follow"]))
             .description(
                 "What happens when a branch moves: `pinned` keeps the commit that was found first, until `revision` \
-                 changes; with `follow` the next plan shows the new commit and the files that differ, and the apply \
+                 changes or the cache is replaced; with `follow` the next plan shows the new commit and the files that differ, and the apply \
                  moves those alone.",
             ),
         patterns(
@@ -177,8 +177,8 @@ fn place() -> [Attribute; 8] {
         )
         .optional()
         .description(
-            "Anywhere Cache: an SSD cache of the bucket in a zone. It is of the whole bucket, so it goes with the last \
-             snapshot in it; Google takes about an hour for that.",
+            "Anywhere Cache: an SSD cache of the bucket in a zone. It is of the whole bucket, so it goes once no cache \
+             in the bucket asks for it; Google takes about an hour for that.",
         ),
     ]
 }

@@ -11,7 +11,7 @@ use openmodel_schemas::report::{CacheCost, LoadEstimate, LoadTimes, Per};
 use openmodel_schemas::repository::{RepositoryCard, ScanStatus};
 use openmodel_schemas::spec::CacheSpec;
 use openmodel_transfer::select::{Selection, Why};
-use tfplug::value::Value;
+use tfplug::value::{Refinement, Value};
 
 use super::model::{CacheModel, CostModel, LoadTimeModel, StringMap, Texts};
 use crate::show::amount;
@@ -22,34 +22,43 @@ pub(crate) fn facts(card: &RepositoryCard, selection: &Selection, planned: &mut 
     planned.bytes = Value::Known(i64::try_from(selection.bytes().0).unwrap_or(i64::MAX));
     planned.left_out = left_out(selection);
     planned.license = card.licence.id().map(str::to_owned).into();
-    planned.scan_status = Value::from(match card.scan {
+    planned.scan_status = scan_status(card).into();
+}
+
+/// What the Hub's scanners say.
+pub(crate) const fn scan_status(card: &RepositoryCard) -> &'static str {
+    match card.scan {
         ScanStatus::Safe => "safe",
         ScanStatus::Unsafe { .. } => "unsafe",
         ScanStatus::Pending => "pending",
         ScanStatus::Unknown => "unknown",
-    });
+    }
 }
 
-/// What it costs, and how fast it loads.
-pub(crate) fn figures(spec: &CacheSpec, bytes: Bytes, catalog: &Catalog, planned: &mut CacheModel) {
-    let class = spec.storage_class.as_deref().unwrap_or("STANDARD");
-    let load = CacheLoad {
-        bytes,
-        places: spec
-            .places()
-            .iter()
-            .map(|place| Place {
-                location: place.location.clone(),
-                storage_class: class.to_owned(),
-            })
-            .collect(),
-        anywhere_cache: spec.anywhere_cache.as_ref().map(|near| AnywhereCacheLoad {
-            zones: near.zones.clone(),
-            bytes,
-        }),
-        from: Origin::Hub,
-    };
-    planned.cost = Value::Known(cost(&cache_cost(catalog, &load)));
+/// What it costs, where the places are known, and how fast it loads.
+pub(crate) fn figures(
+    spec: &CacheSpec,
+    places: Option<Vec<Place>>,
+    bytes: Bytes,
+    catalog: &Catalog,
+    planned: &mut CacheModel,
+) {
+    let near = spec.anywhere_cache.as_ref();
+    planned.cost = places.map_or_else(
+        || Value::Unknown(Refinement::default().with_not_null()),
+        |places| {
+            let load = CacheLoad {
+                bytes,
+                places,
+                anywhere_cache: near.map(|near| AnywhereCacheLoad {
+                    zones: near.zones.clone(),
+                    bytes,
+                }),
+                from: Origin::Hub,
+            };
+            Value::Known(cost(&cache_cost(catalog, &load)))
+        },
+    );
     planned.load_time = Value::Known(load_time(&load_times(bytes)));
 }
 

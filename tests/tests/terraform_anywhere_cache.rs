@@ -7,10 +7,11 @@ use std::time::Duration;
 use acceptance::http::Http;
 use acceptance::terraform::{Bench, PROVIDER};
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const TINY: &str = "openmodel/tiny-random-llama";
 const OTHER: &str = "acme/other";
+const MOVING: &str = "acme/moving";
 const BUCKET: &str = "openmodel-acme-ml-us-central1";
 const ZONE: &str = "us-central1-a";
 
@@ -22,12 +23,23 @@ struct World {
 impl World {
     /// Caches by name: repository, and what else it says.
     fn new(caches: &[(&str, &str, &str)]) -> Result<Self> {
-        let bench = Bench::of(&configuration(caches))?;
-        let http = Http::new();
-        let url = format!("{}/sandbox/hub/models/{OTHER}", bench.sandbox.url());
-        let blob = json!({"computed": {"size": 300_000, "seed": 7}});
-        http.put(&url, &json!({"files": {"model.safetensors": blob}}))?;
-        Ok(Self { bench, http })
+        let world = Self {
+            bench: Bench::of(&configuration(caches))?,
+            http: Http::new(),
+        };
+        world.repository(OTHER, 7)?;
+        Ok(world)
+    }
+
+    fn repository(&self, id: &str, seed: u64) -> Result<()> {
+        let url = self.url(&format!("/sandbox/hub/models/{id}"));
+        self.http.put(&url, &files(seed)).map(drop)
+    }
+
+    /// A commit on its main branch.
+    fn commit(&self, id: &str, seed: u64) -> Result<()> {
+        let url = self.url(&format!("/sandbox/hub/models/{id}"));
+        self.http.post(&url, &files(seed)).map(drop)
     }
 
     fn set(&self, caches: &[(&str, &str, &str)]) -> Result<()> {
@@ -80,6 +92,11 @@ impl World {
     }
 }
 
+fn files(seed: u64) -> Value {
+    let blob = json!({"computed": {"size": 300_000, "seed": seed}});
+    json!({"files": {"model.safetensors": blob}})
+}
+
 fn configuration(caches: &[(&str, &str, &str)]) -> String {
     let blocks = caches.iter().map(|(name, repository, more)| {
         format!(
@@ -119,18 +136,26 @@ fn it_goes_with_the_block_that_asked_for_it_and_nothing_is_left() -> Result<()> 
 #[test]
 fn what_another_cache_was_made_with_stays_until_that_goes() -> Result<()> {
     let zone = near("\"us-central1-a\"", 24);
-    let world = World::new(&[("one", TINY, &zone), ("two", OTHER, &zone)])?;
+    let follow = "tracking = \"follow\"";
+    let with_zone = format!("{follow}\n{zone}");
+    let world = World::new(&[("one", MOVING, &with_zone), ("two", OTHER, &zone)])?;
+    world.repository(MOVING, 1)?;
+    world.apply()?;
+    world.commit(MOVING, 2)?;
     world.apply()?;
 
-    world.set(&[("one", TINY, ""), ("two", OTHER, &zone)])?;
+    world.set(&[("one", MOVING, follow), ("two", OTHER, &zone)])?;
     world.apply()?;
     assert!(world.ttl(ZONE).is_some(), "the other cache lost it");
 
-    // What is left of the first snapshot in the bucket does not hold it.
-    world.set(&[("one", TINY, "")])?;
+    // What is left of the first cache in the bucket does not hold it, an earlier snapshot neither.
+    world.set(&[("one", MOVING, follow)])?;
     world.apply()?;
     assert_eq!(world.ttl(ZONE), None);
 
+    // Both at once: whoever comes last takes the bucket, when the other's has gone.
+    world.set(&[("one", MOVING, follow), ("two", OTHER, &zone)])?;
+    world.apply()?;
     world.destroy()?;
     world.nothing_left();
     Ok(())

@@ -6,23 +6,35 @@ use openmodel_schemas::model_card::{ModelCard, ModelKind};
 use crate::engines;
 
 /// What engines read beside the weights, where the repository has it.
-const BESIDE: [&str; 15] = [
+const BESIDE: [&str; 21] = [
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
     "config.json",
+    "config_sentence_transformers.json",
     "generation_config.json",
     "merges.txt",
     "modules.json",
     "preprocessor_config.json",
     "processor_config.json",
+    "sentencepiece.bpe.model",
     "special_tokens_map.json",
     "spiece.model",
+    "tekken.json",
+    "tiktoken.model",
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",
+    "video_preprocessor_config.json",
     "vocab.json",
+    "vocab.txt",
 ];
+
+/// The schedule of a pipeline's steps.
+const SCHEDULER: &str = "scheduler_config.json";
+
+/// Lists the modules of a model of Sentence Transformers, each with a folder such as `1_Pooling`.
+const MODULES: &str = "modules.json";
 
 /// Weights by the Hub's own names, in the order in which engines prefer them, and their index.
 const WEIGHTS: [(&str, &str); 3] = [
@@ -51,7 +63,8 @@ pub(crate) fn needed(card: &ModelCard, engine: &EngineRow) -> Vec<String> {
         of_pipeline(card)
     } else {
         let beside = names(card).filter(|path| BESIDE.contains(path));
-        beside.chain(weights(card)).map(str::to_owned).collect()
+        let files = beside.chain(weights(card)).chain(modules(card));
+        files.map(str::to_owned).collect()
     };
     paths.sort();
     paths.dedup();
@@ -93,15 +106,33 @@ pub(crate) fn gguf(card: &ModelCard) -> Vec<String> {
 fn of_pipeline(card: &ModelCard) -> Vec<String> {
     let part = |path: &&str| {
         let name = path.rsplit('/').next().unwrap_or_default();
+        let weights = name.strip_suffix(".index.json").unwrap_or(name);
         path.contains('/')
-            && (name == "config.json"
-                || (has_ending(name, "safetensors") && name.matches('.').count() == 1))
+            && (BESIDE.contains(&name)
+                || name == SCHEDULER
+                || (has_ending(weights, "safetensors") && weights.matches('.').count() == 1))
     };
     let index = card.files.iter().map(|file| file.path.as_str());
     index
         .filter(|path| *path == "model_index.json" || part(path))
         .map(str::to_owned)
         .collect()
+}
+
+/// What the modules of a model say of themselves: `1_Pooling/config.json`.
+fn modules(card: &ModelCard) -> impl Iterator<Item = &str> {
+    let has_modules = names(card).any(|path| path == MODULES);
+    let of_module = move |path: &&str| {
+        let number = path.split_once('_').map(|(number, _)| number);
+        has_modules
+            && path.matches('/').count() == 1
+            && path.ends_with("/config.json")
+            && number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    card.files
+        .iter()
+        .map(|file| file.path.as_str())
+        .filter(of_module)
 }
 
 fn weights(card: &ModelCard) -> Vec<&str> {
@@ -193,6 +224,28 @@ mod tests {
     }
 
     #[test]
+    fn a_model_of_sentences_needs_its_vocabulary_and_its_modules() {
+        check(
+            "vllm",
+            &[
+                "1_Pooling/config.json",
+                "config.json",
+                "model.safetensors",
+                "modules.json",
+                "onnx/config.json",
+                "vocab.txt",
+            ],
+            &[
+                "1_Pooling/config.json",
+                "config.json",
+                "model.safetensors",
+                "modules.json",
+                "vocab.txt",
+            ],
+        );
+    }
+
+    #[test]
     fn a_gguf_model_is_its_parts_and_several_are_none() {
         let parts = ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"];
         check(
@@ -207,8 +260,13 @@ mod tests {
     fn a_pipeline_needs_its_parts_and_no_variant_of_them() {
         let mut card = card(&[
             "model_index.json",
+            "sample.png",
+            "scheduler/scheduler_config.json",
+            "tokenizer/merges.txt",
             "unet/config.json",
+            "unet/diffusion_pytorch_model.fp16.safetensors.index.json",
             "unet/diffusion_pytorch_model.safetensors",
+            "unet/diffusion_pytorch_model.safetensors.index.json",
             "unet/diffusion_pytorch_model.fp16.safetensors",
         ]);
         if let Some(config) = &mut card.config {
@@ -219,8 +277,11 @@ mod tests {
             needed(&card, engine),
             [
                 "model_index.json",
+                "scheduler/scheduler_config.json",
+                "tokenizer/merges.txt",
                 "unet/config.json",
-                "unet/diffusion_pytorch_model.safetensors"
+                "unet/diffusion_pytorch_model.safetensors",
+                "unet/diffusion_pytorch_model.safetensors.index.json",
             ]
         );
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use openmodel_apply::cloud::{Call, Cloud, Failure, Outcome, Output, Seen};
 use openmodel_cloud::GoogleCloud;
-use openmodel_cloud::google::{KEY_LABEL, NEAR_LABEL, PHASE_LABEL, Phase};
+use openmodel_cloud::google::{KEY_LABEL, NEAR_LABEL, PHASE_LABEL, Phase, near};
 use openmodel_graph::key::StepKey;
 use openmodel_graph::operation::{Carrier, MirrorSpec, Operation};
 use openmodel_schemas::name::{ProjectId, Zone};
@@ -159,7 +159,7 @@ impl Cloud for Mirroring {
                 project,
                 mirror,
                 ..
-            } => self.fetch(call, snapshot, project, mirror, deadline).await,
+            } => Box::pin(self.fetch(call, snapshot, project, mirror, deadline)).await,
             Operation::MarkSnapshotReady {
                 snapshot, zones, ..
             } => {
@@ -489,15 +489,9 @@ impl Mirroring {
 
 fn ready(zones: &[Zone]) -> BTreeMap<String, String> {
     let zones: Vec<&str> = zones.iter().map(Zone::as_str).collect();
-    let near = if zones.is_empty() {
-        // A note is replaced, not removed.
-        "none".to_owned()
-    } else {
-        zones.join(",")
-    };
     BTreeMap::from([
         (PHASE_LABEL.to_owned(), Phase::Ready.as_str().to_owned()),
-        (NEAR_LABEL.to_owned(), near),
+        (NEAR_LABEL.to_owned(), near(&zones)),
     ])
 }
 

@@ -390,9 +390,9 @@ impl Cloud for GoogleCloud {
                 Ok(near) => self.caches(deadline).set_near(near).await,
                 Err(failure) => Outcome::Refused(failure),
             },
-            Operation::DeleteAnywhereCache { bucket, zone, .. } => {
-                self.caches(deadline).remove_near(bucket, zone).await
-            }
+            Operation::DeleteAnywhereCache {
+                bucket, zone, own, ..
+            } => self.caches(deadline).remove_near(bucket, zone, own).await,
             Operation::DeleteBucket { bucket, .. } => {
                 self.caches(deadline).delete_bucket(bucket).await
             }

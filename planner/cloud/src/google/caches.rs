@@ -17,7 +17,7 @@ use super::buckets::{Bucket, NewBucket, delete_bucket, get_bucket, insert_bucket
 use super::failure;
 use super::lro::{self, End, Lro, Pause};
 use super::marks::{self, NEAR_LABEL, Phase};
-use super::storage::{Object, ObjectPage, list_matching, list_objects};
+use super::storage::{Exact, Object, ObjectPage, list_matching, list_objects, patch_metadata};
 use crate::transport::{ApiError, Request, Transport};
 
 /// The caches' part of the adapter.
@@ -29,6 +29,9 @@ pub(crate) struct Caches<'a> {
 
 /// The fact that an Anywhere Cache was not there before.
 const MADE: &str = "made";
+
+/// How often an empty bucket is looked at whose Anywhere Cache runs on.
+const LOOKS: u32 = 6;
 
 /// How an Anywhere Cache shall be.
 #[derive(Clone, Copy)]
@@ -138,48 +141,40 @@ impl Caches<'_> {
             Ok(false) => {}
             Err(error) => return Outcome::Refused(failure::failure(&error)),
         }
-        let error = match self
-            .transport
-            .send(&delete_bucket(name), self.deadline)
-            .await
-        {
-            Ok(_) => return Outcome::Done(Output::named(name)),
-            Err(error) if error.is_not_found() => return Outcome::Done(Output::named(name)),
-            Err(error) => error,
-        };
-        // Something came into it meanwhile: it stays.
-        if self
-            .has_any(&list_objects(name, "", ""))
-            .await
-            .is_ok_and(|any| any)
-        {
-            return Outcome::Done(Output::named(name));
+        let (mut pause, mut looks) = (Pause::new(), 0);
+        loop {
+            let deleted = self
+                .transport
+                .send(&delete_bucket(name), self.deadline)
+                .await;
+            let error = match deleted {
+                Ok(_) => return Outcome::Done(Output::named(name)),
+                Err(error) if error.is_not_found() => return Outcome::Done(Output::named(name)),
+                Err(error) => error,
+            };
+            // Something came into it meanwhile: it stays.
+            let any = self.has_any(&list_objects(name, "", "")).await;
+            if any.is_ok_and(|any| any) {
+                return Outcome::Done(Output::named(name));
+            }
+            let request = anywhere::list_caches(name);
+            let near: Result<AnywherePage, _> = self.transport.json(&request, self.deadline).await;
+            let near = near.unwrap_or_default().items;
+            let Some(first) = near.first() else {
+                return failure::outcome(&error);
+            };
+            // Those that are disabled go within the hour. Whoever has just removed the last snapshot may be about
+            // to disable one.
+            let running = near.iter().any(|cache| cache.state != "disabled");
+            looks += 1;
+            if running && looks > LOOKS {
+                return Outcome::Refused(blocked(name, &near));
+            }
+            if !pause.sleep(self.transport, self.deadline).await {
+                let zone = &first.zone;
+                return Outcome::Unknown(late(name, zone, "keeps the bucket from going"));
+            }
         }
-        match self.blocking(name).await {
-            Some(failure) => Outcome::Refused(failure),
-            None => failure::outcome(&error),
-        }
-    }
-
-    /// The Anywhere Caches that keep an empty bucket from going: nobody's, as far as openmodel knows.
-    async fn blocking(&self, name: &str) -> Option<Failure> {
-        let request = anywhere::list_caches(name);
-        let listed = self.transport.json(&request, self.deadline).await;
-        let page: AnywherePage = listed.ok()?;
-        let zones: Vec<&str> = page.items.iter().map(|cache| cache.zone.as_str()).collect();
-        let (first, zones) = (zones.first()?, zones.join(", "));
-        Some(Failure {
-            hint: Some(format!(
-                "If nobody else needs it: gcloud storage buckets anywhere-caches disable {name}/{first}. It is gone about \
-                 an hour later, and the bucket can go then."
-            )),
-            ..Failure::lasting(
-                "FAILED_PRECONDITION",
-                format!(
-                    "the bucket {name} is empty, and an Anywhere Cache in {zones} keeps it from going"
-                ),
-            )
-        })
     }
 
     /// Looks whether an Anywhere Cache is as it shall be; waits while it is being made.
@@ -197,7 +192,7 @@ impl Caches<'_> {
                 _ => return Ok(Seen::Absent),
             }
             if !pause.sleep(self.transport, self.deadline).await {
-                return Err(late(near.bucket, near.zone, "is still being made"));
+                return Err(late(near.bucket, near.zone.as_str(), "is still being made"));
             }
         }
     }
@@ -224,7 +219,7 @@ impl Caches<'_> {
                     }
                     return Outcome::Unknown(late(
                         bucket,
-                        zone,
+                        zone.as_str(),
                         "was disabled, and is not gone yet",
                     ));
                 }
@@ -255,13 +250,11 @@ impl Caches<'_> {
                     .find(bucket)
                     .await?
                     .is_some_and(|bucket| marks::is_managed(&bucket.labels));
-            Ok(ours
-                && !self
-                    .serves_others(bucket, zone, std::slice::from_ref(snapshot))
-                    .await?)
+            let own = std::slice::from_ref(snapshot);
+            Ok(ours && !serves_others(&self.manifests(bucket).await?, zone, own))
         };
         match look.await {
-            Ok(true) => self.remove_near(bucket, zone).await,
+            Ok(true) => self.disable(bucket, zone).await,
             Ok(false) => Outcome::Done(output.clone()),
             Err(failure) => Outcome::Refused(failure),
         }
@@ -274,8 +267,10 @@ impl Caches<'_> {
         zone: &Zone,
         own: &[SnapshotUri],
     ) -> Result<Seen, Failure> {
-        let gone = self.cache(bucket, zone).await?.is_none()
-            || self.serves_others(bucket, zone, own).await?;
+        let manifests = self.manifests(bucket).await?;
+        let noted = own_notes(&manifests, own, zone).next().is_some();
+        let gone = !noted
+            && (serves_others(&manifests, zone, own) || self.cache(bucket, zone).await?.is_none());
         Ok(if gone {
             Seen::Ours(output_near(bucket, zone))
         } else {
@@ -283,8 +278,42 @@ impl Caches<'_> {
         })
     }
 
+    /// Notes that snapshots of `own` do without an Anywhere Cache, and takes it away where no other was made with it.
+    pub(crate) async fn remove_near(
+        &self,
+        bucket: &str,
+        zone: &Zone,
+        own: &[SnapshotUri],
+    ) -> Outcome {
+        let noted = async {
+            let manifests = self.manifests(bucket).await?;
+            for manifest in own_notes(&manifests, own, zone) {
+                let mut notes = manifest.metadata.clone();
+                let left: Vec<&str> = zones_of(manifest)
+                    .filter(|near| *near != zone.as_str())
+                    .collect();
+                notes.insert(NEAR_LABEL.to_owned(), marks::near(&left));
+                let exact = Exact {
+                    bucket,
+                    name: &manifest.name,
+                    generation: manifest.generation,
+                };
+                let request = patch_metadata(exact, &notes);
+                let sent = self.transport.send(&request, self.deadline).await;
+                sent.map_err(|error| failure::failure(&error))?;
+            }
+            let there = self.cache(bucket, zone).await?.is_some();
+            Ok(there && !serves_others(&manifests, zone, own))
+        };
+        match noted.await {
+            Ok(true) => self.disable(bucket, zone).await,
+            Ok(false) => Outcome::Done(output_near(bucket, zone)),
+            Err(failure) => Outcome::Refused(failure),
+        }
+    }
+
     /// Disables an Anywhere Cache, and waits until it is gone.
-    pub(crate) async fn remove_near(&self, bucket: &str, zone: &Zone) -> Outcome {
+    async fn disable(&self, bucket: &str, zone: &Zone) -> Outcome {
         let request = anywhere::disable(bucket, zone.as_str());
         match self.transport.send(&request, self.deadline).await {
             Ok(_) => {}
@@ -304,49 +333,27 @@ impl Caches<'_> {
             if !pause.sleep(self.transport, self.deadline).await {
                 return Outcome::Unknown(late(
                     bucket,
-                    zone,
+                    zone.as_str(),
                     "is disabled, and goes within the hour",
                 ));
             }
         }
     }
 
-    /// Whether a snapshot in a bucket, not one of `own`, was made with an Anywhere Cache in a zone, or is being
-    /// made and may be.
-    async fn serves_others(
-        &self,
-        bucket: &str,
-        zone: &Zone,
-        own: &[SnapshotUri],
-    ) -> Result<bool, Failure> {
-        let own: Vec<String> = own
-            .iter()
-            .map(|snapshot| snapshot.object(MANIFEST))
-            .collect();
-        let needs = |object: &Object| {
-            let notes = &object.metadata;
-            let near = notes
-                .get(NEAR_LABEL)
-                .map(String::as_str)
-                .unwrap_or_default();
-            !own.contains(&object.name)
-                && (Phase::of(notes) == Some(Phase::Provisioning)
-                    || near.split(',').any(|named| named == zone.as_str()))
-        };
-        let mut token = String::new();
+    /// The manifests of all snapshots in a bucket.
+    async fn manifests(&self, bucket: &str) -> Result<Vec<Object>, Failure> {
+        let (mut all, mut token) = (Vec::new(), String::new());
         loop {
-            let manifests = list_matching(bucket, &format!("**/{MANIFEST}"), &token);
-            let page: ObjectPage = match self.transport.json(&manifests, self.deadline).await {
+            let listing = list_matching(bucket, &format!("**/{MANIFEST}"), &token);
+            let page: ObjectPage = match self.transport.json(&listing, self.deadline).await {
                 Ok(page) => page,
-                Err(error) if error.is_not_found() => return Ok(false),
+                Err(error) if error.is_not_found() => return Ok(all),
                 Err(error) => return Err(failure::failure(&error)),
             };
-            if page.items.iter().any(needs) {
-                return Ok(true);
-            }
+            all.extend(page.items);
             token = page.next_page_token;
             if token.is_empty() {
-                return Ok(false);
+                return Ok(all);
             }
         }
     }
@@ -382,6 +389,40 @@ impl Caches<'_> {
     }
 }
 
+/// Whether a snapshot that is not one of `own` was made with an Anywhere Cache in a zone, or is being made and
+/// may be.
+fn serves_others(manifests: &[Object], zone: &Zone, own: &[SnapshotUri]) -> bool {
+    let others = manifests.iter().filter(|manifest| !is_of(manifest, own));
+    let needs = |manifest: &Object| {
+        Phase::of(&manifest.metadata) == Some(Phase::Provisioning)
+            || zones_of(manifest).any(|near| near == zone.as_str())
+    };
+    others.into_iter().any(needs)
+}
+
+/// The manifests of `own` that note a zone.
+fn own_notes<'a>(
+    manifests: &'a [Object],
+    own: &[SnapshotUri],
+    zone: &Zone,
+) -> impl Iterator<Item = &'a Object> {
+    let notes = |manifest: &&Object| {
+        is_of(manifest, own) && zones_of(manifest).any(|near| near == zone.as_str())
+    };
+    manifests.iter().filter(notes)
+}
+
+fn is_of(manifest: &Object, own: &[SnapshotUri]) -> bool {
+    own.iter()
+        .any(|snapshot| snapshot.object(MANIFEST) == manifest.name)
+}
+
+/// The zones that a manifest notes.
+fn zones_of(manifest: &Object) -> impl Iterator<Item = &str> {
+    let near = manifest.metadata.get(NEAR_LABEL).map(String::as_str);
+    near.unwrap_or_default().split(',')
+}
+
 /// The names of buckets are one space for all the world: what may not be read is mostly a stranger's.
 fn of_bucket(name: &str, error: &ApiError) -> Failure {
     let mut failure = failure::failure(error);
@@ -404,7 +445,26 @@ fn taken(name: &str, why: &str, next: &str) -> Failure {
     }
 }
 
-fn late(bucket: &str, zone: &Zone, state: &str) -> Failure {
+/// Anywhere Caches that keep an empty bucket from going: nobody's, as far as openmodel knows.
+fn blocked(name: &str, near: &[AnywhereCache]) -> Failure {
+    let zones: Vec<&str> = near.iter().map(|cache| cache.zone.as_str()).collect();
+    let first = zones.first().copied().unwrap_or_default();
+    Failure {
+        hint: Some(format!(
+            "If nobody else needs it: gcloud storage buckets anywhere-caches disable {name}/{first}. It is gone about an \
+             hour later, and the bucket can go then."
+        )),
+        ..Failure::lasting(
+            "FAILED_PRECONDITION",
+            format!(
+                "the bucket {name} is empty, and an Anywhere Cache in {} keeps it from going",
+                zones.join(", ")
+            ),
+        )
+    }
+}
+
+fn late(bucket: &str, zone: &str, state: &str) -> Failure {
     Failure {
         hint: Some(
             "Google needs about an hour for it: raise the timeout, or apply again.".to_owned(),

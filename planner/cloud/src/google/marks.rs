@@ -51,6 +51,16 @@ impl Phase {
     }
 }
 
+/// The value of [`NEAR_LABEL`]: a note is replaced, not removed.
+#[must_use]
+pub fn near(zones: &[&str]) -> String {
+    if zones.is_empty() {
+        "none".to_owned()
+    } else {
+        zones.join(",")
+    }
+}
+
 /// Whether openmodel made the object or took it over.
 pub(crate) fn is_managed(labels: &Tags) -> bool {
     labels

@@ -46,5 +46,5 @@ mod testing;
 pub use adapter::GoogleCloud;
 pub use buckets::Bucket;
 pub use live::{LiveService, Readiness};
-pub use marks::{KEY_LABEL, MANAGED_LABEL, NAME_LABEL, NEAR_LABEL, PHASE_LABEL, Phase};
+pub use marks::{KEY_LABEL, MANAGED_LABEL, NAME_LABEL, NEAR_LABEL, PHASE_LABEL, Phase, near};
 pub use snapshots::SnapshotState;

@@ -1,7 +1,7 @@
 //! How long is waited before a step is tried again, and when it is given up.
 //!
 //! ```text
-//!   nothing is said of it     about twice as long each time, eight tries in all; where it is refused, four
+//!   nothing is said of it     about twice as long each time, eight tries in all
 //!   the other side says how   as long as it says and our own wait, which parts those that were refused
 //!     long                    together; not counted, for half an hour in all
 //! ```
@@ -15,9 +15,6 @@ use crate::ports::{Kind, Trouble};
 
 /// How often a step is tried without any progress.
 const ATTEMPTS: u32 = 8;
-
-/// How often it is refused before that is the last word.
-const REFUSALS: u32 = 4;
 
 /// The longest wait that another side is believed: two windows of the Hub's limits.
 const LONGEST_TOLD: Duration = Duration::from_mins(10);
@@ -69,9 +66,9 @@ impl Patience {
         tries.all += 1;
         if trouble.kind == Kind::Doubtful {
             tries.refused += 1;
-            if tries.refused >= REFUSALS {
+            if tries.refused >= ATTEMPTS {
                 return Err(Trouble::last(format!(
-                    "{}; refused {REFUSALS} times",
+                    "{}; refused {ATTEMPTS} times",
                     trouble.message
                 )));
             }

@@ -19,24 +19,59 @@ const REPORT: Duration = Duration::from_secs(5);
 /// How often the folder is listed that others move files to.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Drive a transfer, and log now and then how far it is.
+/// Drive a transfer of this process.
 pub(super) async fn reported<T>(
     snapshot: &SnapshotUri,
     mirror: &Mirror,
     moving: impl Future<Output = T>,
 ) -> T {
-    let all: Bytes = mirror.files.iter().map(|file| file.size).sum();
-    let (started, before) = (Instant::now(), mirror.meter.read());
-    let mut ticks = tokio::time::interval_at(started + REPORT, REPORT);
+    let all = mirror.files.iter().map(|file| file.size).sum();
+    let (meter, before) = (&mirror.meter, mirror.meter.read());
+    let seen = || std::future::ready(Some((meter.moved(), meter.read() - before)));
+    driven(snapshot, all, REPORT, seen, moving).await
+}
+
+/// Wait for others who move files: as far as whole files are there.
+pub(super) async fn watched<T>(
+    cloud: &Mirroring,
+    snapshot: &SnapshotUri,
+    all: Bytes,
+    performing: impl Future<Output = T>,
+) -> T {
+    let there = || async move {
+        let store = cloud.open(snapshot).await.ok()?;
+        Some(store.bytes().0)
+    };
+    let before = there().await.unwrap_or_default();
+    let seen = || {
+        let there = there();
+        async move {
+            let now = there.await?;
+            Some((now, now.saturating_sub(before)))
+        }
+    };
+    driven(snapshot, all, LOOK, seen, performing).await
+}
+
+/// Log now and then how far it is: bytes that are there, and those of them that came since it began. What is not
+/// seen now is seen the next time.
+async fn driven<T, S: Future<Output = Option<(u64, u64)>>>(
+    snapshot: &SnapshotUri,
+    all: Bytes,
+    every: Duration,
+    seen: impl Fn() -> S,
+    moving: impl Future<Output = T>,
+) -> T {
+    let started = Instant::now();
     tokio::pin!(moving);
     loop {
         tokio::select! {
             done = &mut moving => return done,
-            _ = ticks.tick() => {
-                let meter = &mirror.meter;
-                let line = progress(meter.moved(), meter.read() - before, all, started.elapsed());
-                log::info("cache", &format!("{snapshot}: {line}"), &[]);
-            }
+            () = tokio::time::sleep(every) => {}
+        }
+        if let Some((there, moved)) = seen().await {
+            let line = progress(there, moved, all, started.elapsed());
+            log::info("cache", &format!("{snapshot}: {line}"), &[]);
         }
     }
 }
@@ -54,30 +89,4 @@ pub(super) fn said(snapshot: &SnapshotUri, meter: &Meter, moved: &[Moved]) {
         ),
         &[],
     );
-}
-
-/// Wait for others who move files, and log now and then how far they are, as far as whole files are there.
-pub(super) async fn watched<T>(
-    cloud: &Mirroring,
-    snapshot: &SnapshotUri,
-    all: Bytes,
-    performing: impl Future<Output = T>,
-) -> T {
-    let there = || async { cloud.open(snapshot).await.map(|store| store.bytes().0) };
-    let watching = async {
-        let (started, mut before) = (Instant::now(), there().await.ok());
-        loop {
-            tokio::time::sleep(LOOK).await;
-            // What is not seen now is seen the next time.
-            let Ok(now) = there().await else { continue };
-            let moved = now.saturating_sub(*before.get_or_insert(now));
-            let line = progress(now, moved, all, started.elapsed());
-            log::info("cache", &format!("{snapshot}: {line}"), &[]);
-        }
-    };
-    let watching: std::convert::Infallible = tokio::select! {
-        done = performing => return done,
-        never = watching => never,
-    };
-    match watching {}
 }

@@ -16,7 +16,9 @@ use openmodel_apply::report::{End, Report};
 use openmodel_graph::graph::ExecutionGraph;
 use openmodel_graph::operation::Operation;
 use openmodel_resolve::caching::lowering::{Leaving, identity, lower_cache, lower_cache_delete};
+use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::repository::RepositoryCard;
+use openmodel_schemas::spec::CacheSpec;
 use openmodel_transfer::select::Patterns;
 use tfplug::framework::{
     Context, CreateRequest, DeleteRequest, Failed, Private, State, UpdateRequest,
@@ -28,7 +30,7 @@ use tokio::time::Instant;
 use super::model::CacheModel;
 use super::plan::Decided;
 use super::read::Record;
-use super::{change, inputs, schema, show};
+use super::{change, inputs, place, schema, show};
 use crate::client::Client;
 use crate::deletion;
 use crate::errors;
@@ -161,6 +163,9 @@ impl Job {
         if !planned.scan_status.is_known() {
             planned.scan_status = show::scan_status(&card).into();
         }
+        if planned.cost.is_unknown() {
+            priced(client, planned, &decided.spec).await?;
+        }
         let record = Record::new(planned, &decided).to_bytes();
         Ok(Self {
             cloud: Mirroring {
@@ -195,17 +200,14 @@ impl Job {
                     "The snapshots that were there before stay as they are."
                 };
                 match &self.decided.spec.bucket {
-                    Some(bucket) if failure.code == NO_BUCKET => {
-                        Diagnostic::error("Bucket is not there")
-                            .at("bucket")
-                            .detail(format!(
-                                "There is no bucket {bucket}. Make it before this cache, or leave bucket out and \
-                                 openmodel makes one. {after}"
-                            ))
-                    }
+                    Some(bucket) if failure.code == NO_BUCKET => no_bucket(bucket, after),
                     _ => {
-                        let said = refused(&format!("Cache cannot be {operation}d"), failure, after);
-                        match graph.operation(*step).and_then(|step| self.attribute(step, failure)) {
+                        let said =
+                            refused(&format!("Cache cannot be {operation}d"), failure, after);
+                        match graph
+                            .operation(*step)
+                            .and_then(|step| self.attribute(step, failure))
+                        {
                             Some(path) => said.at(path),
                             None => said,
                         }
@@ -251,17 +253,25 @@ impl Job {
 
     /// What of the configuration asks for a step that failed so.
     fn attribute(&self, operation: &Operation, failure: &Failure) -> Option<&'static str> {
+        let spec = &self.decided.spec;
+        let place = |bucket: &str| {
+            if bucket != spec.places().swap_remove(0).uri.bucket() {
+                "regions"
+            } else if spec.bucket.is_some() {
+                "bucket"
+            } else {
+                "location"
+            }
+        };
         Some(match operation {
-            _ if failure.code == DENIED => match self.decided.spec.bucket {
-                Some(_) => "bucket",
-                None => "location",
-            },
-            Operation::CreateBucket { bucket, .. } => {
-                if bucket.location == self.decided.spec.location {
-                    "location"
-                } else {
-                    "regions"
-                }
+            Operation::CreateBucket { bucket, .. } => place(&bucket.name),
+            Operation::RunTransferJob { snapshot, .. }
+            | Operation::RunStorageTransfer { snapshot, .. }
+            | Operation::MirrorSnapshot { snapshot, .. }
+            | Operation::MarkSnapshotReady { snapshot, .. }
+                if failure.code == DENIED =>
+            {
+                place(snapshot.bucket())
             }
             Operation::SetAnywhereCache { .. } => "anywhere_cache.zones",
             Operation::RunTransferJob { .. } | Operation::RunStorageTransfer { .. } => {
@@ -270,6 +280,39 @@ impl Job {
             _ => return None,
         })
     }
+}
+
+/// What it costs, now that the bucket is there whose class decides it.
+async fn priced(
+    client: &Client,
+    planned: &mut CacheModel,
+    spec: &CacheSpec,
+) -> Result<(), Diagnostics> {
+    let retained = inputs::texts(&planned.snapshots, "snapshots", &mut None);
+    let Some(places) = place::priced(client, spec, &retained).await? else {
+        let bucket = spec.bucket.as_deref().unwrap_or_default();
+        return Err(no_bucket(bucket, "Nothing was begun.").into());
+    };
+    let catalog = client.catalog();
+    let catalog = catalog.ok_or_else(|| errors::bug("the catalog is not known while applying"))?;
+    let bytes = planned.bytes.as_known();
+    let bytes = bytes.and_then(|bytes| u64::try_from(*bytes).ok());
+    show::figures(
+        spec,
+        Some(places),
+        Bytes(bytes.unwrap_or_default()),
+        catalog,
+        planned,
+    );
+    Ok(())
+}
+
+fn no_bucket(bucket: &str, after: &str) -> Diagnostic {
+    Diagnostic::error("Bucket is not there")
+        .at("bucket")
+        .detail(format!(
+            "There is no bucket {bucket}. Make it before this cache, or leave bucket out and openmodel makes one. {after}"
+        ))
 }
 
 /// The repository, once its scanners have said what the gates wait for.

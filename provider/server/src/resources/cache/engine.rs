@@ -45,7 +45,7 @@ pub(crate) fn validate(config: &CacheModel) -> Diagnostics {
         }
         _ => {}
     }
-    if engine == Some(Engine::StorageTransfer) && !transfer.max_bandwidth_mib.is_null() {
+    if engine == Some(Engine::StorageTransfer) && transfer.max_bandwidth_mib.is_known() {
         found.push(
             Diagnostic::error("Storage Transfer Service has no limit")
                 .at("transfer.max_bandwidth_mib")
@@ -57,18 +57,18 @@ pub(crate) fn validate(config: &CacheModel) -> Diagnostics {
     found
 }
 
-/// What only a job uses, and whether it is set.
+/// What only a job uses, and whether it is set. A variable is not known in `terraform validate`, and may be null.
 fn of_jobs(transfer: &TransferModel) -> [(&'static str, bool); 4] {
     [
-        ("transfer.image", !transfer.image.is_null()),
-        ("transfer.tasks", !transfer.tasks.is_null()),
+        ("transfer.image", transfer.image.is_known()),
+        ("transfer.tasks", transfer.tasks.is_known()),
         (
             "transfer.service_account",
-            !transfer.service_account.is_null(),
+            transfer.service_account.is_known(),
         ),
         (
             "transfer.hugging_face_token_secret",
-            !transfer.hugging_face_token_secret.is_null(),
+            transfer.hugging_face_token_secret.is_known(),
         ),
     ]
 }
@@ -142,6 +142,9 @@ pub(crate) fn decide(
         named(&Engine::ALL, Engine::as_str, word)
     };
     let tasks_of = |model: &TransferModel| u32::try_from(number(&model.tasks)?).ok();
+    let limit = spec.transfer.max_bandwidth_mib;
+    let kept_tasks =
+        |prior| tasks_of(prior).filter(|tasks| limit.is_none_or(|limit| *tasks <= limit));
     let image = model.image.as_known().cloned();
     let prior = before.and_then(|before| before.transfer.as_known());
     let kept = prior.and_then(engine_of).filter(|engine| match engine {
@@ -163,8 +166,8 @@ pub(crate) fn decide(
         bytes,
         files: files.unwrap_or(1),
         engine,
-        tasks: tasks_of(model).or_else(|| same_engine.and_then(tasks_of)),
-        max_bandwidth_mib: spec.transfer.max_bandwidth_mib,
+        tasks: tasks_of(model).or_else(|| same_engine.and_then(kept_tasks)),
+        max_bandwidth_mib: limit,
         has_image: image.is_some(),
         lacks_token,
     });

@@ -131,17 +131,13 @@ pub(crate) async fn plan(
         engine::decide(Some(prior), None, &mut planned, &mut spec)?;
     } else {
         let is_there = prior.is_some();
-        let (card, selection, waits) = choose(context, &planned, &gates, &spec, is_there).await?;
+        let (card, selection) = choose(context, &planned, &gates, &spec, is_there).await?;
         spec.selection = selection.digest(card.repository.kind, &card.files);
         let digest = wanted_digest(&selection.files);
         spec.digest = digest
             .map_err(|trouble| on("repository", "Repository cannot be kept", &trouble.message))?
             .to_string();
         show::facts(&card, &selection, &mut planned);
-        if waits {
-            // The apply goes on once the scanners have said it.
-            planned.scan_status = Value::Unknown(Refinement::default().with_not_null());
-        }
         engine::decide(None, Some(&card), &mut planned, &mut spec)?;
         place::look(client, prior.as_ref(), &spec).await?;
         let retained = change::retained(prior.as_ref(), &planned, &spec);
@@ -196,15 +192,14 @@ async fn commit_of(
     commit.map_err(|error| errors::hub_of_cache(client, &error))
 }
 
-/// The files that are kept: read from the Hub, and let through by the gates; whether the apply has to wait for
-/// scanners.
+/// The files that are kept: read from the Hub, and let through by the gates.
 async fn choose(
     context: &Context<Client>,
     planned: &CacheModel,
     gates: &Gates,
     spec: &CacheSpec,
     is_there: bool,
-) -> Result<(Arc<RepositoryCard>, Selection, bool), Diagnostics> {
+) -> Result<(Arc<RepositoryCard>, Selection), Diagnostics> {
     let client = context.client()?;
     let revision = spec.commit.clone().into();
     let unread = |error| errors::hub_of_cache(client, &error);
@@ -224,8 +219,9 @@ async fn choose(
         )
     })?;
     client.hub().can_read(&card).await.map_err(unread)?;
-    let waits = gates::pass(context, gates, &card, &selection.files, is_there, unread).await?;
-    Ok((card, selection, waits))
+    // What is waited for is asked again during the apply.
+    gates::pass(context, gates, &card, &selection.files, is_there, unread).await?;
+    Ok((card, selection))
 }
 
 /// Whether a cache keeps the same files in the same places.

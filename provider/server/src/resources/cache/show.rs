@@ -22,7 +22,13 @@ pub(crate) fn facts(card: &RepositoryCard, selection: &Selection, planned: &mut 
     planned.bytes = Value::Known(i64::try_from(selection.bytes().0).unwrap_or(i64::MAX));
     planned.left_out = left_out(selection);
     planned.license = card.licence.id().map(str::to_owned).into();
-    planned.scan_status = scan_status(card).into();
+    // Scanners may be done before the apply, which plans again: until then only their last word is known.
+    planned.scan_status = match card.scan {
+        ScanStatus::Safe | ScanStatus::Unsafe { .. } => scan_status(card).into(),
+        ScanStatus::Pending | ScanStatus::Unknown => {
+            Value::Unknown(Refinement::default().with_not_null())
+        }
+    };
 }
 
 /// What the Hub's scanners say.

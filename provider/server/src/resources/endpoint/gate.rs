@@ -35,7 +35,14 @@ pub(crate) fn is_judged(
         && prior.scan == planned.scan
         && prior.require_signature == planned.require_signature
         && before.serving.engine == now.serving.engine
+        && trusts_code(before) == trusts_code(now)
         && before.draft_model == now.draft_model
+}
+
+/// Whether the engine runs code of the repository.
+fn trusts_code(frozen: &Frozen) -> bool {
+    let trusts = |word: &String| word.split('=').next() == Some("--trust-remote-code");
+    frozen.serving.args.iter().any(trusts)
 }
 
 /// Judges while planning. Whether the apply has to wait for scanners.
@@ -101,22 +108,26 @@ struct Part<'a> {
     model: &'a ModelId,
     commit: &'a CommitSha,
     engine: &'a str,
+    trusts_code: bool,
     unread: fn(&Client, &HubError) -> Diagnostics,
 }
 
 impl Served<'_> {
     fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let engine = self.frozen.serving.engine.as_str();
+        let trusts_code = trusts_code(self.frozen);
         let draft = self.frozen.draft_model.as_ref().map(|draft| Part {
             model: &draft.model,
             commit: &draft.commit,
             engine,
+            trusts_code,
             unread: errors::hub_of_draft,
         });
         let model = Part {
             model: self.model,
             commit: self.commit,
             engine,
+            trusts_code,
             unread: errors::hub,
         };
         std::iter::once(model).chain(draft)
@@ -136,21 +147,19 @@ impl Part<'_> {
         let repository = Repository::model(self.model.clone());
         let card = client.hub().repository(&repository, &revision).await;
         let card = card.map_err(unread)?;
-        let files = loaded(&card, &model, self.engine);
+        let files = self.loaded(&card, &model);
         Ok((card, files))
     }
-}
 
-/// The files that an engine loads; where that is not known, those that serve.
-fn loaded(card: &RepositoryCard, model: &ModelCard, engine: &str) -> Vec<RepoFile> {
-    let paths = loaded_files(model, engine);
-    if paths.is_empty() {
-        let serving = Patterns::default().select(card.repository.kind, &card.files);
-        return serving.map_or_else(|_| card.files.clone(), |selection| selection.files);
+    /// The files that the engine loads; where that is not known, those that serve.
+    fn loaded(&self, card: &RepositoryCard, model: &ModelCard) -> Vec<RepoFile> {
+        let paths = loaded_files(model, self.engine);
+        if paths.is_empty() {
+            let serving = Patterns::default().select(card.repository.kind, &card.files);
+            return serving.map_or_else(|_| card.files.clone(), |selection| selection.files);
+        }
+        let runs = |path: &str| self.trusts_code && path.to_ascii_lowercase().ends_with(".py");
+        let is_loaded = |file: &&RepoFile| paths.contains(&file.path) || runs(&file.path);
+        card.files.iter().filter(is_loaded).cloned().collect()
     }
-    let files = card.files.iter();
-    files
-        .filter(|file| paths.contains(&file.path))
-        .cloned()
-        .collect()
 }

@@ -180,7 +180,7 @@ impl Arrived {
             // Another run was faster, and has removed what waited.
             let there = self.store.find(file).await?;
             let there = there.ok_or_else(|| self.moved(file))?;
-            self.store.whole(file, &there)?
+            self.store.whole_as(file, &there, &source.crc32c)?
         };
         self.store.delete(&object.name, object.generation).await?;
         Ok(kept)

@@ -32,6 +32,7 @@ use claim::{Claim, Claimed, holder};
 use split::Split;
 
 mod claim;
+mod finish;
 mod split;
 mod upload;
 
@@ -167,7 +168,7 @@ impl BucketStore {
         self.elsewhere.contains_key(&file.identity.to_string())
     }
 
-    async fn list(&self) -> Result<BTreeMap<String, Object>, Trouble> {
+    pub(crate) async fn list(&self) -> Result<BTreeMap<String, Object>, Trouble> {
         let folder = format!("{}/", self.uri.folder());
         let objects = list(&self.transport, |token| {
             storage::list_objects(self.uri.bucket(), &folder, token)
@@ -230,14 +231,32 @@ impl BucketStore {
                 generation: object.generation,
                 crc32c,
             }),
-            _ => Err(Trouble::last(format!(
-                "{}: another object lies at gs://{}/{} that is not this file of the Hub. Remove it, or choose \
-                 another prefix",
-                file.path,
-                self.uri.bucket(),
-                self.uri.object(&file.path)
-            ))),
+            _ => Err(self.another(file)),
         }
+    }
+
+    /// The same where the file's CRC32C is known: a note alone can lie.
+    pub(crate) fn whole_as(
+        &self,
+        file: &Wanted,
+        object: &Object,
+        crc32c: &str,
+    ) -> Result<Kept, Trouble> {
+        if object.crc32c == crc32c {
+            self.whole(file, object)
+        } else {
+            Err(self.another(file))
+        }
+    }
+
+    fn another(&self, file: &Wanted) -> Trouble {
+        Trouble::last(format!(
+            "{}: another object lies at gs://{}/{} that is not this file of the Hub. Remove it, or choose \
+             another prefix",
+            file.path,
+            self.uri.bucket(),
+            self.uri.object(&file.path)
+        ))
     }
 
     /// Copy the content from where it lies too, if it still does.
@@ -263,7 +282,8 @@ impl BucketStore {
                 Err(error) if error.is_not_found() => return Ok(None),
                 Err(error) if error.is_conflict() => {
                     let object = self.find(file).await?;
-                    return object.map(|object| self.whole(file, &object)).transpose();
+                    let whole = |object| self.whole_as(file, &object, &source.crc32c);
+                    return object.map(whole).transpose();
                 }
                 Err(error) => return Err(self.trouble(&file.path, &error)),
             }
@@ -302,67 +322,6 @@ impl BucketStore {
             span,
             end.max(span.offset) - span.offset + large.tail.len() as u64,
         )
-    }
-
-    async fn finish_file(&self, file: &Wanted, digests: &Digests) -> Result<Kept, Trouble> {
-        let moving = self.get(file)?;
-        let mut moving = moving.lock().await;
-        let name = self.uri.object(&file.path);
-        let crc32c = digests.crc32c.to_string();
-        match &mut *moving {
-            Moving::Small(bytes) => {
-                let metadata = metadata(file);
-                let description = self.description(&name, &metadata);
-                let request = storage::insert_object(&description, &crc32c, bytes, 0);
-                let object = match self.transport.json::<Object>(&request, soon()).await {
-                    Ok(object) => object,
-                    // Another run was faster, or an answer of ours was lost.
-                    Err(error) if error.is_conflict() => self.find(file).await?.unwrap_or_default(),
-                    Err(error) => return Err(self.spoiled(file, &error)),
-                };
-                self.unset(file);
-                self.whole(file, &object)
-            }
-            Moving::Large(large) => {
-                let id = Secret::new(&*large.claim.upload);
-                let (start, length) = (large.persisted, large.tail.len() as u64);
-                let request = storage::put_chunk(
-                    self.upload(&name, &id),
-                    start,
-                    length,
-                    file.size.0,
-                    Some(&crc32c),
-                )
-                .raw("application/octet-stream", large.tail.clone().freeze());
-                let answer = match self.transport.put_once(&request).await {
-                    Ok(answer) => answer,
-                    // Wrong bytes end an upload; another object under this name does too.
-                    Err(error) if !error.transient => {
-                        self.forget(file, large).await?;
-                        self.unset(file);
-                        return Err(self.spoiled(file, &error));
-                    }
-                    Err(error) => return Err(self.trouble(&file.path, &error)),
-                };
-                let object: Object = answer
-                    .json()
-                    .map_err(|error| Trouble::passing(format!("{}: {error}", file.path)))?;
-                let kept = self.whole(file, &object)?;
-                self.forget(file, large).await?;
-                self.unset(file);
-                Ok(kept)
-            }
-        }
-    }
-
-    /// What Cloud Storage refuses of bytes that are right: they changed on the way, or the name was
-    /// taken meanwhile. Either is looked at again.
-    fn spoiled(&self, file: &Wanted, error: &ApiError) -> Trouble {
-        let trouble = self.trouble(&file.path, error);
-        match error.status.map(|status| status.as_u16()) {
-            Some(400 | 404 | 410 | 412) => Trouble::passing(trouble.message),
-            _ => trouble,
-        }
     }
 
     /// Delete an object, if it is still that content.

@@ -36,8 +36,8 @@ pub(super) struct Claim {
     pub(super) holder: String,
     /// Content that is moved.
     pub(super) identity: String,
-    /// Id of the upload: whoever may read the bucket's `.openmodel` could write into it, and what is
-    /// made of it is checked.
+    /// Id of the upload, and all that it takes to write into it: whoever may read the bucket while the file
+    /// moves could finish it with other bytes. A run that is at it sees that, unless their CRC32C is the same.
     pub(super) upload: String,
     /// State of the digests after what is sealed.
     pub(super) sealed: Option<Midstate>,

@@ -5,7 +5,8 @@ use std::io;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use openmodel_cloud::Secret;
-use openmodel_cloud::google::storage;
+use openmodel_cloud::google::storage::{self, Object};
+use openmodel_cloud::transport::Response;
 
 use super::claim::Claim;
 use super::{BucketStore, Large, is_gone, metadata, soon};
@@ -68,6 +69,10 @@ impl BucketStore {
             }
         };
         let answer = answer.map_err(|error| self.trouble(&file.path, &error))?;
+        if answer.status.is_success() {
+            // Our last bytes wait: somebody has finished it who has read the claim.
+            return self.early(file, large, &answer).await;
+        }
         large.persisted = storage::persisted(&answer);
         if large.persisted == end {
             return Ok(());
@@ -75,6 +80,26 @@ impl BucketStore {
         Err(Trouble::passing(format!(
             "{}: Cloud Storage kept {} of {end} bytes",
             file.path, large.persisted
+        )))
+    }
+
+    /// Remove the object that an upload became before our last bytes.
+    async fn early(
+        &self,
+        file: &Wanted,
+        large: &mut Large,
+        answer: &Response,
+    ) -> Result<(), Trouble> {
+        // Unless it is that of a run which has taken the file over.
+        self.rewrite_claim(file, large).await?;
+        let object: Object = answer
+            .json()
+            .map_err(|error| Trouble::passing(format!("{}: {error}", file.path)))?;
+        let name = self.uri.object(&file.path);
+        self.delete(&name, object.generation).await?;
+        Err(Trouble::passing(format!(
+            "{}: somebody else has finished the upload; what it became was removed",
+            file.path
         )))
     }
 

@@ -4,4 +4,5 @@
 mod bucket;
 mod copies;
 mod folder;
+mod others;
 mod world;

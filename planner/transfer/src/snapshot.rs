@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   sources   what other snapshots of the repository have already: copied, not read again
-//!   publish   the manifest, last; then what is left of claims goes
+//!   publish   one more listing, then the manifest; then what is left of claims goes
 //!   compare   one listing against the manifest: missing, altered, foreign
 //!   remove    what the manifest lists, and nothing else; the manifest first
 //! ```
@@ -192,12 +192,14 @@ pub async fn find(transport: &Transport, uri: &SnapshotUri) -> Result<Option<Man
 
 impl BucketStore {
     /// Write the manifest: now the snapshot exists. `marks` are noted on its object. A manifest that is
-    /// there and says the same stays as it is; another one is of files that are no more.
+    /// there and says the same stays as it is; another one is of files that are no more. Where a file is not
+    /// there any more as it was moved, nothing is written, and the files are to be moved again.
     pub async fn publish(
         &self,
         manifest: &Manifest,
         marks: &BTreeMap<String, String>,
     ) -> Result<(), Trouble> {
+        self.confirm(manifest).await?;
         let bytes = serde_json::to_vec_pretty(manifest).map_err(|error| broken(&error))?;
         match self.write(MANIFEST, marks, &bytes, 0).await {
             Ok(()) => {}
@@ -211,6 +213,24 @@ impl BucketStore {
             Err(error) => return Err(self.trouble("", &error)),
         }
         self.sweep().await
+    }
+
+    /// Every file is there as it was moved. Another run that makes the same snapshot, and is refused, removes
+    /// what bears our note, files of this run too.
+    async fn confirm(&self, manifest: &Manifest) -> Result<(), Trouble> {
+        let there = self.list().await?;
+        let is_there = |file: &ManifestFile| {
+            let object = there.get(&file.path);
+            object.is_some_and(|object| object.generation == file.generation)
+        };
+        match manifest.files.iter().find(|file| !is_there(file)) {
+            None => Ok(()),
+            Some(file) => Err(Trouble::passing(format!(
+                "{}: {} was removed or replaced while other files moved; the next run moves it again",
+                self.uri(),
+                file.path
+            ))),
+        }
     }
 
     /// Write a document of our own in place of the one that is there.

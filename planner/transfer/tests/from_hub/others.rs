@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use openmodel_transfer::file::Mover;
+use openmodel_transfer::file::{How, Mover};
+use openmodel_transfer::mirror::Mirror;
 use openmodel_transfer::ports::{Body, Origin, Trouble, Wanted};
 use openmodel_transfer::repository::move_all;
+use openmodel_transfer::snapshot::find;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -17,16 +20,33 @@ const PATH: &str = "model.safetensors";
 const SMALL: u64 = 70_000;
 const LARGE: u64 = 5 * SPAN + 12_345;
 
-/// The Hub; before it opens a file for the first time, something happens.
-struct Meanwhile(Arc<dyn Origin>, Mutex<Option<BoxFuture<'static, ()>>>);
+/// The Hub; before it opens this file for the first time, something happens.
+struct Meanwhile {
+    hub: Arc<dyn Origin>,
+    path: &'static str,
+    first: Mutex<Option<BoxFuture<'static, ()>>>,
+}
+
+impl Meanwhile {
+    fn at(
+        path: &'static str,
+        hub: Arc<dyn Origin>,
+        first: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let first = Mutex::new(Some(first.boxed()));
+        Self { hub, path, first }
+    }
+}
 
 impl Origin for Meanwhile {
     fn open<'a>(&'a self, file: &'a Wanted, offset: u64) -> BoxFuture<'a, Result<Body, Trouble>> {
         Box::pin(async move {
-            if let Some(first) = self.1.lock().await.take() {
+            if file.path == self.path
+                && let Some(first) = self.first.lock().await.take()
+            {
                 first.await;
             }
-            self.0.open(file, offset).await
+            self.hub.open(file, offset).await
         })
     }
 }
@@ -42,10 +62,7 @@ async fn run(
 ) -> Result<(), Trouble> {
     let mover = world.mover(Arc::new(world.store("").await));
     let mover = Mover {
-        origin: Arc::new(Meanwhile(
-            mover.origin.clone(),
-            Mutex::new(Some(Box::pin(meanwhile))),
-        )),
+        origin: Arc::new(Meanwhile::at(PATH, mover.origin.clone(), meanwhile)),
         ..mover
     };
     move_all(&mover, &world.card.files, 1).await.map(drop)
@@ -182,4 +199,35 @@ async fn a_lost_last_answer_costs_no_second_reading() {
         .expect("it ends well");
     assert_eq!(mover.meter.read(), LARGE);
     check(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_goes_before_the_manifest_is_written_is_moved_again() {
+    let files = json!({"config.json": {"text": "{}"}, PATH: computed(SMALL, 1)});
+    let world = World::with("acme/one", files).await;
+    let uri = world.uri("");
+    let object = uri.object(PATH).replace('/', "%2F");
+    let url = format!("{}/storage/v1/b/{BUCKET}/o/{object}", world.sandbox.url());
+    let removed = async move {
+        let request = reqwest::Client::new().delete(url).bearer_auth("t");
+        let answer = request.send().await.expect("it answers");
+        assert!(answer.status().is_success(), "{}", answer.status());
+    };
+    // One after the other, the smallest last: the first is there when the last is opened.
+    let origin = Meanwhile::at("config.json", Arc::new(world.origin()), removed);
+    let mirror = Mirror {
+        origin: Arc::new(origin),
+        parallelism: 1,
+        ..world.mirror()
+    };
+    let trouble = mirror.to(&uri, None, &[]).await.err();
+    let trouble = trouble.expect("a file is gone");
+    assert!(!trouble.is_lasting(), "{trouble}");
+    assert!(trouble.message.contains(PATH), "{trouble}");
+    assert_eq!(find(&world.transport, &uri).await, Ok(None));
+    let (manifest, moved) = mirror.to(&uri, None, &[]).await.expect("it ends well");
+    let how: Vec<How> = moved.iter().map(|one| one.how).collect();
+    assert_eq!(how, [How::Found, How::Read]);
+    let store = world.store("").await;
+    assert_eq!(store.compare(&manifest), Vec::new());
 }

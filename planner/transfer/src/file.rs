@@ -111,9 +111,10 @@ impl Mover {
     async fn persistently(&self, file: &Wanted) -> Result<Option<(Kept, How)>, Trouble> {
         let mut readings = 0;
         let mut tries = Tries::default();
+        let mut furthest = 0;
         loop {
-            let before = self.meter.there();
-            let trouble = match self.once(file).await {
+            let before = furthest;
+            let trouble = match self.once(file, &mut furthest).await {
                 Ok(moved) => return Ok(moved),
                 Err(Failed::WrongBytes(trouble)) => {
                     readings += 1;
@@ -124,14 +125,16 @@ impl Mover {
                 }
                 Err(Failed::Trouble(trouble)) => trouble,
             };
-            if self.meter.there() > before {
+            if furthest > before {
                 tries = Tries::default();
             }
             self.patience.wait(&trouble, &mut tries).await?;
         }
     }
 
-    async fn once(&self, file: &Wanted) -> Result<Option<(Kept, How)>, Failed> {
+    /// One try. `furthest` is where the last span ends that any try has sealed: the meter counts other files
+    /// too, and what a try adds to it goes with the try.
+    async fn once(&self, file: &Wanted, furthest: &mut u64) -> Result<Option<(Kept, How)>, Failed> {
         let mut progress = Progress::new(&self.meter);
         let state = match self.store.begin(file).await? {
             Begun::Busy => return Ok(None),
@@ -167,6 +170,7 @@ impl Mover {
             }
             if let Some(state) = digests.put_down() {
                 self.store.seal(file, &state).await?;
+                *furthest = span.end().max(*furthest);
             }
         }
         let digests = digests.finish();

@@ -401,3 +401,35 @@ fn a_store_that_keeps_other_bytes_is_given_up_by_name() {
     );
     assert!(world.is_empty());
 }
+
+#[test]
+fn a_file_that_gets_on_between_its_troubles_arrives() {
+    // Each try seals a further span, and breaks in the next.
+    let writings = [Writing::Well, Writing::Refused { after: 0 }].repeat(10);
+    let world = world(40_000, false, Vec::new(), writings);
+    run(world.mover.file(&world.file)).expect("it gets on");
+    world.check_whole();
+}
+
+/// A Hub that is read while another file arrives.
+struct Beside(Arc<Hub>, Mover, Wanted);
+
+impl Origin for Beside {
+    fn open<'a>(&'a self, file: &'a Wanted, offset: u64) -> BoxFuture<'a, Result<Body, Trouble>> {
+        Box::pin(async move {
+            self.1.file(&self.2).await?;
+            self.0.open(file, offset).await
+        })
+    }
+}
+
+#[test]
+fn a_file_that_never_gets_on_is_given_up_though_others_do() {
+    let refused = vec![Writing::Refused { after: 0 }; 64];
+    let mut stuck = world(5_000, false, Vec::new(), refused);
+    let other = world(500, false, Vec::new(), Vec::new());
+    stuck.mover.meter = other.mover.meter.clone();
+    stuck.mover.origin = Arc::new(Beside(stuck.hub.clone(), other.mover, other.file));
+    let trouble = run(stuck.mover.file(&stuck.file)).expect_err("it never gets on");
+    assert!(trouble.message.contains("tried 8 times"), "{trouble}");
+}

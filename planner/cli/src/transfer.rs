@@ -55,7 +55,7 @@ pub struct Transfer {
     #[arg(long, value_name = "N", default_value_t = PARALLELISM, value_parser = parallel)]
     pub parallel: usize,
     /// Most MiB a second, of all files
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_bandwidth: Option<u32>,
     /// Storage class of the objects [default: the bucket's]
     #[arg(long, value_name = "CLASS", value_parser = ["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"])]
@@ -292,8 +292,10 @@ fn source(text: &str) -> Result<Source, String> {
 fn place(text: &str) -> Result<Place, String> {
     if let Some(rest) = text.strip_prefix("gs://") {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let prefix = prefix.trim_matches('/');
-        if bucket.is_empty() || prefix.split('/').any(|part| part == "." || part == "..") {
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+        // What lies under such a name is not found again.
+        let odd = |part: &str| ["", ".", ".."].contains(&part);
+        if bucket.is_empty() || !prefix.is_empty() && prefix.split('/').any(odd) {
             return Err("a bucket is expected, such as gs://acme-models/llms".to_owned());
         }
         return Ok(Place::Bucket(bucket.to_owned(), prefix.to_owned()));
@@ -339,6 +341,27 @@ mod tests {
             "hf://datasets/a/b/c",
         ] {
             assert!(read(nothing).is_err(), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_a_folder_or_a_bucket_whose_prefix_has_no_odd_part() {
+        let bucket = |prefix: &str| Ok(Place::Bucket("acme".to_owned(), prefix.to_owned()));
+        assert_eq!(place("gs://acme"), bucket(""));
+        assert_eq!(place("gs://acme/"), bucket(""));
+        assert_eq!(place("gs://acme/a/b/"), bucket("a/b"));
+        assert_eq!(place("a//b"), Ok(Place::Folder(PathBuf::from("a//b"))));
+        for odd in [
+            "gs://",
+            "gs:///a",
+            "gs://acme//a",
+            "gs://acme/a//b",
+            "gs://acme/a//",
+            "gs://acme/a/./b",
+            "gs://acme/..",
+            "s3://acme/a",
+        ] {
+            assert!(place(odd).is_err(), "{odd}");
         }
     }
 }

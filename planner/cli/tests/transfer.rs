@@ -72,6 +72,7 @@ fn what_cannot_be_copied_is_said_by_name() {
     assert!(nothing.contains("openmodel/no-such-model"), "{nothing}");
     refused(&["s3://acme/tiny"], 2);
     refused(&[TINY, "--parallel", "0"], 2);
+    refused(&[TINY, "--max-bandwidth", "0"], 2);
     let names = std::fs::read_dir(folder.path()).expect("a folder").count();
     assert_eq!(names, 0, "something was left");
 }

@@ -158,9 +158,11 @@ async fn deliver(
             if asked.task || asked.storage_class.is_some() {
                 bail!("--task and --storage-class are for gs://");
             }
+            let store = Folder::new(folder);
+            store.look(&mirror.files).await?;
             let mover = Mover {
                 origin: mirror.origin.clone(),
-                store: Arc::new(Folder::new(folder)),
+                store: Arc::new(store),
                 span: SPAN,
                 patience: Patience::default(),
                 throttle: mirror.throttle.clone(),

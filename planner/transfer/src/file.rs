@@ -438,14 +438,16 @@ impl From<Trouble> for Failed {
     }
 }
 
-fn fresh(file: &Wanted) -> Running {
+/// Digests that a file is compared by.
+pub(crate) fn fresh(file: &Wanted) -> Running {
     match file.identity {
         Identity::Sha256(_) => Running::new(),
         Identity::Blob(_) => Running::of_blob(file.size.0),
     }
 }
 
-fn matches(file: &Wanted, digests: &Digests) -> Result<(), Trouble> {
+/// The bytes are those that the Hub lists.
+pub(crate) fn matches(file: &Wanted, digests: &Digests) -> Result<(), Trouble> {
     let (stated, has) = match file.identity {
         Identity::Sha256(stated) if stated != digests.sha256 => {
             (format!("the SHA-256 {stated}"), digests.sha256.to_string())

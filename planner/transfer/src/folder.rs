@@ -3,19 +3,24 @@
 //! ```text
 //!   DIR/model.safetensors                   whole and verified
 //!   DIR/.openmodel/model.safetensors.part   under way
-//!   DIR/.openmodel/model.safetensors.json   how far it is verified, and what of the whole is
+//!   DIR/.openmodel/model.safetensors.json   how far it is verified, what of the whole is, and whose that is
 //! ```
+//!
+//! What lies under a file's name and was not written by openmodel is never written over.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
+use openmodel_schemas::repository::RepoFile;
 use serde::{Deserialize, Serialize};
 use tokio::fs;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use crate::digest::{Crc32c, Digests, Midstate};
+use crate::file::{fresh, matches};
 use crate::ports::{Begun, Body, Kept, Span, Store, Trouble, Wanted};
 
 /// Where files under way and notes about them lie.
@@ -27,6 +32,7 @@ pub struct Folder(PathBuf);
 
 /// What is noted of a file.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Note {
     /// What its content must be.
     identity: String,
@@ -34,6 +40,8 @@ struct Note {
     sealed: Option<Midstate>,
     /// The whole, once it is verified, and when it was last written: whoever changes it changes that.
     whole: Option<(Kept, SystemTime)>,
+    /// Whether what lies under its name, of whatever content, is there because openmodel wrote it.
+    ours: bool,
 }
 
 impl Folder {
@@ -55,16 +63,69 @@ impl Folder {
         self.0.join(NOTES).join(format!("{path}.json"))
     }
 
-    /// The note of a file, where it is about this content.
+    /// The note of a file; of one about another content only whose the file is.
     async fn read_note(&self, file: &Wanted) -> Note {
         let bytes = fs::read(self.note(&file.path)).await.unwrap_or_default();
-        serde_json::from_slice(&bytes)
-            .ok()
-            .filter(|note: &Note| note.identity == file.identity.to_string())
-            .unwrap_or_else(|| Note {
-                identity: file.identity.to_string(),
-                ..Note::default()
-            })
+        let note: Note = serde_json::from_slice(&bytes).unwrap_or_default();
+        if note.identity == file.identity.to_string() {
+            return note;
+        }
+        Note {
+            identity: file.identity.to_string(),
+            ours: note.ours,
+            ..Note::default()
+        }
+    }
+
+    /// Find what lies there already of these files, before any is fetched. One that openmodel did not write is
+    /// kept where it is the wanted one, and a trouble that lasts otherwise.
+    pub async fn look(&self, files: &[RepoFile]) -> Result<(), Trouble> {
+        for file in files {
+            self.settled(&Wanted::of(file)?).await?;
+        }
+        Ok(())
+    }
+
+    /// The file that is there, if it is the wanted one; a trouble where it is somebody else's.
+    async fn settled(&self, file: &Wanted) -> Result<Option<Kept>, Trouble> {
+        let place = self.target(&file.path);
+        let there = match fs::metadata(&place).await {
+            Ok(there) => there,
+            Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(why) => return Err(lost(&place, &why)),
+        };
+        let written = there.modified().map_err(|why| lost(&place, &why))?;
+        let note = self.read_note(file).await;
+        let sized = there.is_file() && there.len() == file.size.0;
+        match note.whole {
+            Some((whole, at)) if sized && at == written => return Ok(Some(whole)),
+            // What was changed since openmodel wrote it is fetched again.
+            _ if note.ours => return Ok(None),
+            _ => {}
+        }
+        if sized {
+            let mut digests = fresh(file);
+            read(&place, |chunk| digests.update(chunk)).await?;
+            let digests = digests.finish();
+            if matches(file, &digests).is_ok() {
+                let whole = Kept {
+                    generation: 0,
+                    crc32c: digests.crc32c,
+                };
+                let note = Note {
+                    identity: file.identity.to_string(),
+                    whole: Some((whole.clone(), written)),
+                    ..Note::default()
+                };
+                self.write_note(&file.path, &note).await?;
+                return Ok(Some(whole));
+            }
+        }
+        Err(Trouble::last(format!(
+            "{}: {} is there, is another file, and was not written by openmodel. Remove it, or choose another folder",
+            file.path,
+            place.display()
+        )))
     }
 
     async fn write_note(&self, path: &str, note: &Note) -> Result<(), Trouble> {
@@ -85,16 +146,10 @@ impl Folder {
 impl Store for Folder {
     fn begin<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<Begun, Trouble>> {
         Box::pin(async move {
-            let note = self.read_note(file).await;
-            if let Some((whole, written)) = note.whole {
-                let there = fs::metadata(self.target(&file.path)).await;
-                let same = there.is_ok_and(|there| {
-                    there.len() == file.size.0 && there.modified().is_ok_and(|at| at == written)
-                });
-                if same {
-                    return Ok(Begun::Whole(whole));
-                }
+            if let Some(whole) = self.settled(file).await? {
+                return Ok(Begun::Whole(whole));
             }
+            let note = self.read_note(file).await;
             let part = fs::metadata(self.part(&file.path)).await;
             let has = part.map_or(0, |part| part.len());
             // What lies after it is written over.
@@ -166,6 +221,8 @@ impl Store for Folder {
                     file.path, has.0, digests.crc32c.0
                 )));
             }
+            // Somebody may have put another one there meanwhile.
+            self.settled(file).await?;
             parent(&to).await?;
             fs::rename(&from, &to)
                 .await
@@ -180,6 +237,7 @@ impl Store for Folder {
                 identity: file.identity.to_string(),
                 sealed: None,
                 whole: Some((whole.clone(), written)),
+                ours: true,
             };
             self.write_note(&file.path, &note).await?;
             Ok(whole)
@@ -188,15 +246,16 @@ impl Store for Folder {
 
     fn discard<'a>(&'a self, file: &'a Wanted) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async move {
-            for place in [self.part(&file.path), self.note(&file.path)] {
-                match fs::remove_file(&place).await {
-                    Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(lost(&place, &why));
-                    }
-                    _ => {}
-                }
+            let note = Note {
+                sealed: None,
+                ..self.read_note(file).await
+            };
+            self.write_note(&file.path, &note).await?;
+            let part = self.part(&file.path);
+            match fs::remove_file(&part).await {
+                Err(why) if why.kind() != ErrorKind::NotFound => Err(lost(&part, &why)),
+                _ => Ok(()),
             }
-            Ok(())
         })
     }
 
@@ -208,14 +267,20 @@ impl Store for Folder {
 
 /// The CRC32C of a file as the disk gives it back.
 async fn checksum(path: &Path) -> Result<Crc32c, Trouble> {
+    let mut crc = 0;
+    let add = |chunk: &[u8]| crc = crc32c::crc32c_append(crc, chunk);
+    read(path, add).await?;
+    Ok(Crc32c(crc))
+}
+
+async fn read(path: &Path, mut take: impl FnMut(&[u8])) -> Result<(), Trouble> {
     let mut file = fs::File::open(path).await.map_err(|why| lost(path, &why))?;
     let mut buffer = vec![0; 1 << 20];
-    let mut crc = 0;
     loop {
         let read = file.read(&mut buffer).await;
         match read.map_err(|why| lost(path, &why))? {
-            0 => return Ok(Crc32c(crc)),
-            length => crc = crc32c::crc32c_append(crc, &buffer[..length]),
+            0 => return Ok(()),
+            length => take(&buffer[..length]),
         }
     }
 }

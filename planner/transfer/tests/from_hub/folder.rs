@@ -3,20 +3,23 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use openmodel_transfer::file::{How, Mover};
 use openmodel_transfer::folder::Folder;
 use openmodel_transfer::ports::Trouble;
 use openmodel_transfer::repository::{Moved, bytes, move_all};
 use openmodel_transfer::select::Patterns;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::others::Meanwhile;
+use crate::world::{World, computed};
 
 async fn run(world: &World, folder: &Path) -> Result<Vec<Moved>, Trouble> {
     let selected = Patterns::default()
         .select(world.card.repository.kind, &world.card.files)
         .expect("files that serve");
-    let mover = world.mover(Arc::new(Folder::new(folder)));
-    move_all(&mover, &selected.files, 4).await
+    let store = Folder::new(folder);
+    store.look(&selected.files).await?;
+    move_all(&world.mover(Arc::new(store)), &selected.files, 4).await
 }
 
 /// Everything below a folder but our notes.
@@ -72,4 +75,78 @@ async fn a_hub_that_refuses_for_a_while_is_waited_for() {
         .await;
     run(&world, folder.path()).await.expect("it passes");
     assert!(listing(folder.path()).contains(&"model.safetensors".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_openmodel_did_not_write_is_kept_or_refused_and_never_written_over() {
+    let files = json!({
+        "config.json": {"text": "{}"},
+        "model.safetensors": computed(70_000, 1),
+        "tokenizer.json": {"text": "{\"a\": 1}"},
+    });
+    let mut world = World::with("acme/one", files).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.json");
+    // One of another size, and one of the same.
+    for mine in ["mine", "[]"] {
+        std::fs::write(&config, mine).expect("it can be written");
+        let trouble = run(&world, folder.path()).await.expect_err("it is mine");
+        assert!(trouble.is_lasting(), "{trouble}");
+        assert!(trouble.message.starts_with("config.json: "), "{trouble}");
+        assert!(
+            trouble
+                .message
+                .ends_with("Remove it, or choose another folder"),
+            "{trouble}"
+        );
+        assert_eq!(std::fs::read_to_string(&config).expect("it is there"), mine);
+        assert_eq!(listing(folder.path()), ["config.json"]);
+    }
+    let log = world
+        .send("GET", "/sandbox/requests?api=hub", Value::Null)
+        .await;
+    assert!(
+        !log.to_string().contains("/resolve/"),
+        "something was fetched: {log}"
+    );
+    // The wanted one stays as it is.
+    std::fs::write(&config, "{}").expect("it can be written");
+    let written = std::fs::metadata(&config).and_then(|there| there.modified());
+    let moved = run(&world, folder.path()).await.expect("nothing is wrong");
+    let how: Vec<How> = moved.iter().map(|one| one.how).collect();
+    assert_eq!(how, [How::Found, How::Read, How::Read]);
+    let now = std::fs::metadata(&config).and_then(|there| there.modified());
+    assert_eq!(now.expect("it is there"), written.expect("it was there"));
+
+    // Of the next commit, what openmodel wrote gives way; what it found does not.
+    let commit = |files: Value| ("/sandbox/hub/models/acme/one", json!({"files": files}));
+    let (path, changed) = commit(json!({"tokenizer.json": {"text": "{}"}}));
+    world.send("POST", path, changed).await;
+    world.follow().await;
+    run(&world, folder.path()).await.expect("nothing is wrong");
+    let tokenizer = std::fs::read_to_string(folder.path().join("tokenizer.json"));
+    assert_eq!(tokenizer.expect("it is there"), "{}");
+    let (path, changed) = commit(json!({"config.json": {"text": "{\"b\": 2}"}}));
+    world.send("POST", path, changed).await;
+    world.follow().await;
+    let trouble = run(&world, folder.path()).await.expect_err("it is mine");
+    assert!(trouble.message.starts_with("config.json: "), "{trouble}");
+    assert_eq!(std::fs::read_to_string(&config).expect("it is there"), "{}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_put_there_meanwhile_is_not_written_over() {
+    let world = World::with("acme/one", json!({"config.json": {"text": "{}"}})).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.json");
+    let mine = config.clone();
+    let put = async move { std::fs::write(mine, "[]").expect("it can be written") };
+    let mover = Mover {
+        origin: Arc::new(Meanwhile::at("config.json", Arc::new(world.origin()), put)),
+        ..world.mover(Arc::new(Folder::new(folder.path())))
+    };
+    let trouble = move_all(&mover, &world.card.files, 1).await;
+    let trouble = trouble.expect_err("it is mine");
+    assert!(trouble.is_lasting(), "{trouble}");
+    assert_eq!(std::fs::read_to_string(&config).expect("it is there"), "[]");
 }

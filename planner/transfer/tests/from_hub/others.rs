@@ -21,14 +21,14 @@ const SMALL: u64 = 70_000;
 const LARGE: u64 = 5 * SPAN + 12_345;
 
 /// The Hub; before it opens this file for the first time, something happens.
-struct Meanwhile {
+pub(crate) struct Meanwhile {
     hub: Arc<dyn Origin>,
     path: &'static str,
     first: Mutex<Option<BoxFuture<'static, ()>>>,
 }
 
 impl Meanwhile {
-    fn at(
+    pub(crate) fn at(
         path: &'static str,
         hub: Arc<dyn Origin>,
         first: impl Future<Output = ()> + Send + 'static,

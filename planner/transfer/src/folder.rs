@@ -185,6 +185,8 @@ impl Store for Folder {
                 length += chunk.len() as u64;
                 out.write_all(&chunk).await.map_err(|why| io(&why))?;
             }
+            // The last write goes on behind our back: of a full disk it is told here.
+            out.flush().await.map_err(|why| io(&why))?;
             out.sync_data().await.map_err(|why| io(&why))?;
             if length != span.length {
                 let why = format!("{}: it ended after {length} bytes", file.path);

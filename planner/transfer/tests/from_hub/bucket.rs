@@ -271,8 +271,8 @@ async fn a_signed_address_that_is_refused_is_asked_for_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_of_the_hub_is_final_at_once_and_that_of_a_signed_address_after_a_few() {
-    for (path, tries) in [("*/resolve/*", 1), ("/_cdn/*", 4)] {
+async fn a_refusal_of_the_hub_is_final_at_once_and_that_of_a_signed_address_after_eight() {
+    for (path, tries) in [("*/resolve/*", 1), ("/_cdn/*", 8)] {
         let file = json!({"model.safetensors": computed(LARGE, 1)});
         let world = World::with("acme/gated", file).await;
         let refused = json!({"respond": {"status": 403}});

@@ -14,7 +14,7 @@ const BESIDE: [&str; 21] = [
     "config_sentence_transformers.json",
     "generation_config.json",
     "merges.txt",
-    "modules.json",
+    MODULES,
     "preprocessor_config.json",
     "processor_config.json",
     "sentencepiece.bpe.model",
@@ -112,8 +112,7 @@ fn of_pipeline(card: &ModelCard) -> Vec<String> {
                 || name == SCHEDULER
                 || (has_ending(weights, "safetensors") && weights.matches('.').count() == 1))
     };
-    let index = card.files.iter().map(|file| file.path.as_str());
-    index
+    paths(card)
         .filter(|path| *path == "model_index.json" || part(path))
         .map(str::to_owned)
         .collect()
@@ -129,10 +128,7 @@ fn modules(card: &ModelCard) -> impl Iterator<Item = &str> {
             && path.ends_with("/config.json")
             && number.is_some_and(|number| number.parse::<u32>().is_ok())
     };
-    card.files
-        .iter()
-        .map(|file| file.path.as_str())
-        .filter(of_module)
+    paths(card).filter(of_module)
 }
 
 fn weights(card: &ModelCard) -> Vec<&str> {
@@ -151,8 +147,11 @@ fn weights(card: &ModelCard) -> Vec<&str> {
 
 /// Files beside the card, without those in folders.
 fn names(card: &ModelCard) -> impl Iterator<Item = &str> {
-    let paths = card.files.iter().map(|file| file.path.as_str());
-    paths.filter(|path| !path.contains('/'))
+    paths(card).filter(|path| !path.contains('/'))
+}
+
+fn paths(card: &ModelCard) -> impl Iterator<Item = &str> {
+    card.files.iter().map(|file| file.path.as_str())
 }
 
 /// Mistral's and Meta's name for the same weights in another layout.

@@ -145,7 +145,7 @@ pub fn manifest(
 }
 
 /// Where other snapshots of the same repository, in any of these buckets, have contents: by their identity.
-/// Of several the one in the snapshot's own bucket, which costs no traffic, then the first in the order given.
+/// Of several the first, in the order of the buckets: the snapshot's own stands first, as it costs no traffic.
 pub async fn sources(
     transport: &Transport,
     uri: &SnapshotUri,
@@ -154,9 +154,8 @@ pub async fn sources(
     let glob = format!("**{}/*/{MANIFEST}", uri.repository());
     // What this snapshot's own manifest lists may be what is missing.
     let own = uri.object(MANIFEST);
-    let (near, far): (Vec<_>, Vec<_>) = buckets.iter().partition(|each| *each == uri.bucket());
     let mut all = HashMap::new();
-    for bucket in near.into_iter().chain(far) {
+    for bucket in buckets {
         let page = |token: &str| storage::list_matching(bucket, &glob, token);
         let manifests = match list(transport, page).await {
             Ok(manifests) => manifests,

@@ -32,7 +32,6 @@ pub(crate) async fn execute<C: Cloud>(
     limit: Duration,
 ) -> Report {
     let mut run = Run::new(graph.clone());
-    // The seed only spreads retries; the keys in the graph differ from resource to resource.
     let usual = Options::default();
     let slow = |operation: &Operation| {
         matches!(operation, Operation::SetAnywhereCache { take: false, .. })
@@ -47,6 +46,7 @@ pub(crate) async fn execute<C: Cloud>(
         unwind_deadline,
         // A clock cannot count further than some centuries; nobody waits longer than a week.
         deadline: limit.min(LONGEST),
+        // It only spreads retries; the keys in the graph differ from resource to resource.
         seed: u64::from(std::process::id()),
         ..usual
     };

@@ -392,12 +392,10 @@ impl Caches<'_> {
 /// Whether a snapshot that is not one of `own` was made with an Anywhere Cache in a zone, or is being made and
 /// may be.
 fn serves_others(manifests: &[Object], zone: &Zone, own: &[SnapshotUri]) -> bool {
-    let others = manifests.iter().filter(|manifest| !is_of(manifest, own));
-    let needs = |manifest: &Object| {
-        Phase::of(&manifest.metadata) == Some(Phase::Provisioning)
-            || zones_of(manifest).any(|near| near == zone.as_str())
-    };
-    others.into_iter().any(needs)
+    let mut others = manifests.iter().filter(|manifest| !is_of(manifest, own));
+    others.any(|manifest| {
+        Phase::of(&manifest.metadata) == Some(Phase::Provisioning) || notes(manifest, zone)
+    })
 }
 
 /// The manifests of `own` that note a zone.
@@ -406,10 +404,12 @@ fn own_notes<'a>(
     own: &[SnapshotUri],
     zone: &Zone,
 ) -> impl Iterator<Item = &'a Object> {
-    let notes = |manifest: &&Object| {
-        is_of(manifest, own) && zones_of(manifest).any(|near| near == zone.as_str())
-    };
-    manifests.iter().filter(notes)
+    let noted = |manifest: &&Object| is_of(manifest, own) && notes(manifest, zone);
+    manifests.iter().filter(noted)
+}
+
+fn notes(manifest: &Object, zone: &Zone) -> bool {
+    zones_of(manifest).any(|near| near == zone.as_str())
 }
 
 fn is_of(manifest: &Object, own: &[SnapshotUri]) -> bool {

@@ -289,7 +289,7 @@ async fn priced(
     spec: &CacheSpec,
 ) -> Result<(), Diagnostics> {
     let retained = inputs::texts(&planned.snapshots, "snapshots", &mut None);
-    let Some(places) = place::priced(client, spec, &retained).await? else {
+    let Some(places) = place::priced(client, spec, None, &retained).await? else {
         let bucket = spec.bucket.as_deref().unwrap_or_default();
         return Err(no_bucket(bucket, "Nothing was begun.").into());
     };

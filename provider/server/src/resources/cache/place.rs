@@ -7,12 +7,12 @@ use openmodel_resolve::caching::lowering::STORAGE_CLASS;
 use openmodel_resolve::caching::{Earlier, Place, storage_locations};
 use openmodel_schemas::snapshot::SnapshotUri;
 use openmodel_schemas::spec::CacheSpec;
-use openmodel_transfer::ports::Trouble;
 use openmodel_transfer::snapshot::find;
 use tfplug::value::{Path, Value};
 use tfplug::{Diagnostic, Diagnostics};
 
 use super::model::CacheModel;
+use super::read;
 use crate::client::Client;
 use crate::errors;
 
@@ -142,18 +142,19 @@ pub(crate) fn check(spec: &CacheSpec, catalog: &Catalog) -> Result<(), Diagnosti
     }
 }
 
-/// Buckets of others, found out before anything is made. What is there already is not looked at again.
+/// Buckets of others, found out before anything is made. What is there already is not looked at again. Gives the
+/// user's bucket, where it was read.
 pub(crate) async fn look(
     client: &Client,
     prior: Option<&CacheModel>,
     spec: &CacheSpec,
-) -> Result<(), Diagnostics> {
+) -> Result<Option<Bucket>, Diagnostics> {
     if client.waits_for().is_some() {
-        return Ok(());
+        return Ok(None);
     }
     let google = client.google(std::collections::BTreeMap::new())?;
     let known = prior.and_then(|prior| prior.uri.as_known());
-    let mut found = Diagnostics::new();
+    let (mut found, mut theirs) = (Diagnostics::new(), None);
     for place in spec.places() {
         if known.is_some_and(|known| known.contains_key(&place.location)) {
             continue;
@@ -175,6 +176,9 @@ pub(crate) async fn look(
                             .detail(why),
                     );
                 }
+                if !place.makes_bucket {
+                    theirs = Some(bucket);
+                }
             }
             Err(failure) => found.push(unreadable(path, &failure)),
         }
@@ -182,15 +186,17 @@ pub(crate) async fn look(
     if found.has_errors() {
         Err(found)
     } else {
-        Ok(())
+        Ok(theirs)
     }
 }
 
 /// The places with what decides their cost: the class of their objects, and earlier snapshots of `retained`.
-/// `None`: a bucket of the user's, whose class it is, is not there yet; Terraform plans again when it is.
+/// `None`: a bucket of the user's, whose class it is, is not there yet; Terraform plans again when it is. `theirs`:
+/// that bucket, where it was just read.
 pub(crate) async fn priced(
     client: &Client,
     spec: &CacheSpec,
+    theirs: Option<&Bucket>,
     retained: &[String],
 ) -> Result<Option<Vec<Place>>, Diagnostics> {
     let google = match client.waits_for() {
@@ -199,10 +205,11 @@ pub(crate) async fn priced(
     };
     let mut places = Vec::new();
     for place in spec.places() {
-        let storage_class = match &spec.storage_class {
-            Some(class) => class.clone(),
-            None if place.makes_bucket => STORAGE_CLASS.to_owned(),
-            None => {
+        let storage_class = match (&spec.storage_class, theirs) {
+            (Some(class), _) => class.clone(),
+            (None, _) if place.makes_bucket => STORAGE_CLASS.to_owned(),
+            (None, Some(bucket)) => bucket.storage_class.clone(),
+            (None, None) => {
                 let Some(google) = &google else {
                     return Ok(None);
                 };
@@ -226,7 +233,8 @@ pub(crate) async fn priced(
                 return Ok(None);
             };
             let manifest = find(google.transport(), &uri).await;
-            let manifest = manifest.map_err(|trouble| unread(&uri, &trouble))?;
+            let manifest =
+                manifest.map_err(|trouble| read::unreadable(&uri.to_string(), &trouble))?;
             earlier.push(Earlier {
                 commit: uri.commit().to_string().chars().take(7).collect(),
                 bytes: manifest.map(|manifest| manifest.bytes()),
@@ -239,12 +247,6 @@ pub(crate) async fn priced(
         });
     }
     Ok(Some(places))
-}
-
-fn unread(uri: &SnapshotUri, trouble: &Trouble) -> Diagnostics {
-    Diagnostic::error("Snapshot cannot be read")
-        .detail(errors::sentence(&format!("{uri}: {trouble}")))
-        .into()
 }
 
 fn unfit(bucket: &Bucket, made: bool, location: &str, name: &str) -> Option<String> {

@@ -139,9 +139,9 @@ pub(crate) async fn plan(
             .to_string();
         show::facts(&card, &selection, &mut planned);
         engine::decide(None, Some(&card), &mut planned, &mut spec)?;
-        place::look(client, prior.as_ref(), &spec).await?;
+        let theirs = place::look(client, prior.as_ref(), &spec).await?;
         let retained = change::retained(prior.as_ref(), &planned, &spec);
-        let places = place::priced(client, &spec, &retained).await?;
+        let places = place::priced(client, &spec, theirs.as_ref(), &retained).await?;
         let bytes = selection.bytes();
         show::figures(&spec, places, bytes, catalog, &mut planned);
     }
@@ -168,8 +168,7 @@ pub(crate) async fn plan(
 }
 
 /// The commit that is kept. A pinned one stays until the revision changes, or the cache is replaced (Terraform
-/// plans and applies that as if nothing had been there); where the Hub cannot be asked a
-/// followed one stays too.
+/// plans and applies that as if nothing had been there); where the Hub cannot be asked a followed one stays too.
 async fn commit_of(
     client: &Client,
     prior: Option<&CacheModel>,

@@ -192,7 +192,7 @@ fn damaged(uri: &str, drift: &[String]) -> Diagnostic {
         ))
 }
 
-fn unreadable(uri: &str, trouble: &Trouble) -> Diagnostic {
+pub(crate) fn unreadable(uri: &str, trouble: &Trouble) -> Diagnostic {
     Diagnostic::error("Snapshot cannot be read")
         .detail(crate::errors::sentence(&format!("{uri}: {trouble}")))
 }

@@ -74,8 +74,8 @@ fn repository() -> [Attribute; 8] {
             .validate(one_of(&["pinned", "follow"]))
             .description(
                 "What happens when a branch moves: `pinned` keeps the commit that was found first, until `revision` \
-                 changes or the cache is replaced; with `follow` the next plan shows the new commit and the files that differ, and the apply \
-                 moves those alone.",
+                 changes or the cache is replaced; with `follow` the next plan shows the new commit and the files that \
+                 differ, and the apply moves those alone.",
             ),
         patterns(
             "include",
@@ -237,7 +237,9 @@ fn engine() -> [Attribute; 6] {
         Attribute::string("image")
             .optional()
             .validate(length(1, 512))
-            .description(format!("Image of the job. It and the other settings of a job are refused where no job can run. {BUILD}")),
+            .description(format!(
+                "Image of the job. It and the other settings of a job are refused where no job can run. {BUILD}"
+            )),
         Attribute::number("tasks")
             .optional()
             .computed()

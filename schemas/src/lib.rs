@@ -9,6 +9,7 @@
 //! | [`catalog`] | shapes and prices, and where each fact comes from |
 //! | [`discounts`] | a user's own terms: discounts, paid capacity, committed spending |
 //! | [`engine`] | serving engines: images, command lines, constants of their memory |
+//! | [`gguf`] | the models that a repository's GGUF files hold, by their names |
 //! | [`report`] | what is shown and frozen: placement, memory, cost, recommendation |
 //! | [`snapshot`] | a repository's files in Cloud Storage: where they lie, and their manifest |
 //! | [`throughput`] | constants of the throughput model, fitted to measured rows |
@@ -19,6 +20,7 @@ pub mod discounts;
 pub mod engine;
 #[cfg(test)]
 mod fresh;
+pub mod gguf;
 pub mod model_card;
 pub mod name;
 pub mod quantity;

@@ -288,6 +288,13 @@ impl Quantization {
             Self::GgufQ2K => "gguf-q2_k",
         }
     }
+
+    /// llama.cpp's name of the type, as the names of files have it: `Q4_K_M`; none for other formats.
+    #[must_use]
+    pub fn gguf(self) -> Option<String> {
+        let label = self.as_str().strip_prefix("gguf-")?;
+        Some(label.to_ascii_uppercase())
+    }
 }
 
 impl std::str::FromStr for Quantization {

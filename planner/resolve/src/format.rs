@@ -83,6 +83,11 @@ impl Format {
         }
     }
 
+    /// Whether it is one of llama.cpp's.
+    pub(crate) const fn is_gguf(self) -> bool {
+        matches!(self, Self::Gguf { .. })
+    }
+
     /// The word that is shown.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

@@ -38,6 +38,7 @@ mod fit;
 mod footprint;
 mod format;
 pub mod gates;
+mod gguf;
 pub mod joint;
 #[cfg(test)]
 mod kinds;

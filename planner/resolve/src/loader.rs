@@ -10,6 +10,7 @@
 //! A replica costs by the second while it loads, so the fastest way is the cheapest too.
 
 use openmodel_schemas::engine::EngineRow;
+use openmodel_schemas::gguf::GgufModel;
 use openmodel_schemas::quantity::{Bytes, Usd, UsdPerHour};
 use openmodel_schemas::report::{LoadTime, Range, Volume, VolumeSource};
 use openmodel_schemas::snapshot::SnapshotUri;
@@ -19,8 +20,9 @@ use crate::engines::reached;
 use crate::error::{Fault, Field};
 use crate::fit::Fit;
 use crate::format::Format;
+use crate::gguf;
 use crate::need::Need;
-use crate::needed::{gguf, has_safetensors};
+use crate::needed::has_safetensors;
 use crate::start::{Origin, Start, load};
 
 /// Where the bucket is seen in the container.
@@ -47,8 +49,8 @@ pub(crate) fn against(loader: Loader, need: &Need, fit: &Fit) -> Option<String> 
     let (engine, version) = (fit.engine, need.version(fit.engine));
     let (name, card) = (&engine.name, need.card);
     match loader {
-        Loader::Fuse if reads_gguf(engine) && gguf(card).is_empty() => Some(format!(
-            "{name} is started with one GGUF file, and {} has none or several",
+        Loader::Fuse if gguf::reads(engine) && model(need, fit).is_none() => Some(format!(
+            "{name} is started with a GGUF model, and which of {} that is, is not known",
             card.id
         )),
         Loader::Fuse => None,
@@ -199,13 +201,13 @@ pub(crate) struct Source<'a> {
 
 impl Source<'_> {
     /// What the engine is told its model is.
-    pub(crate) fn model(&self, need: &Need, engine: &EngineRow) -> String {
+    pub(crate) fn model(&self, need: &Need, fit: &Fit) -> String {
         match self.loader {
             Loader::Streamer => self.uri.to_string(),
             Loader::Fuse => {
                 let folder = format!("{MODELS}/{}", self.uri.folder());
-                match gguf(need.card).first().filter(|_| reads_gguf(engine)) {
-                    Some(file) => format!("{folder}/{file}"),
+                match model(need, fit).and_then(|model| model.files.first().copied()) {
+                    Some(file) => format!("{folder}/{}", file.path),
                     None => folder,
                 }
             }
@@ -276,8 +278,10 @@ impl Source<'_> {
     }
 }
 
-fn reads_gguf(engine: &EngineRow) -> bool {
-    engine.formats.iter().any(|format| format == "gguf")
+/// The GGUF model that an engine of such models is started with.
+fn model<'a>(need: &Need<'a>, fit: &Fit) -> Option<GgufModel<'a>> {
+    let asked = need.variants[fit.variant].quantization;
+    gguf::served(need.card, asked).filter(|_| gguf::reads(fit.engine))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::drafting::{self, Draft};
 use crate::engines::{engine, engines, serves};
 use crate::error::{Fault, Field};
 use crate::footprint::Demand;
+use crate::gguf;
 use crate::pace::model;
 use crate::parallel::Parallelism;
 use crate::reason::list;
@@ -90,12 +91,17 @@ impl<'a> Need<'a> {
         let variants = quantizations
             .iter()
             .map(|quantization| {
+                let stored = gguf::of_variant(card, *quantization)?;
                 let weights = Weights::of(card, architecture, *quantization)?;
                 // What no engine makes of 16 bits while loading is asked of a checkpoint that is
                 // stored so.
                 let made = quantization
                     .is_none_or(|asked| matches!(asked, Quantization::Fp8 | Quantization::Bnb4));
-                let weights = if made { weights } else { weights.as_stored() };
+                let weights = match stored {
+                    Some(model) if weights.format.is_gguf() => weights.of_files(model.bytes()),
+                    _ if made => weights,
+                    _ => weights.as_stored(),
+                };
                 Ok(Variant {
                     quantization: *quantization,
                     weights,

@@ -2,8 +2,9 @@
 
 use openmodel_schemas::engine::EngineRow;
 use openmodel_schemas::model_card::{ModelCard, ModelKind};
+use openmodel_schemas::spec::Quantization;
 
-use crate::engines;
+use crate::{engines, gguf};
 
 /// What engines read beside the weights, where the repository has it.
 const BESIDE: [&str; 21] = [
@@ -44,21 +45,31 @@ const WEIGHTS: [(&str, &str); 3] = [
 ];
 
 /// Paths of the files that the engine of this name loads of a repository, in order; none where that is not
-/// known: of several GGUF models the arguments choose one.
+/// known. Of several GGUF models `quantization` chooses one.
 #[must_use]
-pub fn loaded_files(card: &ModelCard, engine: &str) -> Vec<String> {
-    engines::engine(engine).map_or_else(Vec::new, |engine| needed(card, engine))
+pub fn loaded_files(
+    card: &ModelCard,
+    engine: &str,
+    quantization: Option<Quantization>,
+) -> Vec<String> {
+    engines::engine(engine).map_or_else(Vec::new, |engine| needed(card, engine, quantization))
 }
 
 /// Paths of the files that an engine needs of a repository, in order; none where its files are not
 /// known.
-pub(crate) fn needed(card: &ModelCard, engine: &EngineRow) -> Vec<String> {
+pub(crate) fn needed(
+    card: &ModelCard,
+    engine: &EngineRow,
+    quantization: Option<Quantization>,
+) -> Vec<String> {
     let is_diffusion = card
         .config
         .as_ref()
         .is_some_and(|config| config.kind == ModelKind::Diffusion);
-    let mut paths = if engine.formats.iter().any(|format| format == "gguf") {
-        gguf(card)
+    let mut paths = if gguf::reads(engine) {
+        let model = gguf::served(card, quantization);
+        let files = model.into_iter().flat_map(|model| model.files);
+        files.map(|file| file.path.clone()).collect()
     } else if is_diffusion {
         of_pipeline(card)
     } else {
@@ -75,31 +86,6 @@ pub(crate) fn needed(card: &ModelCard, engine: &EngineRow) -> Vec<String> {
 pub(crate) fn has_safetensors(card: &ModelCard) -> bool {
     card.files.is_empty()
         || names(card).any(|path| has_ending(path, "safetensors") && !is_copy(path))
-}
-
-/// The one GGUF model of a repository, by its files in order; empty where there is none or several.
-pub(crate) fn gguf(card: &ModelCard) -> Vec<String> {
-    // The encoder of images lies beside its model.
-    let mut files: Vec<&str> = names(card)
-        .filter(|path| has_ending(path, "gguf") && !path.contains("mmproj"))
-        .collect();
-    files.sort_unstable();
-    // `m-00001-of-00002.gguf` and its like are one model.
-    let model = |path: &str| {
-        let stem = path.trim_end_matches(".gguf");
-        let part = stem.rsplit_once("-of-").and_then(|(rest, count)| {
-            let (name, _) = rest.rsplit_once('-')?;
-            count.parse::<u32>().ok().map(|_| name.to_owned())
-        });
-        part.unwrap_or_else(|| stem.to_owned())
-    };
-    let mut models: Vec<String> = files.iter().map(|path| model(path)).collect();
-    models.dedup();
-    if models.len() == 1 {
-        files.into_iter().map(str::to_owned).collect()
-    } else {
-        Vec::new()
-    }
 }
 
 /// The parts of a pipeline: what its index names lies in folders; a variant of them has two dots.
@@ -189,7 +175,7 @@ mod tests {
     #[track_caller]
     fn check(name: &str, paths: &[&str], expect: &[&str]) {
         let engine = engine(name).expect("an engine");
-        assert_eq!(needed(&card(paths), engine), expect);
+        assert_eq!(needed(&card(paths), engine, None), expect);
     }
 
     #[test]
@@ -245,14 +231,17 @@ mod tests {
     }
 
     #[test]
-    fn a_gguf_model_is_its_parts_and_several_are_none() {
+    fn a_gguf_model_is_its_parts_and_of_several_one_is_asked_for() {
         let parts = ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"];
         check(
             "llama-cpp",
             &[parts[0], parts[1], "mmproj-f16.gguf"],
             &parts,
         );
-        check("llama-cpp", &["m-Q4_K_M.gguf", "m-Q8_0.gguf"], &[]);
+        let several = ["config.json", "m-Q4_K_M.gguf", "m-Q8_0.gguf"];
+        check("llama-cpp", &several, &[]);
+        let loaded = loaded_files(&card(&several), "llama-cpp", Some(Quantization::GgufQ8_0));
+        assert_eq!(loaded, ["m-Q8_0.gguf"]);
     }
 
     #[test]
@@ -273,7 +262,7 @@ mod tests {
         }
         let engine = engine("diffusers").expect("an engine");
         assert_eq!(
-            needed(&card, engine),
+            needed(&card, engine, None),
             [
                 "model_index.json",
                 "scheduler/scheduler_config.json",

@@ -23,6 +23,7 @@ use rust_decimal::Decimal;
 use crate::advice::refuse;
 use crate::behind::behind;
 use crate::error::{Fault, Field, ResolveError};
+use crate::gguf;
 use crate::loader::{Source, choose, load_time};
 use crate::market::Catalog;
 use crate::need::Need;
@@ -65,6 +66,7 @@ fn decide(
         )?
     };
     check(spec, catalog)?;
+    check_stored(spec, card)?;
     let draft = need.draft.map(|draft| draft.card);
     match &spec.cache {
         Some(cache) => check_cache(spec, cache, card)?,
@@ -118,7 +120,7 @@ fn decide(
         )?,
         loading: taken.map(|(_, loader)| Loading {
             loader,
-            files: needed(card, fit.engine),
+            files: needed(card, fit.engine, spec.quantization),
         }),
         load_time: load_time(
             &need,
@@ -214,6 +216,25 @@ fn check(spec: &EndpointSpec, catalog: &Catalog) -> Result<(), Fault> {
         );
     }
     Ok(())
+}
+
+/// Whether a format that no engine makes while loading is one that the repository holds.
+fn check_stored(spec: &EndpointSpec, card: &ModelCard) -> Result<(), Fault> {
+    let asked = spec.quantization.filter(|asked| asked.gguf().is_some());
+    let Some(asked) = asked.filter(|asked| gguf::served(card, Some(*asked)).is_none()) else {
+        return Ok(());
+    };
+    Err(Fault {
+        field: Field::Quantization,
+        code: "not_stored_so",
+        summary: "Repository has no such GGUF model",
+        detail: format!(
+            "quantization = \"{}\" serves a model that is stored so, and {} has no GGUF files. Set model to a \
+             repository that has them, or remove quantization.",
+            asked.as_str(),
+            card.id
+        ),
+    })
 }
 
 /// Whether a snapshot is one of what is to be served.

@@ -6,13 +6,14 @@ use openmodel_schemas::catalog::AcceleratorRow;
 use openmodel_schemas::engine::{EngineRow, FlagsRow};
 use openmodel_schemas::name::CommitSha;
 use openmodel_schemas::report::Serving;
-use openmodel_schemas::spec::EngineSpec;
+use openmodel_schemas::spec::{EngineSpec, Quantization};
 
 use crate::adapters::slot_rank;
 use crate::engines;
 use crate::error::{Fault, Field};
 use crate::fit::Fit;
 use crate::format::Format;
+use crate::gguf;
 use crate::loader::Source;
 use crate::need::Need;
 use crate::task::ranks_by_words;
@@ -130,12 +131,15 @@ fn values(
     let elsewhere = variant
         .quantization
         .filter(|_| made.is_none() && config.quantization.is_none());
-    let on_hub = elsewhere.map_or_else(
-        || need.card.id.to_string(),
-        |format| format!("<repository of {} in {}>", need.card.id, format.as_str()),
-    );
+    let here = elsewhere.filter(|asked| gguf::served(need.card, Some(*asked)).is_some());
+    let on_hub = match (elsewhere, here.and_then(Quantization::gguf)) {
+        // One of several models of a repository, as llama.cpp names it: `-hf org/name:Q4_K_M`.
+        (_, Some(label)) => format!("{}:{label}", need.card.id),
+        (Some(format), None) => format!("<repository of {} in {}>", need.card.id, format.as_str()),
+        (None, None) => need.card.id.to_string(),
+    };
     // A path is said by its own word, where there is one; and what lies at it is of one commit.
-    let at = source.map(|source| source.model(need, fit.engine));
+    let at = source.map(|source| source.model(need, fit));
     let (model, model_path) = match at {
         Some(path) if flags.model_path.is_some() => (None, Some(path)),
         Some(path) => (Some(path), None),

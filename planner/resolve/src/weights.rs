@@ -228,6 +228,16 @@ impl Weights {
         }
     }
 
+    /// The same in files of so many bytes, which are loaded as they are.
+    pub(crate) fn of_files(self, files: Bytes) -> Self {
+        Self {
+            files,
+            basis: "weight files",
+            parts: fitted(self.parts, float(files.0)),
+            ..self
+        }
+    }
+
     /// Bytes that layers predicting further tokens add to the fullest device, the last stage's:
     /// nothing where the files hold them, whose bytes are counted whether they draft or not.
     pub(crate) fn prediction(&self, parallelism: Parallelism) -> Bytes {

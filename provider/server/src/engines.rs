@@ -25,14 +25,15 @@ pub(crate) fn of_endpoints() -> impl Iterator<Item = &'static EngineRow> {
     })
 }
 
-/// Formats that one of those makes of a 16-bit checkpoint while loading.
-pub(crate) fn made_while_loading() -> Vec<&'static str> {
+/// Formats that an endpoint can be asked for: those that one of these engines makes of a 16-bit checkpoint
+/// while loading, and those that tell a repository's GGUF models apart.
+pub(crate) fn quantizations() -> Vec<&'static str> {
+    let is_made =
+        |format: &str| of_endpoints().any(|engine| engine.makes.iter().any(|made| made == format));
     Quantization::ALL
         .into_iter()
+        .filter(|format| format.gguf().is_some() || is_made(format.as_str()))
         .map(Quantization::as_str)
-        .filter(|format| {
-            of_endpoints().any(|engine| engine.makes.iter().any(|made| made == format))
-        })
         .collect()
 }
 
@@ -87,9 +88,11 @@ mod tests {
     }
 
     #[test]
-    fn formats_are_those_some_engine_makes() {
-        let formats = made_while_loading();
-        assert!(formats.contains(&"fp8") && formats.contains(&"bitsandbytes"));
+    fn formats_are_those_some_engine_makes_or_loads_by_their_name() {
+        let formats = quantizations();
+        for format in ["fp8", "bitsandbytes", "gguf-q4_k_m"] {
+            assert!(formats.contains(&format), "{format}");
+        }
         assert!(!formats.contains(&"awq"));
     }
 }

@@ -117,3 +117,63 @@ fn class_key_and_labels_are_those_of_the_configuration() -> Result<()> {
     }
     world.destroy()
 }
+
+#[test]
+fn an_endpoint_serves_the_one_gguf_model_that_its_cache_keeps() -> Result<()> {
+    const REPOSITORY: &str = "acme/tiny-gguf";
+    let world = World::new()?;
+    let config = world.url(&format!("/{TINY}/resolve/main/config.json"));
+    let config = world.http.get(&config)?;
+    let mut files = computed(&[
+        ("tiny-Q4_K_M.gguf", 400_000, 1),
+        ("tiny-Q6_K.gguf", 600_000, 2),
+        ("tiny-Q8_0.gguf", 800_000, 3),
+    ]);
+    files["config.json"] = json!({"text": config.to_string()});
+    let commit = world.repository("models", REPOSITORY, &files)?;
+    let endpoint = |quantization: &str| {
+        format!(
+            "  include = [\"config.json\", \"*Q4_K_M.gguf\"]\n}}\nresource \"openmodel_endpoint\" \"chat\" {{\n  \
+             name = \"chat\"\n  model = openmodel_cache.model.repository\n  cache = openmodel_cache.model.id\n  \
+             workload = {{ context_length = 256, max_concurrency = 2 }}\n{quantization}\n"
+        )
+    };
+    // Of the three one is meant, and of those that are kept it must be that one.
+    world.set(REPOSITORY, &endpoint(""))?;
+    world.refuses(
+        &["plan"],
+        &[
+            "GGUF model is not chosen",
+            "tiny-Q4_K_M, tiny-Q6_K, tiny-Q8_0",
+            "Set quantization to gguf-q8_0 or gguf-q6_k or gguf-q4_k_m.",
+        ],
+    )?;
+    world.set(REPOSITORY, &endpoint("  quantization = \"gguf-q8_0\""))?;
+    world.refuses(&["apply", "-auto-approve"], &["tiny-Q8_0.gguf"])?;
+
+    world.set(REPOSITORY, &endpoint("  quantization = \"gguf-q4_k_m\""))?;
+    world.bench.apply()?;
+    world.bench.assert_plan_is_empty()?;
+    assert_eq!(world.reads_of("Q4_K_M.gguf"), 1);
+    assert_eq!(world.reads_of("Q8_0.gguf"), 0);
+    let service = "/v2/projects/acme-ml/locations/us-central1/services/chat";
+    let service = world.http.get(&world.url(service))?;
+    let args = &service["template"]["containers"][0]["args"];
+    let args: Vec<&str> = args
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let path = args
+        .iter()
+        .skip_while(|word| **word != "--model")
+        .nth(1)
+        .context("the model's path")?;
+    let folder = format!("/mnt/models/models/{REPOSITORY}/{commit}-");
+    assert!(
+        path.starts_with(&folder) && path.ends_with("/tiny-Q4_K_M.gguf"),
+        "{path}"
+    );
+    world.destroy()
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use openmodel_schemas::gguf::gguf_models;
 use openmodel_schemas::model_card::{
     ModelCard, ModelConfig, StoredQuantization, WeightBasis, WeightBytes,
 };
@@ -84,10 +85,9 @@ fn weights(files: &[RepoFile], index: Option<&WeightIndex>) -> Result<Option<Wei
             return found(bytes, WeightBasis::OtherFiles);
         }
     }
-    // A repository of GGUF files holds one model at many precisions; which one is loaded is not
-    // to be seen from here.
-    match sum(&|path| has_ending(path, "gguf")) {
-        (1, bytes) => found(bytes, WeightBasis::OtherFiles),
+    // Which of several GGUF models is loaded is not to be seen from here.
+    match gguf_models(files).as_slice() {
+        [model] => found(model.bytes(), WeightBasis::OtherFiles),
         _ => Ok(None),
     }
 }
@@ -97,27 +97,19 @@ fn has_ending(path: &str, ending: &str) -> bool {
         .is_some_and(|(_, last)| last == ending)
 }
 
-/// A configuration beside one GGUF file, and no weights of another kind, says nothing of how these
-/// are stored: the file's name does (`m-Q4_K_M.gguf`, `m-IQ4_XS.gguf`; as llama.cpp names its types).
+/// A configuration beside one GGUF model, and no weights of another kind, says nothing of how these
+/// are stored: the name of the model does.
 fn in_gguf(mut config: ModelConfig, files: &[RepoFile]) -> ModelConfig {
-    let of = |ending: &'static str| {
-        files
-            .iter()
-            .filter(move |file| has_ending(&file.path, ending))
-    };
-    let (mut gguf, others) = (of("gguf"), of("safetensors").chain(of("bin")).count());
-    let (Some(file), None) = (gguf.next(), gguf.next()) else {
+    let models = gguf_models(files);
+    let [model] = models.as_slice() else {
         return config;
     };
-    if others > 0 || config.quantization.is_some() {
+    let is_other =
+        |file: &RepoFile| has_ending(&file.path, "safetensors") || has_ending(&file.path, "bin");
+    if files.iter().any(is_other) || config.quantization.is_some() {
         return config;
     }
-    let name = file.path.to_lowercase();
-    let bits = name
-        .split(['-', '.', '_', '/'])
-        .filter_map(|word| word.strip_prefix('i').unwrap_or(word).strip_prefix('q'))
-        .find_map(|digits| digits.parse::<u64>().ok());
-    if let Some(bits) = bits.filter(|bits| [2, 3, 4, 5, 6, 8].contains(bits)) {
+    if let Some(bits) = model.bits() {
         config.quantization = Some(StoredQuantization {
             method: "gguf".to_owned(),
             bits: Some(bits),

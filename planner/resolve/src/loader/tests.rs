@@ -190,3 +190,89 @@ fn a_gated_model_needs_no_token_where_a_snapshot_is_served() {
     assert!(placed(&testing::spec(&card, 8192, 8), &card).is_err());
     assert!(placed(&cached(&card, None), &card).is_ok());
 }
+
+/// A repository that keeps one model in several GGUF files, one of them in parts.
+fn ggufs() -> ModelCard {
+    let mut card = with_files(
+        testing::llama_8b(),
+        &[
+            "config.json",
+            "Llama-Q4_K_M.gguf",
+            "Llama-Q6_K_L.gguf",
+            "Q8_0/Llama-Q8_0-00001-of-00002.gguf",
+            "Q8_0/Llama-Q8_0-00002-of-00002.gguf",
+        ],
+    );
+    card.weights = None;
+    card.parameters = None;
+    for (file, gib) in card.files.iter_mut().skip(1).zip([4.58, 6.4, 4.0, 3.95]) {
+        file.size = Bytes::from_gib(gib);
+    }
+    card
+}
+
+#[test]
+fn of_several_gguf_models_the_one_that_is_asked_for_is_served() {
+    let card = ggufs();
+    let of = |mut spec: EndpointSpec, quantization| {
+        spec.quantization = Some(quantization);
+        picture(&spec, &card)
+    };
+    insta::assert_snapshot!([
+        of(cached(&card, None), Quantization::GgufQ4KM),
+        of(cached(&card, None), Quantization::GgufQ8_0),
+        of(testing::spec(&card, 8192, 8), Quantization::GgufQ4KM),
+    ].join("\n\n"), @r#"
+    --n-gpu-layers all --model /mnt/models/cache/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659/Llama-Q4_K_M.gguf --alias meta-llama/Llama-3.1-8B-Instruct --port 8080 --ctx-size 65536 --parallel 8 --ubatch-size 512
+    HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
+    /mnt/models-cache Memory { size: Bytes(5186256896) }
+    /mnt/models Bucket { bucket: "acme", mount_options: ["implicit-dirs", "metadata-cache-ttl-secs=-1", "cache-dir=cr-volume:openmodel-cache", "file-cache-max-size-mb=4946", "file-cache-enable-parallel-downloads=true", "file-cache-cache-file-for-range-read=true"] }
+    fuse: a start of about 48 s, $0.01; not the streamer: llama-cpp has none, or its image is not known to hold it
+    Some(["Llama-Q4_K_M.gguf"])
+    4.58 GiB of weights from the Hub at 0.04 to 0.6 GB/s, a mounted bucket at 0.1 to 1.6 GB/s
+    cold start 14 to 166 s
+
+    --n-gpu-layers all --model /mnt/models/cache/models/meta-llama/Llama-3.1-8B-Instruct/0e9e39f249a16976918f6564b8830bc894c89659/Q8_0/Llama-Q8_0-00001-of-00002.gguf --alias meta-llama/Llama-3.1-8B-Instruct --port 8080 --ctx-size 65536 --parallel 8 --ubatch-size 512
+    HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
+    /mnt/models-cache Memory { size: Bytes(8804892672) }
+    /mnt/models Bucket { bucket: "acme", mount_options: ["implicit-dirs", "metadata-cache-ttl-secs=-1", "cache-dir=cr-volume:openmodel-cache", "file-cache-max-size-mb=8397", "file-cache-enable-parallel-downloads=true", "file-cache-cache-file-for-range-read=true"] }
+    fuse: a start of about 57 s, $0.02; not the streamer: llama-cpp has none, or its image is not known to hold it
+    Some(["Q8_0/Llama-Q8_0-00001-of-00002.gguf", "Q8_0/Llama-Q8_0-00002-of-00002.gguf"])
+    7.95 GiB of weights from the Hub at 0.04 to 0.6 GB/s, a mounted bucket at 0.1 to 1.6 GB/s
+    cold start 16 to 200 s
+
+    --n-gpu-layers all --hf-repo meta-llama/Llama-3.1-8B-Instruct:Q4_K_M --alias meta-llama/Llama-3.1-8B-Instruct --port 8080 --ctx-size 65536 --parallel 8 --ubatch-size 512
+
+
+    hub: from an openmodel_cache in the region it would take 3 to 46 s
+    None
+    4.58 GiB of weights from the Hub at 0.04 to 0.6 GB/s, a mounted bucket at 0.1 to 1.6 GB/s
+    cold start 19 to 243 s
+    "#);
+}
+
+#[test]
+fn which_of_several_gguf_models_is_meant_must_be_known() {
+    let card = ggufs();
+    let refusal = |quantization, card: &ModelCard| {
+        let mut spec = cached(card, None);
+        spec.quantization = quantization;
+        let error = placed(&spec, card).expect_err("it should be refused");
+        assert_eq!(error.field, Field::Quantization);
+        error.detail
+    };
+    let mut same = card.clone();
+    same.files[2].path = "other/Llama-q4_k_m.gguf".to_owned();
+    let q4 = Some(Quantization::GgufQ4KM);
+    insta::assert_snapshot!([
+        refusal(None, &card),
+        refusal(Some(Quantization::GgufQ2K), &card),
+        refusal(q4, &same),
+        refusal(q4, &llama()),
+    ].join("\n"), @r#"
+    meta-llama/Llama-3.1-8B-Instruct keeps Llama-Q4_K_M, Llama-Q6_K_L, Q8_0/Llama-Q8_0 in GGUF files, and one of them must be chosen. Set quantization to gguf-q8_0 or gguf-q4_k_m.
+    meta-llama/Llama-3.1-8B-Instruct keeps Llama-Q4_K_M, Llama-Q6_K_L, Q8_0/Llama-Q8_0 in GGUF files, and quantization = "gguf-q2_k" does not name one. Set quantization to gguf-q8_0 or gguf-q4_k_m.
+    meta-llama/Llama-3.1-8B-Instruct keeps Llama-Q4_K_M, Q8_0/Llama-Q8_0, other/Llama-q4_k_m in GGUF files, and quantization = "gguf-q4_k_m" does not name one. Set quantization to gguf-q8_0.
+    quantization = "gguf-q4_k_m" serves a model that is stored so, and meta-llama/Llama-3.1-8B-Instruct has no GGUF files. Set model to a repository that has them, or remove quantization.
+    "#);
+}

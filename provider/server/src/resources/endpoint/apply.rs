@@ -229,6 +229,7 @@ impl Job {
             let served = Served {
                 model: &spec.model,
                 commit: &spec.commit,
+                quantization: spec.quantization,
                 frozen: &frozen,
             };
             let limit = schema::TIMEOUTS.of(&planned.timeouts, operation);

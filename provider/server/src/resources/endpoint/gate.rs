@@ -9,6 +9,7 @@ use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::name::{CommitSha, ModelId};
 use openmodel_schemas::repository::{RepoFile, RepositoryCard};
 use openmodel_schemas::snapshot::Repository;
+use openmodel_schemas::spec::Quantization;
 use openmodel_transfer::select::Patterns;
 use tfplug::Diagnostics;
 use tfplug::framework::Context;
@@ -34,6 +35,7 @@ pub(crate) fn is_judged(
         && prior.formats == planned.formats
         && prior.scan == planned.scan
         && prior.require_signature == planned.require_signature
+        && prior.quantization == planned.quantization
         && before.serving.engine == now.serving.engine
         && trusts_code(before) == trusts_code(now)
         && before.draft_model == now.draft_model
@@ -100,6 +102,7 @@ fn asked(planned: &EndpointModel) -> Asked<'_> {
 pub(crate) struct Served<'a> {
     pub(crate) model: &'a ModelId,
     pub(crate) commit: &'a CommitSha,
+    pub(crate) quantization: Option<Quantization>,
     pub(crate) frozen: &'a Frozen,
 }
 
@@ -108,6 +111,7 @@ struct Part<'a> {
     model: &'a ModelId,
     commit: &'a CommitSha,
     engine: &'a str,
+    quantization: Option<Quantization>,
     trusts_code: bool,
     unread: fn(&Client, &HubError) -> Diagnostics,
 }
@@ -120,6 +124,7 @@ impl Served<'_> {
             model: &draft.model,
             commit: &draft.commit,
             engine,
+            quantization: None,
             trusts_code,
             unread: errors::hub_of_draft,
         });
@@ -127,6 +132,7 @@ impl Served<'_> {
             model: self.model,
             commit: self.commit,
             engine,
+            quantization: self.quantization,
             trusts_code,
             unread: errors::hub,
         };
@@ -153,7 +159,7 @@ impl Part<'_> {
 
     /// The files that the engine loads; where that is not known, those that serve.
     fn loaded(&self, card: &RepositoryCard, model: &ModelCard) -> Vec<RepoFile> {
-        let paths = loaded_files(model, self.engine);
+        let paths = loaded_files(model, self.engine, self.quantization);
         if paths.is_empty() {
             let serving = Patterns::default().select(card.repository.kind, &card.files);
             return serving.map_or_else(|_| card.files.clone(), |selection| selection.files);

@@ -189,6 +189,7 @@ pub(crate) async fn plan(
             let served = Served {
                 model: &model,
                 commit: &commit,
+                quantization: spec.quantization,
                 frozen: &frozen,
             };
             gate::pass(context, &planned, prior.is_some(), &served).await?

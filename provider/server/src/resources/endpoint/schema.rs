@@ -108,11 +108,12 @@ fn model() -> [Attribute; 6] {
             ),
         Attribute::string("quantization")
             .optional()
-            .validate(one_of(&engines::made_while_loading()))
+            .validate(one_of(&engines::quantizations()))
             .description(
                 "Hold the weights in fewer bits than the checkpoint has; made by the engine while loading. `fp8` \
-                 halves 16-bit weights, `bitsandbytes` quarters them. Unset: the checkpoint as it is, which may \
-                 itself be quantized.",
+                 halves 16-bit weights, `bitsandbytes` quarters them. `gguf-q4_k_m` and its like make nothing: they \
+                 choose the model that is served where the repository keeps several in GGUF files, by their names. \
+                 Unset: the checkpoint as it is, which may itself be quantized.",
             ),
     ]
 }

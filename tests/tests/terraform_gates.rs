@@ -158,6 +158,21 @@ fn an_endpoint_without_a_cache_has_the_gates_too() -> Result<()> {
 }
 
 #[test]
+fn code_of_a_repository_is_judged_where_the_engine_runs_it() -> Result<()> {
+    let world = World::new()?;
+    let url = world.url(&format!("/sandbox/hub/models/{MODEL}"));
+    let code = json!({"modeling_qwen.py": {"text": "import os\n"}});
+    world.http.post(&url, &json!({"files": code}))?;
+    world.scan(&json!({"files": {"modeling_qwen.py": {"status": "unsafe"}}}))?;
+    world.plans(&endpoint(""))?;
+    let trusting = endpoint("engine = { args = [\"--trust-remote-code\"] }");
+    world.refuses(
+        &trusting,
+        &["A scanner reports the file", "modeling_qwen.py"],
+    )
+}
+
+#[test]
 fn virus_total_is_asked_with_a_key_that_nobody_sees() -> Result<()> {
     let mut world = World::new()?;
     world.infect(MODEL, WEIGHTS)?;

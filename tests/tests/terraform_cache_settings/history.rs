@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::world::{ADDRESS, BUCKET, TINY, World, computed};
@@ -173,4 +173,23 @@ fn an_earlier_snapshot_is_looked_at_and_costs() -> Result<()> {
     assert_eq!(world.paths(&second["id"]), files);
     world.bench.assert_plan_is_empty()?;
     world.destroy()
+}
+
+#[test]
+fn what_a_bucket_that_is_not_there_yet_costs_is_known_once_it_is() -> Result<()> {
+    let world = World::new()?;
+    let attributes = "bucket = \"acme-later\"\nlocation = \"us-central1\"";
+    world.set(TINY, attributes)?;
+    let plan = world.bench.plan()?;
+    let changes = &plan["resource_changes"][0]["change"];
+    assert_eq!(changes["after_unknown"]["cost"], true);
+    let url = world.url("/storage/v1/b?project=acme-ml");
+    let bucket =
+        json!({"name": "acme-later", "location": "us-central1", "storageClass": "NEARLINE"});
+    world.http.post(&url, &bucket)?;
+    world.bench.terraform(&["apply", "tfplan"])?;
+    let state = world.state()?;
+    let line = state["cost"]["lines"][0].as_str().context("a line")?;
+    assert!(line.contains("NEARLINE storage"), "{line}");
+    world.bench.assert_plan_is_empty()
 }

@@ -1,5 +1,6 @@
 //! What is kept of which kind of repository, and how the bucket and its objects are made.
 
+use acceptance::terraform::{one_line, printed};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
@@ -138,6 +139,12 @@ fn an_endpoint_serves_the_one_gguf_model_that_its_cache_keeps() -> Result<()> {
              workload = {{ context_length = 256, max_concurrency = 2 }}\n{quantization}\n"
         )
     };
+    world.set(REPOSITORY, "")?;
+    let said = one_line(&printed(&world.bench.workspace.run(&["plan"])?));
+    assert!(
+        said.contains("Several GGUF models are kept") && said.contains("1.7 MiB together"),
+        "{said}"
+    );
     // Of the three one is meant, and of those that are kept it must be that one.
     world.set(REPOSITORY, &endpoint(""))?;
     world.refuses(

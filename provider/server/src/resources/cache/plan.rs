@@ -11,9 +11,11 @@
 use std::sync::Arc;
 
 use openmodel_resolve::gates::Gates;
+use openmodel_schemas::gguf::gguf_models;
 use openmodel_schemas::name::{CommitSha, Revision};
+use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::repository::RepositoryCard;
-use openmodel_schemas::snapshot::{Repository, SnapshotUri};
+use openmodel_schemas::snapshot::{Repository, RepositoryType, SnapshotUri};
 use openmodel_schemas::spec::CacheSpec;
 use openmodel_transfer::select::{PatternError, Selection};
 use openmodel_transfer::snapshot::wanted_digest;
@@ -132,6 +134,7 @@ pub(crate) async fn plan(
     } else {
         let is_there = prior.is_some();
         let (card, selection) = choose(context, &planned, &gates, &spec, is_there).await?;
+        warn_of_formats(context, &planned, &card, &selection);
         spec.selection = selection.digest(card.repository.kind, &card.files);
         let digest = wanted_digest(&selection.files);
         spec.digest = digest
@@ -273,6 +276,37 @@ fn warn_of_foreign(context: &Context<Client>, planned: &CacheModel) {
                 "In {id} lie objects that no manifest lists: {}. An engine that reads the folder may load them. \
                  openmodel leaves them alone; remove them if nobody needs them there.",
                 foreign.join(", ")
+            )),
+    );
+}
+
+/// One model in several GGUF formats is kept whole where nobody says which of them is served.
+fn warn_of_formats(
+    context: &Context<Client>,
+    planned: &CacheModel,
+    card: &RepositoryCard,
+    selection: &Selection,
+) {
+    let models = gguf_models(&selection.files);
+    let is_chosen = !planned.include.is_null() || !planned.exclude.is_null();
+    let [first, _, ..] = models.as_slice() else {
+        return;
+    };
+    if is_chosen || card.repository.kind != RepositoryType::Model {
+        return;
+    }
+    let bytes = models
+        .iter()
+        .fold(Bytes(0), |sum, model| sum + model.bytes());
+    context.warn(
+        Diagnostic::warning("Several GGUF models are kept")
+            .at("include")
+            .detail(format!(
+                "{} has {} GGUF models, {bytes} together, and an engine serves one. Set include to what is served, \
+                 such as [\"config.json\", \"{}*\"].",
+                card.repository.id,
+                models.len(),
+                first.name
             )),
     );
 }

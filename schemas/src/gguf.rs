@@ -21,6 +21,8 @@ pub struct GgufModel<'a> {
     pub name: &'a str,
     /// Its one file, or its parts in order.
     pub files: Vec<&'a RepoFile>,
+    /// How many parts it has, by their names.
+    pub parts: usize,
 }
 
 impl GgufModel<'_> {
@@ -62,24 +64,26 @@ impl GgufModel<'_> {
 /// The models that a repository's GGUF files hold, by name.
 #[must_use]
 pub fn gguf_models(files: &[RepoFile]) -> Vec<GgufModel<'_>> {
-    let mut models: BTreeMap<&str, Vec<&RepoFile>> = BTreeMap::new();
+    let mut models: BTreeMap<&str, GgufModel> = BTreeMap::new();
     for file in files {
-        if let Some(name) = model(&file.path) {
-            models.entry(name).or_default().push(file);
+        if let Some((name, parts)) = model(&file.path) {
+            let model = models.entry(name).or_insert_with(|| GgufModel {
+                name,
+                files: Vec::new(),
+                parts,
+            });
+            model.files.push(file);
         }
     }
-    for parts in models.values_mut() {
-        parts.sort_by(|a, b| a.path.cmp(&b.path));
+    for model in models.values_mut() {
+        model.files.sort_by(|a, b| a.path.cmp(&b.path));
     }
-    let models = models.into_iter();
-    models
-        .map(|(name, files)| GgufModel { name, files })
-        .collect()
+    models.into_values().collect()
 }
 
-/// The model that a file is of; none for what lies beside one: the encoder of images (`mmproj`) and the
+/// The model that a file is of, and in how many parts; none for what lies beside one: the encoder of images (`mmproj`) and the
 /// weights' importance.
-fn model(path: &str) -> Option<&str> {
+fn model(path: &str) -> Option<(&str, usize)> {
     let stem = path.strip_suffix(".gguf")?;
     let name = stem.rsplit('/').next().unwrap_or_default();
     if name.contains("mmproj") || name.contains("imatrix") {
@@ -87,10 +91,10 @@ fn model(path: &str) -> Option<&str> {
     }
     let part = stem.rsplit_once("-of-").and_then(|(rest, count)| {
         let (name, number) = rest.rsplit_once('-')?;
-        let are_numbers = [number, count].map(|word| word.parse::<u32>().is_ok());
-        (are_numbers == [true, true]).then_some(name)
+        number.parse::<usize>().ok()?;
+        Some((name, count.parse().ok()?))
     });
-    Some(part.unwrap_or(stem))
+    Some(part.unwrap_or((stem, 1)))
 }
 
 #[cfg(test)]

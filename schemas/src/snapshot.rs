@@ -11,10 +11,11 @@
 //! Two caches of one repository that choose other files have folders of their own: the short digest of
 //! the choice stands behind the commit. The choice that is made where nobody chooses has none.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::name::{CommitSha, ModelId};
 use crate::quantity::Bytes;
@@ -287,8 +288,7 @@ pub struct Manifest {
     /// Licence identifier, as the repository's card states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-    /// SHA-256 over the lines `DIGEST SIZE PATH` of the files in order: what was asked for, whatever
-    /// bucket it lies in.
+    /// [`content_digest`] of the files: what was asked for, whatever bucket it lies in.
     pub digest: String,
     /// The files, in the order of their paths.
     pub files: Vec<ManifestFile>,
@@ -318,6 +318,30 @@ impl Manifest {
     pub fn bytes(&self) -> Bytes {
         self.files.iter().map(|file| file.size).sum()
     }
+
+    /// Whether it lists what it was written for: one that somebody has changed does not.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let files = self.files.iter();
+        let files = files.map(|file| (file.identity.as_str(), file.size, file.path.as_str()));
+        content_digest(files) == self.digest
+    }
+}
+
+/// SHA-256, in hexadecimal, over the lines `IDENTITY SIZE PATH` of files, in the order of paths. Known before
+/// anything is moved.
+pub fn content_digest<'a>(files: impl IntoIterator<Item = (&'a str, Bytes, &'a str)>) -> String {
+    let mut files: Vec<_> = files.into_iter().collect();
+    files.sort_unstable_by_key(|(_, _, path)| *path);
+    let mut digest = Sha256::new();
+    for (identity, size, path) in files {
+        digest.update(format!("{identity} {} {path}\n", size.0));
+    }
+    let mut text = String::new();
+    for byte in digest.finalize() {
+        let _infallible = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use openmodel_graph::operation::{
 use openmodel_sandbox::{Options, Sandbox};
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::report::{Volume, VolumeSource};
-use openmodel_schemas::snapshot::{MANIFEST, SnapshotUri};
+use openmodel_schemas::snapshot::{MANIFEST, SnapshotUri, content_digest};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -290,7 +290,7 @@ async fn serve_from_a_snapshot(sandbox: &Sandbox) {
     let look = || cloud.look_at_snapshot(&snapshot, &region, &[], soon());
     assert_eq!(look().await, Ok(SnapshotState::Incomplete));
     let manifest = json!({"version": 1, "repository": {"type": "model", "id": "Qwen/Qwen3-8B"}, "commit": commit,
-        "digest": "", "files": []});
+        "digest": content_digest([]), "files": []});
     let name = snapshot.object(MANIFEST).replace('/', "%2F");
     let path = format!("/upload/storage/v1/b/acme-models/o?uploadType=media&name={name}");
     post(&path, &manifest).await;

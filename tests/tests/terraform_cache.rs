@@ -6,6 +6,8 @@ use std::time::Duration;
 use acceptance::http::Http;
 use acceptance::terraform::{Bench, PROVIDER, actions, one_line, planned, printed};
 use anyhow::{Context as _, Result, ensure};
+use openmodel_schemas::quantity::Bytes;
+use openmodel_schemas::snapshot::content_digest;
 use serde_json::{Value, json};
 
 const ADDRESS: &str = "openmodel_endpoint.chat";
@@ -56,10 +58,15 @@ impl World {
         let commit = self.commit()?;
         let tree = self.url(&format!("/api/models/{MODEL}/tree/{commit}?recursive=true"));
         let tree = self.http.get(&tree)?;
-        let mut files = Vec::new();
+        let (mut files, mut kept) = (Vec::new(), Vec::new());
         for entry in tree.as_array().context("a tree")? {
             let path = entry["path"].as_str().context("a path")?;
             if entry["type"] == "file" && !left_out.contains(&path) {
+                kept.push((
+                    "git:0",
+                    Bytes(entry["size"].as_u64().context("a size")?),
+                    path,
+                ));
                 files.push(
                     json!({"path": path, "size": entry["size"], "identity": "git:0",
                     "crc32c": "AAAAAA==", "generation": 1}),
@@ -67,7 +74,7 @@ impl World {
             }
         }
         let manifest = json!({"version": 1, "repository": {"type": "model", "id": MODEL},
-            "commit": commit, "digest": "0", "files": files});
+            "commit": commit, "digest": content_digest(kept), "files": files});
         let name = format!(
             "models%2F{}%2F{commit}%2F.openmodel%2Fmanifest.json",
             MODEL.replace('/', "%2F")

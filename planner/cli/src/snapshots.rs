@@ -45,6 +45,9 @@ pub enum Snapshots {
         place: Where,
     },
     /// List those that no Terraform state has, with the command that imports or removes each
+    #[command(
+        override_usage = "openmodel snapshots orphans [OPTIONS] [gs://BUCKET[/PREFIX]] --state <FILE>..."
+    )]
     Orphans {
         /// Where to look.
         #[command(flatten)]

@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
+use clap::error::ErrorKind;
 use openmodel_cloud::Hub;
 use openmodel_cloud::huggingface::HubOptions;
 use openmodel_schemas::name::Revision;
@@ -86,6 +88,10 @@ pub struct Source {
 
 /// Copy, and say what was copied on the standard output. Progress goes to the standard error.
 pub async fn run(asked: &Transfer) -> Result<()> {
+    if matches!(asked.to, Place::Folder(_)) && (asked.task || asked.storage_class.is_some()) {
+        let why = "--task and --storage-class are for gs://\n";
+        return Err(clap::Error::raw(ErrorKind::ArgumentConflict, why).into());
+    }
     let transport = hub::transport_of_environment()?;
     let Source {
         repository,
@@ -155,11 +161,8 @@ async fn deliver(
 ) -> Result<(Vec<Moved>, String)> {
     let (bucket, prefix) = match &asked.to {
         Place::Folder(folder) => {
-            if asked.task || asked.storage_class.is_some() {
-                bail!("--task and --storage-class are for gs://");
-            }
             let store = Folder::new(folder);
-            store.look(&mirror.files).await?;
+            let held = store.hold(&mirror.files).await?;
             let mover = Mover {
                 origin: mirror.origin.clone(),
                 store: Arc::new(store),
@@ -169,6 +172,15 @@ async fn deliver(
                 meter: mirror.meter.clone(),
             };
             let moved = move_all(&mover, &mirror.files, mirror.parallelism).await?;
+            if !held.stale.is_empty() {
+                let stale = held.stale.join(", ");
+                let at = folder.display();
+                let _ = writeln!(
+                    io::stderr(),
+                    "warning: {at} has files of an earlier transfer that are none of this one: {stale}. Remove them: \
+                     an engine that is pointed at the folder may load them"
+                );
+            }
             return Ok((moved, folder.display().to_string()));
         }
         Place::Bucket(bucket, prefix) => (bucket, prefix),
@@ -258,7 +270,10 @@ async fn watched<T>(moving: impl Future<Output = T>, meter: &Meter, all: Bytes) 
             }
             _ = ticks.tick() => {
                 let there = meter.moved();
-                let line = progress(there, meter.read(), all, started.elapsed());
+                let mut line = progress(there, meter.read(), all, started.elapsed());
+                if let left @ 1.. = meter.left_to_others() {
+                    let _infallible = write!(line, "; another run has claimed {left} of the files");
+                }
                 // That nobody reads it is no reason to stop.
                 let _ = if terminal {
                     write!(io::stderr(), "\r\x1b[K{} {line}", bar(there, all))

@@ -34,6 +34,12 @@ pub(crate) fn of_variant(
     let models = gguf_models(&card.files);
     // Beside weights of another kind they are served only where they are asked for.
     let is_meant = asked.is_some() || card.weights.is_none();
+    if let Some(model) = found
+        .as_ref()
+        .filter(|model| model.files.len() != model.parts)
+    {
+        return Err(in_parts(card, model));
+    }
     if found.is_some() || models.is_empty() || !is_meant {
         return Ok(found);
     }
@@ -48,7 +54,14 @@ pub(crate) fn of_variant(
     };
     let why = asked.map_or_else(
         || "one of them must be chosen".to_owned(),
-        |asked| format!("quantization = \"{}\" does not name one", asked.as_str()),
+        |asked| {
+            let named = models.iter().filter(|model| model.is_stored_as(asked));
+            let what = match named.count() {
+                0 => "none".to_owned(),
+                several => several.to_string(),
+            };
+            format!("quantization = \"{}\" names {what} of them", asked.as_str())
+        },
     );
     Err(Fault {
         field: Field::Quantization,
@@ -60,6 +73,22 @@ pub(crate) fn of_variant(
             names(&models)
         ),
     })
+}
+
+fn in_parts(card: &ModelCard, model: &GgufModel) -> Fault {
+    Fault {
+        field: Field::Model,
+        code: "incomplete_gguf",
+        summary: "GGUF model is not whole",
+        detail: format!(
+            "{} has {} of the {} files of {}. Set model to a repository that has them all, or quantization to another \
+             format.",
+            card.id,
+            model.files.len(),
+            model.parts,
+            model.name
+        ),
+    }
 }
 
 /// The first few of them, for a sentence.

@@ -341,7 +341,7 @@ fn files(card: &ModelCard) -> Result<Option<(Bytes, &'static str)>, Fault> {
         WeightBasis::OtherFiles if loadable() => Ok(Some((weights.bytes, "weight files"))),
         WeightBasis::OtherFiles => Err(no_weights(
             card,
-            "none is a .safetensors, .bin or .gguf file",
+            "it has no model.safetensors, no index of several such files, and no .bin or .gguf file",
         )),
     }
 }

@@ -42,6 +42,7 @@ pub struct Meter {
     read: AtomicU64,
     there: AtomicU64,
     under_way: AtomicU64,
+    left_to_others: AtomicU64,
 }
 
 impl Meter {
@@ -61,6 +62,18 @@ impl Meter {
     #[must_use]
     pub fn there(&self) -> u64 {
         self.there.load(Ordering::Relaxed)
+    }
+
+    /// Files that another run has claimed; this one looks at them again until they are there, or free.
+    #[must_use]
+    pub fn left_to_others(&self) -> u64 {
+        self.left_to_others.load(Ordering::Relaxed)
+    }
+
+    /// So many files are left to others now.
+    pub(crate) fn leave_to_others(&self, files: usize) {
+        let files = u64::try_from(files).unwrap_or(u64::MAX);
+        self.left_to_others.store(files, Ordering::Relaxed);
     }
 
     /// All files are tried anew: what is in the store is found again, and counts once.

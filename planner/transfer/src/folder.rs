@@ -4,11 +4,13 @@
 //!   DIR/model.safetensors                   whole and verified
 //!   DIR/.openmodel/model.safetensors.part   under way
 //!   DIR/.openmodel/model.safetensors.json   how far it is verified, what of the whole is, and whose that is
+//!   DIR/.openmodel/.openmodel               held by the run that writes into the folder
 //! ```
 //!
 //! What lies under a file's name and was not written by openmodel is never written over.
 
-use std::io::ErrorKind;
+use std::fs::TryLockError;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -26,9 +28,20 @@ use crate::ports::{Begun, Body, Kept, Span, Store, Trouble, Wanted};
 /// Where files under way and notes about them lie.
 const NOTES: &str = ".openmodel";
 
+/// No note has this name: no file of a repository is taken that lies in such a folder.
+const LOCK: &str = ".openmodel/.openmodel";
+
 /// A folder.
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
+
+/// A folder that this run writes into, until it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    /// Files that an earlier run wrote, and that are none of this one's: whoever reads the folder finds them too.
+    pub stale: Vec<String>,
+    _lock: std::fs::File,
+}
 
 /// What is noted of a file.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -77,11 +90,57 @@ impl Folder {
         }
     }
 
-    /// Find what lies there already of these files, before any is fetched. One that openmodel did not write is
-    /// kept where it is the wanted one, and a trouble that lasts otherwise.
-    pub async fn look(&self, files: &[RepoFile]) -> Result<(), Trouble> {
+    /// Take the folder for this run, and find what lies there already of these files, before any is fetched. One
+    /// that openmodel did not write is kept where it is the wanted one, and a trouble that lasts otherwise; so is
+    /// another run that writes into the folder.
+    pub async fn hold(&self, files: &[RepoFile]) -> Result<Held, Trouble> {
+        let place = self.target(LOCK);
+        parent(&place).await?;
+        let lock = std::fs::File::create(&place).map_err(|why| lost(&place, &why))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let folder = self.0.display();
+                return Err(Trouble::last(format!(
+                    "{folder}: another run writes into it. Wait for its end, or choose another folder"
+                )));
+            }
+            Err(TryLockError::Error(why)) => return Err(lost(&place, &why)),
+        }
         for file in files {
             self.settled(&Wanted::of(file)?).await?;
+        }
+        let is_wanted = |path: &String| files.iter().any(|file| file.path == *path);
+        let mut stale = Vec::new();
+        self.written(&self.target(NOTES), &mut stale)
+            .map_err(|why| lost(&self.target(NOTES), &why))?;
+        stale.retain(|path| !is_wanted(path));
+        stale.sort();
+        Ok(Held { stale, _lock: lock })
+    }
+
+    /// Files that are there because openmodel wrote them, by the notes in a folder of notes.
+    fn written(&self, notes: &Path, into: &mut Vec<String>) -> io::Result<()> {
+        let entries = match std::fs::read_dir(notes) {
+            Ok(entries) => entries,
+            Err(why) if why.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(why) => return Err(why),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let place = entry.path();
+            if entry.file_type()?.is_dir() {
+                self.written(&place, into)?;
+                continue;
+            }
+            let path = place.strip_prefix(self.target(NOTES)).ok();
+            let path = path.and_then(|path| path.to_str()?.strip_suffix(".json"));
+            let note = serde_json::from_slice::<Note>(&std::fs::read(&place)?);
+            if let (Some(path), Ok(Note { ours: true, .. })) = (path, note)
+                && self.target(path).exists()
+            {
+                into.push(path.to_owned());
+            }
         }
         Ok(())
     }
@@ -261,7 +320,7 @@ impl Store for Folder {
         })
     }
 
-    /// A folder is one run's at a time: nothing keeps another from it.
+    /// A folder is one run's at a time.
     fn release<'a>(&'a self, _file: &'a Wanted) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async { Ok(()) })
     }

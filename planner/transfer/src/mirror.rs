@@ -75,8 +75,7 @@ impl Mirror {
             self.mover(self.origin.clone(), store.clone())
         };
         let moved = move_all(&mover, &self.files, self.parallelism).await?;
-        let repository = self.repository.clone();
-        let manifest = manifest(uri, repository, self.license.clone(), &moved);
+        let manifest = manifest(uri, self.license.clone(), &moved);
         store.publish(&manifest, &self.marks).await?;
         Ok((manifest, moved))
     }

@@ -54,6 +54,13 @@ impl Wanted {
                 file.path
             )));
         }
+        if file.path.contains(char::is_control) {
+            // Cloud Storage takes no line breaks, and nobody can type the others.
+            return Err(Trouble::last(format!(
+                "{:?}: the name of the file has control characters; leave it out with exclude",
+                file.path
+            )));
+        }
         let identity = match &file.sha256 {
             Some(sha256) => sha256.parse().map(Identity::Sha256),
             None => file.git_oid.parse().map(Identity::Blob),
@@ -115,6 +122,7 @@ pub async fn move_all(
             }
         }
         wanted = others;
+        mover.meter.leave_to_others(wanted.len());
         if !wanted.is_empty() {
             tokio::time::sleep(LOOK).await;
         }

@@ -15,12 +15,12 @@ use openmodel_cloud::Transport;
 use openmodel_cloud::google::storage::{self, Description, Object};
 use openmodel_cloud::transport::ApiError;
 use openmodel_schemas::repository::RepoFile;
-use openmodel_schemas::snapshot::{MANIFEST, Manifest, ManifestFile, Repository, SnapshotUri};
-use sha2::{Digest as _, Sha256};
+use openmodel_schemas::snapshot::{MANIFEST, Manifest, ManifestFile, SnapshotUri, content_digest};
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::bucket::{BucketStore, IDENTITY, Source, list};
-use crate::digest::{Crc32c, Digest};
+use crate::digest::Crc32c;
 use crate::ports::{Trouble, Wanted};
 use crate::repository::Moved;
 
@@ -93,35 +93,23 @@ pub struct Marked {
 }
 
 /// The digest of a choice of files as the Hub lists them.
-pub fn wanted_digest(files: &[RepoFile]) -> Result<Digest<32>, Trouble> {
+pub fn wanted_digest(files: &[RepoFile]) -> Result<String, Trouble> {
     let wanted = files
         .iter()
         .map(Wanted::of)
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(manifest_digest(&wanted))
+    Ok(digest(&wanted))
 }
 
-/// The digest of a choice of files: SHA-256 over the lines `IDENTITY SIZE PATH`, in the order of paths.
-/// Known before anything is moved.
-#[must_use]
-pub fn manifest_digest(files: &[Wanted]) -> Digest<32> {
-    let mut lines: Vec<String> = files
-        .iter()
-        .map(|file| format!("{} {} {}\n", file.identity, file.size.0, file.path))
-        .collect();
-    // By path, which stands last: digests have one length in each kind, and sizes do not.
-    lines.sort_by(|a, b| path_of(a).cmp(path_of(b)));
-    Digest(Sha256::digest(lines.concat()).into())
+fn digest(files: &[Wanted]) -> String {
+    let identities: Vec<String> = files.iter().map(|file| file.identity.to_string()).collect();
+    let lines = files.iter().zip(&identities);
+    content_digest(lines.map(|(file, identity)| (identity.as_str(), file.size, file.path.as_str())))
 }
 
 /// The manifest of files that are there.
 #[must_use]
-pub fn manifest(
-    uri: &SnapshotUri,
-    repository: Repository,
-    license: Option<String>,
-    moved: &[Moved],
-) -> Manifest {
+pub fn manifest(uri: &SnapshotUri, license: Option<String>, moved: &[Moved]) -> Manifest {
     let wanted: Vec<Wanted> = moved.iter().map(|one| one.file.clone()).collect();
     let mut files: Vec<ManifestFile> = moved
         .iter()
@@ -136,10 +124,11 @@ pub fn manifest(
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Manifest {
         version: Manifest::VERSION,
-        repository,
+        // A renamed repository keeps the name that the folder has.
+        repository: uri.repository().clone(),
         commit: uri.commit(),
         license,
-        digest: manifest_digest(&wanted).to_string(),
+        digest: digest(&wanted),
         files,
     }
 }
@@ -184,7 +173,8 @@ pub async fn sources(
     Ok(all)
 }
 
-/// The manifest of a snapshot; `None`: there is no such snapshot.
+/// The manifest of a snapshot; `None`: there is no such snapshot, or its manifest is damaged, and whoever makes
+/// the snapshot writes it anew.
 pub async fn find(transport: &Transport, uri: &SnapshotUri) -> Result<Option<Manifest>, Trouble> {
     read(transport, uri.bucket(), &uri.object(MANIFEST)).await
 }
@@ -475,6 +465,12 @@ fn altered(file: &ManifestFile, object: &Object) -> Option<String> {
     None
 }
 
+/// The form of a manifest, whatever else it says.
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
+}
+
 async fn read(
     transport: &Transport,
     bucket: &str,
@@ -489,18 +485,15 @@ async fn read(
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(at(&error)),
     };
-    let manifest: Manifest = answer.json().map_err(|error| at(&error))?;
-    if manifest.version != Manifest::VERSION {
-        let (version, read) = (manifest.version, Manifest::VERSION);
+    let read = Manifest::VERSION;
+    if let Ok(Form { version }) = answer.json()
+        && version != read
+    {
         return Err(at(&format!(
             "it is a manifest of form {version}, and this version of openmodel reads form {read}; update openmodel"
         )));
     }
-    Ok(Some(manifest))
-}
-
-fn path_of(line: &str) -> &str {
-    line.splitn(3, ' ').nth(2).unwrap_or_default()
+    Ok(answer.json().ok().filter(Manifest::is_sound))
 }
 
 fn broken(error: &serde_json::Error) -> Trouble {

@@ -109,7 +109,9 @@ fn unread(client: &Client, error: &HubError, path: &str) -> Diagnostics {
 pub(crate) fn snapshot(failure: &Failure) -> Diagnostic {
     let hint = failure.hint.as_deref().unwrap_or_default();
     let mut message = failure.message.clone();
-    if let Some(first) = message.get_mut(..1) {
+    // An address stays one that can be copied.
+    let is_word = !message.starts_with("gs://");
+    if let Some(first) = message.get_mut(..1).filter(|_| is_word) {
         first.make_ascii_uppercase();
     }
     Diagnostic::error("Snapshot cannot serve the endpoint")

@@ -167,13 +167,16 @@ pub(crate) async fn pass(
         context.warn(on(Diagnostic::warning(warning.summary), warning));
     }
     if is_there && !verdict.refused.is_empty() {
-        context.warn(
-            Diagnostic::warning("What is there can be destroyed all the same")
-                .detail("`terraform destroy -refresh=false` removes it without judging it first."),
-        );
+        context.warn(can_go());
     }
     against(&verdict.refused)?;
     Ok(!verdict.waiting.is_empty())
+}
+
+/// Beside an error of a plan: Terraform plans before it destroys.
+pub(crate) fn can_go() -> Diagnostic {
+    Diagnostic::warning("What is there can be destroyed all the same")
+        .detail("`terraform destroy -refresh=false` removes it without judging it first.")
 }
 
 /// Judges files while applying, until the scanners have said what the gates wait for. Gives the card with
@@ -198,7 +201,13 @@ pub(crate) async fn wait(
             return Ok(card);
         }
         if Instant::now() + ASK >= deadline {
-            against(&verdict.waiting)?;
+            let mut waited = verdict.waiting;
+            for finding in &mut waited {
+                finding.detail.push_str(
+                    " The time is up: apply again later, raise timeouts, or do not wait (scan.on_unscanned).",
+                );
+            }
+            against(&waited)?;
         }
         let text = format!(
             "{}: the scanners are not done: asking again",

@@ -432,7 +432,7 @@ impl Mirroring {
         };
         let selection = patterns.select(card.repository.kind, &card.files);
         let selection = selection.map_err(|error| Trouble::last(error.to_string()))?;
-        if wanted_digest(&selection.files)?.to_string() != spec.digest {
+        if wanted_digest(&selection.files)? != spec.digest {
             return Err(Trouble::last(format!(
                 "{}: the Hub lists other files at {} than it did while planning; plan again",
                 card.repository.id,
@@ -527,8 +527,8 @@ fn seen(snapshot: &SnapshotUri, there: bool) -> Seen {
 fn taken(snapshot: &SnapshotUri) -> Failure {
     Failure {
         hint: Some(format!(
-            "If it is to be this resource's, import it: import {{ to = openmodel_cache.NAME, id = \"{snapshot}\" }}. \
-             Else let the other configuration keep it and use its address, or choose another prefix."
+            "If an openmodel_cache made it that no state has any more, take it up: `terraform import \
+             openmodel_cache.NAME {snapshot}`. Else let its owner keep it and use its address, or choose another prefix."
         )),
         ..Failure::lasting(
             "ALREADY_EXISTS",

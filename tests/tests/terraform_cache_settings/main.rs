@@ -4,5 +4,6 @@
 mod gates;
 mod history;
 mod kinds;
+mod others;
 mod trouble;
 mod world;

@@ -38,6 +38,8 @@ pub enum SnapshotState {
     Incomplete,
     /// Not even its bucket.
     NoBucket,
+    /// Files whose manifest somebody has changed: whoever makes the snapshot writes it anew.
+    Damaged(Failure),
     /// Something that cannot serve the endpoint, and why.
     Unfit(Failure),
 }
@@ -71,15 +73,13 @@ impl Snapshots<'_> {
             return Ok(SnapshotState::Unfit(elsewhere(&bucket, asked)));
         }
         let request = read_object(snapshot.bucket(), &snapshot.object(MANIFEST));
-        let manifest: Value = match self.transport.json(&request, self.deadline).await {
-            Ok(manifest) => manifest,
+        let manifest: Value = match self.transport.send(&request, self.deadline).await {
+            // What is no JSON is no manifest either.
+            Ok(answer) => answer.json().unwrap_or_default(),
             Err(error) if error.is_not_found() => return Ok(SnapshotState::Incomplete),
             Err(error) => return Err(failure::failure(&error)),
         };
-        Ok(match unfit(&manifest, asked) {
-            Some(failure) => SnapshotState::Unfit(failure),
-            None => SnapshotState::Complete,
-        })
+        Ok(state(&manifest, asked))
     }
 
     /// Looks whether the snapshot is complete.
@@ -87,7 +87,9 @@ impl Snapshots<'_> {
         Ok(match self.look(asked).await? {
             SnapshotState::Complete => Seen::Ours(Output::named(asked.snapshot.to_string())),
             SnapshotState::Incomplete | SnapshotState::NoBucket => Seen::Absent,
-            SnapshotState::Unfit(failure) => Seen::Conflict(failure),
+            SnapshotState::Damaged(failure) | SnapshotState::Unfit(failure) => {
+                Seen::Conflict(failure)
+            }
         })
     }
 
@@ -102,9 +104,8 @@ impl Snapshots<'_> {
                 }
                 Ok(SnapshotState::Incomplete) => {}
                 Ok(SnapshotState::NoBucket) => return Outcome::Refused(no_bucket(asked.snapshot)),
-                Ok(SnapshotState::Unfit(failure)) | Err(failure) => {
-                    return Outcome::Refused(failure);
-                }
+                Ok(SnapshotState::Damaged(failure) | SnapshotState::Unfit(failure))
+                | Err(failure) => return Outcome::Refused(failure),
             }
             if !pause.sleep(self.transport, self.deadline).await {
                 return Outcome::Refused(late(asked.snapshot));
@@ -139,31 +140,38 @@ fn holds(bucket: &Bucket, region: &Region) -> bool {
     }
 }
 
-/// What is against a snapshot with this manifest.
-fn unfit(manifest: &Value, asked: Asked<'_>) -> Option<Failure> {
+/// What a snapshot with this manifest is.
+fn state(manifest: &Value, asked: Asked<'_>) -> SnapshotState {
     let snapshot = asked.snapshot;
-    let damaged = |why: &str, hint: &str| {
+    let wrong = |why: &str, hint: &str| {
         let message = format!("the manifest of {snapshot} {why}");
-        Some(hinted("FAILED_PRECONDITION", message, hint.to_owned()))
+        hinted("FAILED_PRECONDITION", message, hint.to_owned())
     };
-    if manifest["version"] != Manifest::VERSION {
-        return damaged(
+    if manifest["version"].is_number() && manifest["version"] != Manifest::VERSION {
+        return SnapshotState::Unfit(wrong(
             &format!(
                 "has version {}, and this openmodel reads {}",
                 manifest["version"],
                 Manifest::VERSION
             ),
             "Upgrade openmodel, or make the snapshot again.",
-        );
+        ));
     }
     let again = "Apply its openmodel_cache again, which makes it anew.";
     let manifest: Manifest = match serde_json::from_value(manifest.clone()) {
         Ok(manifest) => manifest,
-        Err(error) => return damaged(&format!("cannot be read: {error}"), again),
+        Err(error) => {
+            let why = format!("cannot be read: {error}");
+            return SnapshotState::Damaged(wrong(&why, again));
+        }
     };
+    if !manifest.is_sound() {
+        let why = "lists other files than it was written with";
+        return SnapshotState::Damaged(wrong(why, again));
+    }
     if manifest.repository != *snapshot.repository() || manifest.commit != snapshot.commit() {
         let why = format!("is of {} at {}", manifest.repository, manifest.commit);
-        return damaged(&why, again);
+        return SnapshotState::Damaged(wrong(&why, again));
     }
     let has = |path: &String| manifest.files.iter().any(|file| file.path == *path);
     let missing: Vec<&str> = asked
@@ -173,14 +181,14 @@ fn unfit(manifest: &Value, asked: Asked<'_>) -> Option<Failure> {
         .map(String::as_str)
         .collect();
     if missing.is_empty() {
-        return None;
+        return SnapshotState::Complete;
     }
     let more = match missing.len().saturating_sub(MOST_NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
     let named = missing[..missing.len().min(MOST_NAMED)].join(", ");
-    Some(hinted(
+    SnapshotState::Unfit(hinted(
         "FAILED_PRECONDITION",
         format!("{snapshot} lacks what the engine needs: {named}{more}"),
         "Change include and exclude of its openmodel_cache so that these files are kept."
@@ -232,6 +240,8 @@ fn hinted(code: &str, message: String, hint: String) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use openmodel_schemas::quantity::Bytes;
+    use openmodel_schemas::snapshot::content_digest;
     use serde_json::json;
 
     use super::*;
@@ -290,24 +300,45 @@ mod tests {
         let file = |path: &str| json!({"path": path, "size": 1, "identity": "git:1", "crc32c": "AAAAAA==", "generation": 1});
         let manifest = |version: u32, id: &str, paths: &[&str]| {
             let files: Vec<Value> = paths.iter().map(|path| file(path)).collect();
+            let digest = content_digest(paths.iter().map(|path| ("git:1", Bytes(1), *path)));
             json!({"version": version, "repository": {"type": "model", "id": id}, "commit": commit,
-                "digest": "x", "files": files})
+                "digest": digest, "files": files})
         };
+        let mut altered = manifest(
+            1,
+            "Qwen/Qwen3-8B",
+            &["config.json", "model.safetensors", "tokenizer.json"],
+        );
+        altered["files"][1]["size"] = json!(2);
         let all = ["config.json", "model.safetensors", "tokenizer.json"];
-        assert_eq!(unfit(&manifest(1, "Qwen/Qwen3-8B", &all), asked), None);
+        let whole = manifest(1, "Qwen/Qwen3-8B", &all);
+        assert_eq!(state(&whole, asked), SnapshotState::Complete);
         let shown = [
             manifest(1, "Qwen/Qwen3-8B", &["config.json"]),
             manifest(2, "Qwen/Qwen3-8B", &all),
             manifest(1, "Qwen/Qwen3-4B", &all),
+            altered,
+            json!({"version": 1}),
+            Value::Null,
         ]
-        .map(|manifest| unfit(&manifest, asked).expect("a failure").to_string())
+        .map(|manifest| match state(&manifest, asked) {
+            SnapshotState::Unfit(failure) => format!("unfit {failure}"),
+            SnapshotState::Damaged(failure) => format!("damaged {failure}"),
+            other => format!("{other:?}"),
+        })
         .join("\n");
         insta::assert_snapshot!(shown, @"
-        FAILED_PRECONDITION: gs://acme/models/Qwen/Qwen3-8B/0e9e39f249a16976918f6564b8830bc894c89659 lacks what the engine needs: model.safetensors, tokenizer.json
+        unfit FAILED_PRECONDITION: gs://acme/models/Qwen/Qwen3-8B/0e9e39f249a16976918f6564b8830bc894c89659 lacks what the engine needs: model.safetensors, tokenizer.json
         Change include and exclude of its openmodel_cache so that these files are kept.
-        FAILED_PRECONDITION: the manifest of gs://acme/models/Qwen/Qwen3-8B/0e9e39f249a16976918f6564b8830bc894c89659 has version 2, and this openmodel reads 1
+        unfit FAILED_PRECONDITION: the manifest of gs://acme/models/Qwen/Qwen3-8B/0e9e39f249a16976918f6564b8830bc894c89659 has version 2, and this openmodel reads 1
         Upgrade openmodel, or make the snapshot again.
-        FAILED_PRECONDITION: the manifest of gs://acme/models/Qwen/Qwen3-8B/0e9e39f249a16976918f6564b8830bc894c89659 is of models/Qwen/Qwen3-4B at 0e9e39f249a16976918f6564b8830bc894c89659
+        damaged FAILED_PRECONDITION: the manifest of gs://acme/models/Qwen/Qwen3-8B/0e9e39f249a16976918f6564b8830bc894c89659 is of models/Qwen/Qwen3-4B at 0e9e39f249a16976918f6564b8830bc894c89659
+        Apply its openmodel_cache again, which makes it anew.
+        damaged FAILED_PRECONDITION: the manifest of gs://acme/models/Qwen/Qwen3-8B/0e9e39f249a16976918f6564b8830bc894c89659 lists other files than it was written with
+        Apply its openmodel_cache again, which makes it anew.
+        damaged FAILED_PRECONDITION: the manifest of gs://acme/models/Qwen/Qwen3-8B/0e9e39f249a16976918f6564b8830bc894c89659 cannot be read: missing field `repository`
+        Apply its openmodel_cache again, which makes it anew.
+        damaged FAILED_PRECONDITION: the manifest of gs://acme/models/Qwen/Qwen3-8B/0e9e39f249a16976918f6564b8830bc894c89659 cannot be read: invalid type: null, expected struct Manifest
         Apply its openmodel_cache again, which makes it anew.
         ");
     }

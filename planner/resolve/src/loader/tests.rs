@@ -264,6 +264,18 @@ fn which_of_several_gguf_models_is_meant_must_be_known() {
     let mut same = card.clone();
     same.files[2].path = "other/Llama-q4_k_m.gguf".to_owned();
     let q4 = Some(Quantization::GgufQ4KM);
+    let mut parts = card.clone();
+    parts.files.pop();
+    let spec = EndpointSpec {
+        quantization: Some(Quantization::GgufQ8_0),
+        ..cached(&parts, None)
+    };
+    check_refused(
+        &spec,
+        &parts,
+        Field::Model,
+        "1 of the 2 files of Q8_0/Llama-Q8_0",
+    );
     insta::assert_snapshot!([
         refusal(None, &card),
         refusal(Some(Quantization::GgufQ2K), &card),
@@ -271,8 +283,8 @@ fn which_of_several_gguf_models_is_meant_must_be_known() {
         refusal(q4, &llama()),
     ].join("\n"), @r#"
     meta-llama/Llama-3.1-8B-Instruct keeps Llama-Q4_K_M, Llama-Q6_K_L, Q8_0/Llama-Q8_0 in GGUF files, and one of them must be chosen. Set quantization to gguf-q8_0 or gguf-q4_k_m.
-    meta-llama/Llama-3.1-8B-Instruct keeps Llama-Q4_K_M, Llama-Q6_K_L, Q8_0/Llama-Q8_0 in GGUF files, and quantization = "gguf-q2_k" does not name one. Set quantization to gguf-q8_0 or gguf-q4_k_m.
-    meta-llama/Llama-3.1-8B-Instruct keeps Llama-Q4_K_M, Q8_0/Llama-Q8_0, other/Llama-q4_k_m in GGUF files, and quantization = "gguf-q4_k_m" does not name one. Set quantization to gguf-q8_0.
+    meta-llama/Llama-3.1-8B-Instruct keeps Llama-Q4_K_M, Llama-Q6_K_L, Q8_0/Llama-Q8_0 in GGUF files, and quantization = "gguf-q2_k" names none of them. Set quantization to gguf-q8_0 or gguf-q4_k_m.
+    meta-llama/Llama-3.1-8B-Instruct keeps Llama-Q4_K_M, Q8_0/Llama-Q8_0, other/Llama-q4_k_m in GGUF files, and quantization = "gguf-q4_k_m" names 2 of them. Set quantization to gguf-q8_0.
     quantization = "gguf-q4_k_m" serves a model that is stored so, and meta-llama/Llama-3.1-8B-Instruct has no GGUF files. Set model to a repository that has them, or remove quantization.
     "#);
 }

@@ -18,7 +18,7 @@ async fn run(world: &World, folder: &Path) -> Result<Vec<Moved>, Trouble> {
         .select(world.card.repository.kind, &world.card.files)
         .expect("files that serve");
     let store = Folder::new(folder);
-    store.look(&selected.files).await?;
+    let _held = store.hold(&selected.files).await?;
     move_all(&world.mover(Arc::new(store)), &selected.files, 4).await
 }
 
@@ -149,4 +149,37 @@ async fn a_file_that_is_put_there_meanwhile_is_not_written_over() {
     let trouble = trouble.expect_err("it is mine");
     assert!(trouble.is_lasting(), "{trouble}");
     assert_eq!(std::fs::read_to_string(&config).expect("it is there"), "[]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_one_runs_at_a_time_and_what_an_earlier_one_left_is_told() {
+    let mut world = World::with(
+        "acme/stale",
+        json!({"nested/a.safetensors": computed(300_000, 1), "b.safetensors": computed(300_000, 2)}),
+    )
+    .await;
+    let folder = tempfile::tempdir().expect("a folder");
+    run(&world, folder.path()).await.expect("nothing is wrong");
+    std::fs::write(folder.path().join("mine.safetensors"), "mine").expect("a file of the user's");
+
+    let change =
+        json!({"files": {"c.safetensors": computed(10, 3)}, "remove": ["nested/a.safetensors"]});
+    world
+        .send("POST", "/sandbox/hub/models/acme/stale", change)
+        .await;
+    world.follow().await;
+    let store = Folder::new(folder.path());
+    let held = store
+        .hold(&world.card.files)
+        .await
+        .expect("nobody is there");
+    assert_eq!(held.stale, ["nested/a.safetensors"]);
+    let refused = store.hold(&world.card.files).await.expect_err("it is held");
+    assert!(refused.is_lasting(), "{refused}");
+    assert!(
+        refused.message.contains("another run writes into it"),
+        "{refused}"
+    );
+    drop(held);
+    store.hold(&world.card.files).await.expect("it is free");
 }

@@ -123,7 +123,7 @@ impl World {
             .select(self.card.repository.kind, &self.card.files)
             .expect("files that serve");
         let moved = move_all(&mover, &selected.files, 4).await?;
-        let manifest = manifest(store.uri(), self.repository(), None, &moved);
+        let manifest = manifest(store.uri(), None, &moved);
         store.publish(&manifest, &BTreeMap::new()).await?;
         Ok(Run {
             moved,

@@ -195,6 +195,12 @@ fn nearest(uri: &SnapshotUri, others: &[SnapshotUri]) -> String {
     let wanted = uri.to_string();
     let alike = |other: &String| strsim::jaro_winkler(other, &wanted);
     let others = others.iter().map(ToString::to_string);
+    if others.clone().any(|other| other == wanted) {
+        return format!(
+            "The manifest of {wanted} was changed or is broken. Apply its openmodel_cache, or run its `openmodel \
+             transfer`, again: it is written anew"
+        );
+    }
     let nearest = others.max_by(|a, b| alike(a).total_cmp(&alike(b)));
     let (bucket, folder) = (uri.bucket(), uri.repository_folder());
     match nearest {

@@ -108,7 +108,7 @@ pub(crate) async fn plan(
     let revision: Revision = revision
         .parse()
         .map_err(|error| errors::bug(&format!("revision: {error}")))?;
-    let commit = commit_of(client, prior.as_ref(), &planned, &repository, &revision).await?;
+    let commit = commit_of(context, prior.as_ref(), &planned, &repository, &revision).await?;
     planned.resolved_revision = Value::Known(commit.to_string());
     let gates = asked(&planned).gates(&mut waiting);
     let spec = spec(&planned, repository.clone(), commit.clone(), &mut waiting)?;
@@ -138,8 +138,7 @@ pub(crate) async fn plan(
         spec.selection = selection.digest(card.repository.kind, &card.files);
         let digest = wanted_digest(&selection.files);
         spec.digest = digest
-            .map_err(|trouble| on("repository", "Repository cannot be kept", &trouble.message))?
-            .to_string();
+            .map_err(|trouble| on("repository", "Repository cannot be kept", &trouble.message))?;
         show::facts(&card, &selection, &mut planned);
         engine::decide(None, Some(&card), &mut planned, &mut spec)?;
         let theirs = place::look(client, prior.as_ref(), &spec).await?;
@@ -173,7 +172,7 @@ pub(crate) async fn plan(
 /// The commit that is kept. A pinned one stays until the revision changes, or the cache is replaced (Terraform
 /// plans and applies that as if nothing had been there); where the Hub cannot be asked a followed one stays too.
 async fn commit_of(
-    client: &Client,
+    context: &Context<Client>,
     prior: Option<&CacheModel>,
     planned: &CacheModel,
     repository: &Repository,
@@ -190,8 +189,22 @@ async fn commit_of(
         Some(commit) if pinned && revision.as_commit().is_none() => return Ok(commit),
         _ => {}
     }
-    let commit = client.commit(repository, revision, before).await;
-    commit.map_err(|error| errors::hub_of_cache(client, &error))
+    let client = context.client()?;
+    match (client.commit(repository, revision, None).await, before) {
+        (Ok(commit), _) => Ok(commit),
+        (Err(error), None) => Err(errors::hub_of_cache(client, &error)),
+        (Err(error), Some(before)) => {
+            context.warn(
+                Diagnostic::warning("It is not known whether the branch has moved")
+                    .at("tracking")
+                    .detail(format!(
+                        "{} The cache stays at {before} until the Hub says more.",
+                        errors::sentence(&error.to_string())
+                    )),
+            );
+            Ok(before)
+        }
+    }
 }
 
 /// The files that are kept: read from the Hub, and let through by the gates.
@@ -204,7 +217,12 @@ async fn choose(
 ) -> Result<(Arc<RepositoryCard>, Selection), Diagnostics> {
     let client = context.client()?;
     let revision = spec.commit.clone().into();
-    let unread = |error| errors::hub_of_cache(client, &error);
+    let unread = |error| {
+        if is_there {
+            context.warn(gates::can_go());
+        }
+        errors::hub_of_cache(client, &error)
+    };
     let card = client.hub().repository(&spec.repository, &revision).await;
     let card = card.map_err(unread)?;
     let patterns = patterns(planned, &mut None);

@@ -67,9 +67,16 @@ pub(crate) async fn overlay(
     let several = uris.len() > 1;
     let (mut drift, mut foreign, mut any) = (Vec::new(), Vec::new(), false);
     for (place, uri) in &uris {
-        let found = look(google, uri)
+        let mut found = look(google, uri)
             .await
             .map_err(|trouble| unreadable(uri, &trouble))?;
+        let digest = state.manifest_digest.as_known();
+        if let (Some(there), Some(written)) = (&found.digest, digest)
+            && there != written
+        {
+            let line = "the manifest is another than the one that was written";
+            found.drift.push(line.to_owned());
+        }
         let named = |line: String| {
             if several {
                 format!("{place}: {line}")
@@ -137,6 +144,8 @@ pub(crate) async fn from_record(
 
 struct Found {
     any: bool,
+    /// Of the manifest.
+    digest: Option<String>,
     drift: Vec<String>,
     foreign: Vec<String>,
 }
@@ -147,6 +156,7 @@ async fn look(google: &GoogleCloud, uri: &str) -> Result<Found, Trouble> {
         .map_err(|error| Trouble::last(format!("{error}")))?;
     let mut found = Found {
         any: false,
+        digest: None,
         drift: Vec::new(),
         foreign: Vec::new(),
     };
@@ -160,10 +170,13 @@ async fn look(google: &GoogleCloud, uri: &str) -> Result<Found, Trouble> {
     };
     let Some(marked) = store.marked().await? else {
         found.any = !store.is_gone();
-        found.drift.push("the manifest is missing".to_owned());
+        found
+            .drift
+            .push("the manifest is missing or damaged".to_owned());
         return Ok(found);
     };
     found.any = true;
+    found.digest = Some(marked.manifest.digest.clone());
     // An import goes by it.
     let record = store.record().await?;
     let sound = record.is_some_and(|record| serde_json::from_slice::<Record>(&record).is_ok());

@@ -64,7 +64,10 @@ fn repository() -> [Attribute; 8] {
         Attribute::string("revision")
             .default("main")
             .validate(checked::<Revision>("A branch, tag or commit."))
-            .description("Branch, tag or commit."),
+            .description(
+                "Branch, tag or commit. Between a plan that looks a branch up and its apply it must not move: Terraform \
+                 then refuses the plan as inconsistent, and a new one shows the move.",
+            ),
         Attribute::string("resolved_revision")
             .computed()
             .never_null()
@@ -367,7 +370,7 @@ fn figures() -> [Attribute; 2] {
                     .computed()
                     .description("A month of storage in each place; unknown prices are left out."),
                 text("anywhere_cache_monthly", "Anywhere Cache while it holds all files; null without it."),
-                text("price_date", "Day the prices were read."),
+                text("price_date", "When the oldest of the prices was read: a day, or the year where its source says no more."),
                 text("basis", "What is counted, and what is not."),
                 Attribute::list_of("lines", Type::String)
                     .computed()

@@ -330,7 +330,8 @@ async fn check_snapshot(
             log::info("endpoint", &text, &[]);
             Ok(())
         }
-        Err(failure) => {
+        // The same apply may mend its cache first.
+        Ok(SnapshotState::Damaged(failure)) | Err(failure) => {
             let text = format!("{} is checked at apply: {failure}", cache.uri);
             log::warn("endpoint", &text, &[]);
             Ok(())

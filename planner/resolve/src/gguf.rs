@@ -33,14 +33,17 @@ pub(crate) fn of_variant(
     let asked = asked.filter(|asked| asked.gguf().is_some());
     let models = gguf_models(&card.files);
     // Beside weights of another kind they are served only where they are asked for.
-    let is_meant = asked.is_some() || card.weights.is_none();
+    let is_meant = asked.is_some() || !has_others(card);
+    if !is_meant {
+        return Ok(found);
+    }
     if let Some(model) = found
         .as_ref()
         .filter(|model| model.files.len() != model.parts)
     {
         return Err(in_parts(card, model));
     }
-    if found.is_some() || models.is_empty() || !is_meant {
+    if found.is_some() || models.is_empty() {
         return Ok(found);
     }
     let told: Vec<&str> = Quantization::ALL
@@ -73,6 +76,12 @@ pub(crate) fn of_variant(
             names(&models)
         ),
     })
+}
+
+/// Whether it has weights that other engines load.
+fn has_others(card: &ModelCard) -> bool {
+    let is_other = |path: &str| path.ends_with(".safetensors") || path.ends_with(".bin");
+    card.files.iter().any(|file| is_other(&file.path))
 }
 
 fn in_parts(card: &ModelCard, model: &GgufModel) -> Fault {

@@ -80,8 +80,13 @@ pub(crate) fn of_variant(
 
 /// Whether it has weights that other engines load.
 fn has_others(card: &ModelCard) -> bool {
-    let is_other = |path: &str| path.ends_with(".safetensors") || path.ends_with(".bin");
-    card.files.iter().any(|file| is_other(&file.path))
+    let endings = card
+        .files
+        .iter()
+        .filter_map(|file| file.path.rsplit_once('.'));
+    endings
+        .map(|(_, ending)| ending)
+        .any(|ending| ["safetensors", "bin"].contains(&ending))
 }
 
 fn in_parts(card: &ModelCard, model: &GgufModel) -> Fault {

@@ -162,7 +162,7 @@ async fn deliver(
     let (bucket, prefix) = match &asked.to {
         Place::Folder(folder) => {
             let store = Folder::new(folder);
-            let held = store.hold(&mirror.files).await?;
+            let held = store.hold(&mirror.files, &card.files).await?;
             let mover = Mover {
                 origin: mirror.origin.clone(),
                 store: Arc::new(store),
@@ -177,8 +177,8 @@ async fn deliver(
                 let at = folder.display();
                 let _ = writeln!(
                     io::stderr(),
-                    "warning: {at} has files of an earlier transfer that are none of this one: {stale}. Remove them: \
-                     an engine that is pointed at the folder may load them"
+                    "warning: {at} has files of an earlier transfer that are not of this commit: {stale}. Remove them: an \
+                     engine that is pointed at the folder may load them"
                 );
             }
             return Ok((moved, folder.display().to_string()));

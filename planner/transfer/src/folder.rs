@@ -9,6 +9,7 @@
 //!
 //! What lies under a file's name and was not written by openmodel is never written over.
 
+use std::collections::BTreeMap;
 use std::fs::TryLockError;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -38,7 +39,8 @@ pub struct Folder(PathBuf);
 /// A folder that this run writes into, until it is dropped.
 #[derive(Debug)]
 pub struct Held {
-    /// Files that an earlier run wrote, and that are none of this one's: whoever reads the folder finds them too.
+    /// Files that an earlier run wrote, and that the repository does not have so: whoever reads the folder finds
+    /// them too.
     pub stale: Vec<String>,
     _lock: std::fs::File,
 }
@@ -92,8 +94,8 @@ impl Folder {
 
     /// Take the folder for this run, and find what lies there already of these files, before any is fetched. One
     /// that openmodel did not write is kept where it is the wanted one, and a trouble that lasts otherwise; so is
-    /// another run that writes into the folder.
-    pub async fn hold(&self, files: &[RepoFile]) -> Result<Held, Trouble> {
+    /// another run that writes into the folder. `listed` are all files of the repository.
+    pub async fn hold(&self, files: &[RepoFile], listed: &[RepoFile]) -> Result<Held, Trouble> {
         let place = self.target(LOCK);
         parent(&place).await?;
         let lock = std::fs::File::create(&place).map_err(|why| lost(&place, &why))?;
@@ -110,17 +112,26 @@ impl Folder {
         for file in files {
             self.settled(&Wanted::of(file)?).await?;
         }
-        let is_wanted = |path: &String| files.iter().any(|file| file.path == *path);
-        let mut stale = Vec::new();
-        self.written(&self.target(NOTES), &mut stale)
+        let mut written = BTreeMap::new();
+        self.written(&self.target(NOTES), &mut written)
             .map_err(|why| lost(&self.target(NOTES), &why))?;
-        stale.retain(|path| !is_wanted(path));
-        stale.sort();
-        Ok(Held { stale, _lock: lock })
+        // What is to be moved anew is written over.
+        for file in files {
+            written.remove(&file.path);
+        }
+        for file in listed.iter().filter_map(|file| Wanted::of(file).ok()) {
+            if written.get(&file.path) == Some(&file.identity.to_string()) {
+                written.remove(&file.path);
+            }
+        }
+        Ok(Held {
+            stale: written.into_keys().collect(),
+            _lock: lock,
+        })
     }
 
-    /// Files that are there because openmodel wrote them, by the notes in a folder of notes.
-    fn written(&self, notes: &Path, into: &mut Vec<String>) -> io::Result<()> {
+    /// Files that are there because openmodel wrote them, and what each is, by the notes in a folder of notes.
+    fn written(&self, notes: &Path, into: &mut BTreeMap<String, String>) -> io::Result<()> {
         let entries = match std::fs::read_dir(notes) {
             Ok(entries) => entries,
             Err(why) if why.kind() == ErrorKind::NotFound => return Ok(()),
@@ -134,12 +145,12 @@ impl Folder {
                 continue;
             }
             let path = place.strip_prefix(self.target(NOTES)).ok();
-            let path = path.and_then(|path| path.to_str()?.strip_suffix(".json"));
-            let note = serde_json::from_slice::<Note>(&std::fs::read(&place)?);
-            if let (Some(path), Ok(Note { ours: true, .. })) = (path, note)
-                && self.target(path).exists()
-            {
-                into.push(path.to_owned());
+            let Some(path) = path.and_then(|path| path.to_str()?.strip_suffix(".json")) else {
+                continue;
+            };
+            let note: Note = serde_json::from_slice(&std::fs::read(&place)?).unwrap_or_default();
+            if note.ours && self.target(path).exists() {
+                into.insert(path.to_owned(), note.identity);
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Snapshots in Cloud Storage: whether one is complete, where it lies, and whether it serves.
 
+use std::time::Duration;
+
 use openmodel_apply::cloud::{Failure, Outcome, Output, Seen};
 use openmodel_schemas::name::Region;
 use openmodel_schemas::snapshot::{MANIFEST, Manifest, SnapshotUri};
@@ -11,6 +13,9 @@ use super::failure;
 use super::lro::Pause;
 use super::storage::read_object;
 use crate::transport::Transport;
+
+/// What a look may take.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Most missing files that an error names.
 const MOST_NAMED: usize = 5;
@@ -107,7 +112,9 @@ impl Snapshots<'_> {
                 Ok(SnapshotState::Damaged(failure) | SnapshotState::Unfit(failure))
                 | Err(failure) => return Outcome::Refused(failure),
             }
-            if !pause.sleep(self.transport, self.deadline).await {
+            // Who is cut off in the last look cannot say what was waited for.
+            let last = self.deadline.checked_sub(LOOK).unwrap_or(self.deadline);
+            if !pause.sleep(self.transport, last).await {
                 return Outcome::Refused(late(asked.snapshot));
             }
         }

@@ -6,6 +6,7 @@ use openmodel_schemas::model_card::ModelCard;
 use openmodel_schemas::spec::Quantization;
 
 use crate::error::{Fault, Field};
+use crate::needed::has_ending;
 
 /// Whether an engine loads GGUF files.
 pub(crate) fn reads(engine: &EngineRow) -> bool {
@@ -80,13 +81,8 @@ pub(crate) fn of_variant(
 
 /// Whether it has weights that other engines load.
 fn has_others(card: &ModelCard) -> bool {
-    let endings = card
-        .files
-        .iter()
-        .filter_map(|file| file.path.rsplit_once('.'));
-    endings
-        .map(|(_, ending)| ending)
-        .any(|ending| ["safetensors", "bin"].contains(&ending))
+    let is_other = |path: &str| has_ending(path, "safetensors") || has_ending(path, "bin");
+    card.files.iter().any(|file| is_other(&file.path))
 }
 
 fn in_parts(card: &ModelCard, model: &GgufModel) -> Fault {

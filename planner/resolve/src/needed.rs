@@ -145,7 +145,8 @@ fn is_copy(path: &str) -> bool {
     path.starts_with("consolidated")
 }
 
-fn has_ending(path: &str, ending: &str) -> bool {
+/// Whether a file's name ends so, behind its last dot.
+pub(crate) fn has_ending(path: &str, ending: &str) -> bool {
     path.rsplit_once('.')
         .is_some_and(|(_, last)| last == ending)
 }

@@ -1,10 +1,9 @@
 //! What is kept of which kind of repository, and how the bucket and its objects are made.
 
-use acceptance::terraform::{one_line, printed};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::world::{BUCKET, TINY, World, computed, configuration};
+use crate::world::{BUCKET, ENDPOINT, TINY, World, computed, configuration};
 
 #[test]
 fn a_dataset_a_space_and_an_adapter_lie_in_folders_of_their_kind() -> Result<()> {
@@ -133,14 +132,10 @@ fn an_endpoint_serves_the_one_gguf_model_that_its_cache_keeps() -> Result<()> {
     files["config.json"] = json!({"text": config.to_string()});
     let commit = world.repository("models", REPOSITORY, &files)?;
     let endpoint = |quantization: &str| {
-        format!(
-            "  include = [\"config.json\", \"*Q4_K_M.gguf\"]\n}}\nresource \"openmodel_endpoint\" \"chat\" {{\n  \
-             name = \"chat\"\n  model = openmodel_cache.model.repository\n  cache = openmodel_cache.model.id\n  \
-             workload = {{ context_length = 256, max_concurrency = 2 }}\n{quantization}\n"
-        )
+        format!("  include = [\"config.json\", \"*Q4_K_M.gguf\"]\n{ENDPOINT}{quantization}\n")
     };
     world.set(REPOSITORY, "")?;
-    let said = one_line(&printed(&world.bench.workspace.run(&["plan"])?));
+    let said = world.plan_says()?;
     assert!(
         said.contains("Several GGUF models are kept") && said.contains("1.7 MiB together"),
         "{said}"

@@ -3,13 +3,18 @@
 use std::collections::BTreeSet;
 
 use acceptance::http::Http;
-use acceptance::terraform::{Bench, PROVIDER};
+use acceptance::terraform::{Bench, PROVIDER, one_line, printed};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 pub(crate) const ADDRESS: &str = "openmodel_cache.model";
 pub(crate) const TINY: &str = "openmodel/tiny-random-llama";
 pub(crate) const BUCKET: &str = "openmodel-acme-ml-us-central1";
+
+/// An endpoint of the cache, after its attributes; its own may follow.
+pub(crate) const ENDPOINT: &str = "}\nresource \"openmodel_endpoint\" \"chat\" {\n  name = \"chat\"\n  model = \
+                                   openmodel_cache.model.repository\n  cache = openmodel_cache.model.id\n  \
+                                   workload = { context_length = 256, max_concurrency = 2 }\n";
 
 /// Attributes stand at the beginning of their lines: an error on one quotes it so.
 pub(crate) fn configuration(repository: &str, attributes: &str) -> String {
@@ -175,17 +180,45 @@ impl World {
         copies.skip(known).collect()
     }
 
+    /// What a plan prints.
+    pub(crate) fn plan_says(&self) -> Result<String> {
+        let output = self.bench.workspace.run(&["plan", "-no-color"])?;
+        Ok(one_line(&printed(&output)))
+    }
+
     /// Somebody deletes a file of a snapshot.
     pub(crate) fn lose(&self, uri: &Value, path: &str) -> Result<()> {
-        let uri = uri.as_str().context("an address")?;
-        let (bucket, folder) = uri
-            .trim_start_matches("gs://")
-            .split_once('/')
-            .context("a folder")?;
-        let name = format!("{folder}/{path}").replace('/', "%2F");
+        let (bucket, name) = object(uri, path)?;
         let url = self.url(&format!("/storage/v1/b/{bucket}/o/{name}"));
         self.http.remove(&url).map(drop)
     }
+
+    /// A document of a snapshot.
+    pub(crate) fn read(&self, uri: &Value, path: &str) -> Result<Value> {
+        let (bucket, name) = object(uri, path)?;
+        let url = self.url(&format!("/storage/v1/b/{bucket}/o/{name}?alt=media"));
+        self.http.get(&url)
+    }
+
+    /// Somebody writes a document over one of a snapshot.
+    pub(crate) fn overwrite(&self, uri: &Value, path: &str, content: &Value) -> Result<()> {
+        let (bucket, name) = object(uri, path)?;
+        let url = self.url(&format!(
+            "/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}"
+        ));
+        self.http.post(&url, content).map(drop)
+    }
+}
+
+/// Bucket and name, as an address has them, of an object of a snapshot.
+fn object(uri: &Value, path: &str) -> Result<(String, String)> {
+    let uri = uri.as_str().context("an address")?;
+    let (bucket, folder) = uri
+        .trim_start_matches("gs://")
+        .split_once('/')
+        .context("a folder")?;
+    let name = format!("{folder}/{path}").replace('/', "%2F");
+    Ok((bucket.to_owned(), name))
 }
 
 /// The commit of the main branch, as the sandbox answers a change.

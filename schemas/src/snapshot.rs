@@ -11,7 +11,7 @@
 //! Two caches of one repository that choose other files have folders of their own: the short digest of
 //! the choice stands behind the commit. The choice that is made where nobody chooses has none.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -337,11 +337,7 @@ pub fn content_digest<'a>(files: impl IntoIterator<Item = (&'a str, Bytes, &'a s
     for (identity, size, path) in files {
         digest.update(format!("{identity} {} {path}\n", size.0));
     }
-    let mut text = String::new();
-    for byte in digest.finalize() {
-        let _infallible = write!(text, "{byte:02x}");
-    }
-    text
+    hex::encode(digest.finalize())
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@
 //! The plan in review and the plan in the pipeline see the same, and a file that was read once is not
 //! asked for again.
 
-use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -72,7 +71,7 @@ pub async fn pinned(place: &str, options: &PinnedOptions<'_>) -> Result<Vec<u8>,
         (false, _) => file(Path::new(place)),
     }
     .map_err(PinnedError::Unreadable)?;
-    let actual = hex(&bytes);
+    let actual = sha256(&bytes);
     if let Some(stated) = options
         .sha256
         .filter(|sum| !sum.eq_ignore_ascii_case(&actual))
@@ -91,7 +90,7 @@ impl PinnedOptions<'_> {
         let kept = self
             .kept(sum)
             .and_then(|path| file(&path).ok())
-            .filter(|bytes| hex(bytes).eq_ignore_ascii_case(sum));
+            .filter(|bytes| sha256(bytes).eq_ignore_ascii_case(sum));
         if let Some(bytes) = kept {
             return Ok(bytes);
         }
@@ -139,11 +138,6 @@ fn file(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
 }

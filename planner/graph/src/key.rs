@@ -56,14 +56,7 @@ impl StepKey {
             &mut text,
         );
         let digest = Sha256::digest(text.as_bytes());
-        let hex = digest
-            .iter()
-            .take(16)
-            .fold(String::with_capacity(32), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            });
-        Self(hex)
+        Self(hex::encode(&digest[..16]))
     }
 
     /// The 32 digits.

@@ -10,7 +10,6 @@
 //! killed goes on where it was, without reading again what it has read.
 
 use std::fmt;
-use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -137,7 +136,7 @@ impl Running {
         Some(Midstate {
             length: self.length,
             crc32c: Crc32c(self.crc32c),
-            sha256: hexadecimal(&self.sha256.serialize()),
+            sha256: hex::encode(self.sha256.serialize()),
         })
     }
 
@@ -148,7 +147,7 @@ impl Running {
             what: "a state of SHA-256",
         };
         let mut bytes = SerializedState::<Sha256>::default();
-        unhexadecimal(&state.sha256, &mut bytes).ok_or_else(broken)?;
+        hex::decode_to_slice(&state.sha256, &mut bytes).map_err(|_| broken())?;
         let sha256 = Sha256::deserialize(&bytes).map_err(|_| broken())?;
         Ok(Self {
             sha256,
@@ -182,7 +181,7 @@ impl std::str::FromStr for Crc32c {
 
 impl<const N: usize> fmt::Display for Digest<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hexadecimal(&self.0))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -197,32 +196,12 @@ impl<const N: usize> std::str::FromStr for Digest<N> {
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let mut bytes = [0; N];
-        unhexadecimal(text, &mut bytes).ok_or_else(|| DigestError {
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| DigestError {
             text: text.to_owned(),
             what: "a digest in hexadecimal",
         })?;
         Ok(Self(bytes))
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-/// Fills `bytes` from a text of exactly so many digits.
-fn unhexadecimal(text: &str, bytes: &mut [u8]) -> Option<()> {
-    if text.len() != bytes.len() * 2 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[index * 2..index * 2 + 2], 16).ok()?;
-    }
-    Some(())
 }
 
 #[cfg(test)]

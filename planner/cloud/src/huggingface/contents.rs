@@ -10,7 +10,6 @@
 //! Each is kept by that digest or id, not by commit: the next commit reads what it changed, and no more.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -90,7 +89,7 @@ impl Inner {
         if let Some(digest) = known {
             return Ok(digest);
         }
-        let digest = hex(&Sha256::digest(self.content(at, file).await?));
+        let digest = hex::encode(Sha256::digest(self.content(at, file).await?));
         if let Some(cache) = cache {
             cache.keep_of_file(repository, Kept::Digest, &file.git_oid, &digest);
         }
@@ -123,20 +122,12 @@ fn id(file: &RepoFile) -> &str {
 
 fn is_listed(file: &RepoFile, content: &[u8]) -> bool {
     let digest = if file.sha256.is_some() {
-        hex(&Sha256::digest(content))
+        hex::encode(Sha256::digest(content))
     } else {
         let mut blob = Sha1::new();
         blob.update(format!("blob {}\0", content.len()));
         blob.update(content);
-        hex(&blob.finalize())
+        hex::encode(blob.finalize())
     };
     file.size.0 == content.len() as u64 && digest.eq_ignore_ascii_case(id(file))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,7 +1,7 @@
 //! What operations are given: buckets, files, services.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use openmodel_schemas::name::{ProjectId, Region};
 use openmodel_schemas::quantity::Bytes;
@@ -88,11 +88,7 @@ pub fn storage_transfer_name(snapshot: &SnapshotUri) -> String {
 
 fn carrier_id(snapshot: &SnapshotUri) -> String {
     let digest = Sha256::digest(snapshot.to_string().as_bytes());
-    let mut id = "openmodel-transfer-".to_owned();
-    for byte in digest.iter().take(12) {
-        let _ = write!(id, "{byte:02x}");
-    }
-    id
+    format!("openmodel-transfer-{}", hex::encode(&digest[..12]))
 }
 
 /// A Cloud Run service with one serving container.

@@ -13,7 +13,6 @@ mod bundle;
 mod key;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use openmodel_schemas::quantity::Bytes;
 use openmodel_schemas::repository::{RepoFile, RepositoryCard};
@@ -335,14 +334,6 @@ fn shown(text: &str) -> String {
 /// The start of a digest.
 fn short(digest: &str) -> &str {
     digest.get(..DIGITS).unwrap_or(digest)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::{Digest as _, Sha256};
 
 use super::key::PublicKey;
-use super::{Signed, hex, is_plain, short, shown};
+use super::{Signed, is_plain, short, shown};
 
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const PAYLOAD: &str = "application/vnd.in-toto+json";
@@ -246,7 +246,7 @@ fn signed(payload: &[u8]) -> Result<Signed, BundleError> {
         if files.contains_key(&name) {
             return Err(wrong("is listed twice"));
         }
-        files.insert(name, hex(&bytes));
+        files.insert(name, hex::encode(bytes));
     }
     if files.is_empty() {
         return Err(BundleError::Inconsistent("it signs no file".to_owned()));
@@ -275,12 +275,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 
 /// A SHA-256 in hexadecimal.
 fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
     let mut bytes = [0; 32];
-    for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
-    }
+    hex::decode_to_slice(text, &mut bytes).ok()?;
     Some(bytes)
 }

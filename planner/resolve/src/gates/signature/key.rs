@@ -152,6 +152,6 @@ impl Curve {
             Self::P384(key) => key.to_public_key_pem(LineEnding::LF),
             Self::P521(key) => key.to_public_key_pem(LineEnding::LF),
         };
-        Some(super::hex(&Sha256::digest(text.ok()?)))
+        Some(hex::encode(Sha256::digest(text.ok()?)))
     }
 }

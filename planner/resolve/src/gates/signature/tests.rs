@@ -36,7 +36,7 @@ const TINY: [(&str, &str); 4] = [
 ];
 
 fn sha256(content: &str) -> String {
-    hex(&Sha256::digest(content))
+    hex::encode(Sha256::digest(content))
 }
 
 /// Stands for Git's.
@@ -180,7 +180,7 @@ fn statement(files: &[(&str, &str)]) -> Value {
     let resources: Vec<Value> = files.iter().map(resource).collect();
     json!({
         "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": "tiny", "digest": {"sha256": hex(&all.finalize())}}],
+        "subject": [{"name": "tiny", "digest": {"sha256": hex::encode(all.finalize())}}],
         "predicateType": "https://model_signing/signature/v1.0",
         "predicate": {
             "serialization": {
